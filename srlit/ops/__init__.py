@@ -1,0 +1,1 @@
+"""Pure tensor functions: random rows, colour, filters, resizing, JPEG, tiles."""

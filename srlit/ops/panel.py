@@ -1,0 +1,33 @@
+"""Pictures to compare: images side by side."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+GAP = 4
+
+
+def side_by_side(
+    images: list[Float[Tensor, "3 _ _"]], height: int | None = None
+) -> Float[Tensor, "3 h w"]:
+    """Images in a row, with a white gap; smaller ones are enlarged by whole pixels' neighbours.
+
+    Args:
+        images: each (3, h, w) in [0, 1].
+        height: of the row; that of the tallest image without it.
+    """
+    height = height or max(image.shape[1] for image in images)
+    row: list[Tensor] = []
+    for image in images:
+        width = round(image.shape[2] * height / image.shape[1])
+        row += [F.interpolate(image[None], size=(height, width), mode="nearest")[0]]
+        row += [torch.ones(3, height, GAP, device=image.device)]
+    return torch.cat(row[:-1], 2).clamp(0, 1)
+
+
+def stacked(rows: list[Float[Tensor, "3 _ _"]]) -> Float[Tensor, "3 h w"]:
+    """Rows below each other, with a white gap and a white margin on the right."""
+    width = max(row.shape[2] for row in rows)
+    padded = [F.pad(row, (0, width - row.shape[2], 0, GAP), value=1.0) for row in rows]
+    return torch.cat(padded, 1)[:, :-GAP]

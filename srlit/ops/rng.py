@@ -1,0 +1,137 @@
+"""Counter-based random numbers: one independent stream a row, the same on every device.
+
+`torch.Generator` hands out one stream for a whole batch, so what sample i draws depends on its
+batch mates and on how many numbers they took. Here a number is a hash of (key of the row, which
+draw, which element): row i is the same alone and in a batch, on CPU and on GPU, and a draw is
+recorded by its 64-bit key instead of its pixels. Integer arithmetic is exact everywhere; only the
+last bits of `erfinv` may differ between devices. Nothing here waits for the device.
+
+Source: J. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011) for the idea;
+the mixers are C. Wellons' lowbias32 and S. Vigna's SplitMix64.
+"""
+
+import math
+import zlib
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float, Int32, Int64
+from torch import Tensor
+
+
+def _signed(value: int, bits: int) -> int:
+    """Reinterpret an unsigned constant as the signed integer with the same bits."""
+    return value - (1 << bits) if value >= 1 << (bits - 1) else value
+
+
+_WEYL_32 = _signed(0x9E3779B9, 32)
+_MIX_32 = _signed(0x7FEB352D, 32), _signed(0x846CA68B, 32)
+_WEYL_64 = _signed(0x9E3779B97F4A7C15, 64)
+_MIX_64 = _signed(0xBF58476D1CE4E5B9, 64), _signed(0x94D049BB133111EB, 64)
+
+
+def _fold_bits(x: Tensor, shift: int, bits: int) -> Tensor:
+    """X ^= x >> shift with a logical shift, in place."""
+    return x.bitwise_xor_((x >> shift).bitwise_and_((1 << (bits - shift)) - 1))
+
+
+def mix64(x: Int64[Tensor, "*shape"]) -> Int64[Tensor, "*shape"]:
+    """SplitMix64's output function: a bijection; every output bit depends on every input bit."""
+    x = _fold_bits(x + _WEYL_64, 30, 64).mul_(_MIX_64[0])
+    x = _fold_bits(x, 27, 64).mul_(_MIX_64[1])
+    return _fold_bits(x, 31, 64)
+
+
+def fold_in(keys: Int64[Tensor, " n"], data: int | Int64[Tensor, " n"]) -> Int64[Tensor, " n"]:
+    """Derive new keys from `keys` and a number (which draw, which stage, which image)."""
+    return mix64(
+        mix64(keys) ^ (data if isinstance(data, Tensor) else _signed(data & (2**64 - 1), 64))
+    )
+
+
+def make_keys(seed: int, path: Sequence[int], rows: Int64[Tensor, " n"]) -> Int64[Tensor, " n"]:
+    """Keys for `rows` (image indices, positions in a batch) below a seed and a path.
+
+    Args:
+        seed: the run's seed, any integer.
+        path: what else the draw depends on, such as (iteration, rank).
+        rows: (n,) int64; the keys lie on the same device.
+    """
+    keys = torch.zeros_like(rows)
+    for number in (seed, *path):
+        keys = fold_in(keys, number)
+    return fold_in(keys, rows)
+
+
+def hash_field(keys: Int64[Tensor, " n"], count: int) -> Int32[Tensor, "n count"]:
+    """32 random bits for each of `count` elements of each row."""
+    low = keys.to(torch.int32)[:, None]
+    high = (keys >> 32).to(torch.int32)[:, None]
+    x = torch.arange(count, dtype=torch.int32, device=keys.device).mul_(_WEYL_32) + low
+    x = _fold_bits(x, 16, 32).mul_(_MIX_32[0])
+    x = _fold_bits(x, 15, 32).mul_(_MIX_32[1])
+    x = _fold_bits(x, 16, 32)
+    # The second word of the key enters between two rounds, so that rows never share a sequence.
+    x = x.bitwise_xor_(high).mul_(_MIX_32[0])
+    return _fold_bits(x, 15, 32)
+
+
+def uniform_field(keys: Int64[Tensor, " n"], shape: Sequence[int]) -> Float[Tensor, "n ..."]:
+    """Uniform numbers in the open interval (0, 1) with 23 bits, (n, *shape) float32.
+
+    23 and not 24, as the largest, 1 - 2^-24, must still differ from 1 in float32.
+    """
+    bits = hash_field(keys, math.prod(shape)).bitwise_right_shift_(9).bitwise_and_(0x7FFFFF)
+    return bits.float().mul_(2**-23).add_(2**-24).reshape(len(keys), *shape)
+
+
+def normal_from_uniform(u: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Standard normal quantile of `u`: sqrt(2) erfinv(2u - 1)."""
+    return (2 * u - 1).erfinv_().mul_(math.sqrt(2))
+
+
+class RowGenerator:
+    """Random draws, one independent stream a row.
+
+    Each call takes the next draw of every row; `child` opens a named stream of its own, so that
+    adding a draw in one stage changes nothing in another.
+
+    Args:
+        keys: (n,) int64, one a row, from `make_keys`.
+    """
+
+    def __init__(self, keys: Int64[Tensor, " n"]) -> None:
+        self.rows = keys
+        self._draws = 0
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return len(self.rows)
+
+    def child(self, name: str) -> "RowGenerator":
+        """A stream of its own for the part called `name`."""
+        return RowGenerator(fold_in(self.rows, zlib.crc32(name.encode())))
+
+    def keys(self) -> Int64[Tensor, " n"]:
+        """Fresh keys, to be kept as a parameter and spent on a field of noise later."""
+        self._draws += 1
+        return fold_in(self.rows, self._draws)
+
+    def uniform(self, low: float = 0.0, high: float = 1.0) -> Float[Tensor, " n"]:
+        """One number in (low, high) a row."""
+        return uniform_field(self.keys(), (1,))[:, 0] * (high - low) + low
+
+    def integers(self, low: int, high: int) -> Int64[Tensor, " n"]:
+        """One integer in [low, high], both ends included, a row."""
+        span = high - low + 1
+        return (self.uniform() * span).long().clamp_(max=span - 1) + low
+
+    def bernoulli(self, p: float) -> Bool[Tensor, " n"]:
+        """True with probability p, a row."""
+        return self.uniform() < p
+
+    def categorical(self, weights: Sequence[float]) -> Int64[Tensor, " n"]:
+        """Index drawn in proportion to `weights`, a row."""
+        edges = torch.tensor(weights, device=self.rows.device).cumsum(0)
+        return torch.bucketize(self.uniform(high=float(sum(weights))), edges[:-1], right=True)
