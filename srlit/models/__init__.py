@@ -1,0 +1,14 @@
+"""Networks: generators (lr -> sr) and discriminators (image -> logits).
+
+A generator has `scale` and maps (n, 3, h, w) in [0, 1] to (n, 3, scale*h, scale*w) for any
+h, w >= 1: it pads and crops by itself. A discriminator gives logits of any shape.
+"""
+
+from srlit.models.discriminators import PatchGAN
+from srlit.models.edsr import EDSR
+from srlit.models.unet import UNet
+
+GENERATORS = (UNet, EDSR)
+DISCRIMINATORS = (PatchGAN,)
+
+__all__ = ["DISCRIMINATORS", "EDSR", "GENERATORS", "PatchGAN", "UNet"]

@@ -1,0 +1,97 @@
+"""Building blocks that several networks share."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "group": lambda width: nn.GroupNorm(min(32, width // 2), width),
+    "batch": nn.BatchNorm2d,
+    "instance": lambda width: nn.InstanceNorm2d(width, affine=True),
+    "none": lambda _: nn.Identity(),
+}
+
+
+def make_norm(norm: str, width: int) -> nn.Module:
+    """A normalisation layer by name.
+
+    GroupNorm takes 32 groups as in the original, fewer where a narrow layer would be left with
+    groups of one channel.
+
+    Raises:
+        ValueError: `norm` names none of `NORMS`.
+    """
+    if norm not in NORMS:
+        msg = f"model.norm={norm!r} is unknown: expected one of {', '.join(NORMS)}"
+        raise ValueError(msg)
+    return NORMS[norm](width)
+
+
+def conv3(inputs: int, outputs: int, *, stride: int = 1, bias: bool = True) -> nn.Conv2d:
+    """3x3 convolution that keeps the size (or halves it with stride 2)."""
+    return nn.Conv2d(inputs, outputs, 3, stride, 1, bias=bias)
+
+
+class SqueezeExcitation(nn.Module):
+    """Channel attention: global mean, two 1x1 convolutions, sigmoid (Hu et al. 2018, eq. 2-4).
+
+    Args:
+        width: channels.
+        ratio: reduction in between.
+    """
+
+    def __init__(self, width: int, *, ratio: int = 8) -> None:
+        super().__init__()
+        hidden = max(width // ratio, 1)
+        self.gate = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(width, hidden, 1),
+            nn.ReLU(),
+            nn.Conv2d(hidden, width, 1),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """Scale each channel by its gate."""
+        return x * self.gate(x)
+
+
+class SpatialAttention(nn.Module):
+    """Pixel attention over the channels' mean and maximum (CBAM, Woo et al. 2018, eq. 5)."""
+
+    def __init__(self, *, kernel_size: int = 7) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """Scale each pixel by its gate."""
+        statistics = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)
+        return x * torch.sigmoid(self.conv(statistics))
+
+
+class SubPixelUpsample(nn.Module):
+    """Convolution to s^2 times the channels, then PixelShuffle (Shi et al. 2016).
+
+    Args:
+        inputs: channels in.
+        outputs: channels out.
+        scale: factor s.
+    """
+
+    def __init__(self, inputs: int, outputs: int, scale: int) -> None:
+        super().__init__()
+        self.conv = conv3(inputs, outputs * scale**2)
+        self.shuffle = nn.PixelShuffle(scale)
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d sh sw"]:
+        """Rearrange channels into s x s pixels."""
+        return self.shuffle(self.conv(x))
+
+
+def pad_to_multiple(x: Float[Tensor, "n c h w"], multiple: int) -> Float[Tensor, "n c ph pw"]:
+    """Repeat the last row and column until both sizes are multiples."""
+    h, w = x.shape[-2:]
+    return F.pad(x, (0, -w % multiple, 0, -h % multiple), mode="replicate")

@@ -1,0 +1,185 @@
+"""The U-Net generator of experiment A: SE, spatial attention, PixelShuffle, global residual."""
+
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from srlit.models.blocks import (
+    SpatialAttention,
+    SqueezeExcitation,
+    SubPixelUpsample,
+    conv3,
+    make_norm,
+    pad_to_multiple,
+)
+from srlit.ops.resize import bilinear
+
+OUTPUT_ACTIVATIONS = {"none": nn.Identity, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
+
+
+def _activation() -> nn.Module:
+    return nn.LeakyReLU(0.1, inplace=True)
+
+
+class AttentionBlock(nn.Module):
+    """Head and tail block: conv, norm, act, SE, spatial attention, + input."""
+
+    def __init__(self, width: int, norm: str, ratio: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            conv3(width, width, bias=False),
+            make_norm(norm, width),
+            _activation(),
+            SqueezeExcitation(width, ratio=ratio),
+            SpatialAttention(),
+        )
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """Add what attention lets through."""
+        return x + self.body(x)
+
+
+class EncoderBlock(nn.Sequential):
+    """Conv, norm, act, conv with stride 2, norm, act, SE: half the size."""
+
+    def __init__(self, inputs: int, outputs: int, norm: str, ratio: int) -> None:
+        super().__init__(
+            conv3(inputs, outputs, bias=False),
+            make_norm(norm, outputs),
+            _activation(),
+            conv3(outputs, outputs, stride=2, bias=False),
+            make_norm(norm, outputs),
+            _activation(),
+            SqueezeExcitation(outputs, ratio=ratio),
+        )
+
+
+class BottleneckBlock(nn.Module):
+    """Residual block, then act, SE and spatial attention on the sum."""
+
+    def __init__(self, width: int, norm: str, ratio: int, dropout: float) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(
+            conv3(width, width, bias=False),
+            make_norm(norm, width),
+            _activation(),
+            nn.Dropout2d(dropout),
+            conv3(width, width, bias=False),
+            make_norm(norm, width),
+        )
+        self.attend = nn.Sequential(
+            _activation(), SqueezeExcitation(width, ratio=ratio), SpatialAttention()
+        )
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """attend(x + residual(x))."""
+        return self.attend(x + self.residual(x))
+
+
+class DecoderBlock(nn.Module):
+    """Sub-pixel upsampling by 2, concatenated skip, two convolutions."""
+
+    def __init__(self, inputs: int, skip: int, outputs: int, norm: str, dropout: float) -> None:
+        super().__init__()
+        self.up = nn.Sequential(SubPixelUpsample(inputs, outputs, 2), _activation())
+        self.fuse = nn.Sequential(
+            conv3(outputs + skip, outputs, bias=False),
+            make_norm(norm, outputs),
+            _activation(),
+            nn.Dropout2d(dropout),
+            conv3(outputs, outputs, bias=False),
+            make_norm(norm, outputs),
+            _activation(),
+        )
+
+    def forward(
+        self, x: Float[Tensor, "n c h w"], skip: Float[Tensor, "n d dh dw"]
+    ) -> Float[Tensor, "n e dh dw"]:
+        """Twice the size of `x`, informed by `skip`."""
+        return self.fuse(torch.cat([self.up(x), skip], 1))
+
+
+class UNet(nn.Module):
+    """U-Net that works at low resolution and ends in PixelShuffle plus the interpolated input.
+
+    Args:
+        scale: upscaling factor, >= 1.
+        width: channels of head, tail and the first level; levels have width, 2 and 4 width.
+        head_blocks: attention blocks before the encoder.
+        bottleneck_blocks: residual blocks at an eighth of the size.
+        tail_blocks: attention blocks after the decoder.
+        norm: 'group' (the original), 'batch', 'instance' or 'none'.
+        dropout: probability of dropping a channel in bottleneck and decoder.
+        se_ratio: reduction of squeeze-and-excitation.
+        output_activation: 'none' (images in [0, 1] need none), 'sigmoid' or 'tanh'.
+
+    Source: experiment A, whose numbers are the defaults; the original worked in [-1, 1] and
+    ended in tanh.
+    """
+
+    def __init__(
+        self,
+        *,
+        scale: int,
+        width: int = 64,
+        head_blocks: int = 4,
+        bottleneck_blocks: int = 5,
+        tail_blocks: int = 2,
+        norm: str = "group",
+        dropout: float = 0.05,
+        se_ratio: int = 8,
+        output_activation: str = "none",
+    ) -> None:
+        super().__init__()
+        if output_activation not in OUTPUT_ACTIVATIONS:
+            msg = (
+                f"model.output_activation={output_activation!r} is unknown: "
+                f"expected one of {', '.join(OUTPUT_ACTIVATIONS)}"
+            )
+            raise ValueError(msg)
+        self.scale = scale
+        self.stem = nn.Sequential(conv3(3, width), _activation())
+        self.head = nn.Sequential(
+            *(AttentionBlock(width, norm, se_ratio) for _ in range(head_blocks)),
+            conv3(width, width),
+        )
+        self.head_activation = _activation()
+        widths = (width, width, 2 * width, 4 * width)
+        self.encoder = nn.ModuleList(
+            EncoderBlock(inputs, outputs, norm, se_ratio) for inputs, outputs in pairwise(widths)
+        )
+        self.bottleneck = nn.Sequential(
+            *(
+                BottleneckBlock(widths[-1], norm, se_ratio, dropout)
+                for _ in range(bottleneck_blocks)
+            )
+        )
+        self.decoder = nn.ModuleList(
+            [
+                DecoderBlock(4 * width, 2 * width, 2 * width, norm, dropout),
+                DecoderBlock(2 * width, width, width, norm, dropout),
+                DecoderBlock(width, width, width, norm, dropout),
+            ]
+        )
+        self.tail = nn.Sequential(
+            *(AttentionBlock(width, norm, se_ratio) for _ in range(tail_blocks)),
+            SubPixelUpsample(width, 3, scale),
+        )
+        self.output_activation = OUTPUT_ACTIVATIONS[output_activation]()
+
+    def forward(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
+        """Restore and enlarge; the result is not clamped."""
+        h, w = lr.shape[-2:]
+        x = self.stem(pad_to_multiple(lr, 2 ** len(self.encoder)))
+        x = self.head_activation(self.head(x) + x)
+        skips = []
+        for encode in self.encoder:
+            skips.append(x)
+            x = encode(x)
+        x = self.bottleneck(x)
+        for decode in self.decoder:
+            x = decode(x, skips.pop())
+        residual = self.tail(x)[..., : h * self.scale, : w * self.scale]
+        return self.output_activation(residual + bilinear(lr, self.scale))
