@@ -1,0 +1,66 @@
+"""GAN criteria: what discriminator and generator each minimise, on logits of any shape."""
+
+from typing import Protocol
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from srlit.types import Scalar
+
+Logits = Float[Tensor, "..."]
+
+
+class AdversarialCriterion(Protocol):
+    """Both sides of a GAN's game."""
+
+    def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Scalar:
+        """What the discriminator minimises."""
+        ...
+
+    def generator(self, fake_logits: Logits, real_logits: Logits | None) -> Scalar:
+        """What the generator minimises; only relativistic criteria look at `real_logits`."""
+        ...
+
+
+class LeastSquares:
+    """LSGAN (Mao et al. 2017, eq. 9) with one-sided label smoothing.
+
+    Args:
+        real_label: the discriminator's target for real images; the generator's is 1.
+    """
+
+    def __init__(self, *, real_label: float = 0.9) -> None:
+        self.real_label = real_label
+
+    def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Scalar:
+        """1/2 E (D(real) - label)^2 + 1/2 E D(fake)^2."""
+        return ((real_logits - self.real_label).square().mean() + fake_logits.square().mean()) / 2
+
+    def generator(self, fake_logits: Logits, real_logits: Logits | None) -> Scalar:  # noqa: ARG002
+        """E (D(fake) - 1)^2."""
+        return (fake_logits - 1).square().mean()
+
+
+class NonSaturating:
+    """The vanilla GAN in its non-saturating form (Goodfellow et al. 2014, section 3)."""
+
+    def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Scalar:
+        """-E log sigmoid(D(real)) - E log(1 - sigmoid(D(fake)))."""
+        return F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
+
+    def generator(self, fake_logits: Logits, real_logits: Logits | None) -> Scalar:  # noqa: ARG002
+        """-E log sigmoid(D(fake))."""
+        return F.softplus(-fake_logits).mean()
+
+
+class Hinge:
+    """The hinge criterion (Lim and Ye 2017; Miyato et al. 2018, eq. 16-17)."""
+
+    def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Scalar:
+        """E max(0, 1 - D(real)) + E max(0, 1 + D(fake))."""
+        return F.relu(1 - real_logits).mean() + F.relu(1 + fake_logits).mean()
+
+    def generator(self, fake_logits: Logits, real_logits: Logits | None) -> Scalar:  # noqa: ARG002
+        """-E D(fake)."""
+        return -fake_logits.mean()

@@ -1,0 +1,89 @@
+"""The one table of named, weighted loss terms."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from srlit.types import Images, Scalar
+
+GIVEN = "adversarial"
+
+
+class LossParts(NamedTuple):
+    """A total and what it is made of.
+
+    Attributes:
+        total: sum of the weighted parts.
+        raw: term name to its value before weighting, detached.
+        weighted: term name to weight * raw, detached.
+    """
+
+    total: Scalar
+    raw: dict[str, Scalar]
+    weighted: dict[str, Scalar]
+
+    def named(self) -> dict[str, Scalar]:
+        """Every part under its name in a log: `raw/<term>` and `weighted/<term>`."""
+        return {f"raw/{name}": value for name, value in self.raw.items()} | {
+            f"weighted/{name}": value for name, value in self.weighted.items()
+        }
+
+
+class CompositeLoss(nn.Module):
+    """Weighted sum of named terms.
+
+    Args:
+        weights: term name to weight, >= 0; a term of weight 0 is not computed. The name
+            'adversarial' belongs to the phase, which hands that value in.
+        terms: term name to a module (sr, hr) -> scalar.
+
+    Raises:
+        ValueError: a weight without a term, a term without a weight, or a negative weight.
+    """
+
+    def __init__(self, *, weights: Mapping[str, float], terms: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        unknown = sorted(set(weights) - set(terms) - {GIVEN})
+        if unknown:
+            msg = (
+                f"loss.weights names unknown loss term {', '.join(map(repr, unknown))}: "
+                f"expected one of {', '.join([*terms, GIVEN])} (or define it under loss.terms)"
+            )
+            raise ValueError(msg)
+        unweighted = sorted(set(terms) - set(weights))
+        if unweighted:
+            msg = f"loss.weights lacks {', '.join(map(repr, unweighted))}, which loss.terms has"
+            raise ValueError(msg)
+        negative = {name: weight for name, weight in weights.items() if weight < 0}
+        if negative:
+            msg = f"loss.weights must not be negative: got {negative}"
+            raise ValueError(msg)
+        self.weights = {name: float(weight) for name, weight in weights.items()}
+        self.terms = nn.ModuleDict(dict(terms))
+
+    @property
+    def is_adversarial(self) -> bool:
+        """Whether the table weighs an adversarial part."""
+        return GIVEN in self.weights
+
+    def forward(self, sr: Images, hr: Images, adversarial: Scalar | None = None) -> LossParts:
+        """Compute every term.
+
+        Args:
+            sr: restored images in [0, 1], a little outside too.
+            hr: targets.
+            adversarial: the generator's criterion, where the table weighs one.
+        """
+        raw = {} if adversarial is None else {GIVEN: adversarial}
+        for name, term in self.terms.items():
+            if self.weights[name]:
+                raw[name] = term(sr, hr)
+        weighted = {name: self.weights[name] * value.float() for name, value in raw.items()}
+        total = torch.stack(list(weighted.values())).sum()
+        return LossParts(
+            total,
+            {name: value.detach() for name, value in raw.items()},
+            {name: value.detach() for name, value in weighted.items()},
+        )

@@ -1,0 +1,301 @@
+"""Where pretrained backbones come from, and what their layers are called.
+
+Looked up in this order: an explicit folder (`weights.dir`), the folder in `SRLIT_WEIGHTS`,
+torchvision's cache and download. A folder holds `<net>_features.safetensors` with torchvision's
+keys `features.N...`. One instance a network serves losses and metrics alike; it is frozen, and no
+checkpoint contains it.
+"""
+
+import logging
+import os
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+log = logging.getLogger(__name__)
+
+NETS = ("alexnet", "squeezenet1_1", "vgg16", "vgg19")
+UNTRAINED_SEED = 20260101
+
+
+class MissingWeightsError(FileNotFoundError):
+    """No pretrained weights for a backbone were found in any of the three places."""
+
+
+class Backbone(nn.Module):
+    """A frozen ImageNet feature extractor.
+
+    Args:
+        net: one of `NETS`.
+        features: torchvision's `features` of that network.
+        pretrained: whether the weights are real; False names a random, untrained network.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, net: str, features: nn.Sequential, *, pretrained: bool) -> None:
+        super().__init__()
+        self.net = net
+        self.pretrained = pretrained
+        self.features = features.eval().requires_grad_(requires_grad=False)
+        for module in self.features.modules():
+            if isinstance(module, nn.ReLU):
+                module.inplace = False  # a layer's output must survive the next layer
+        self.layers = layer_names(net, features)
+        # torchvision's normalisation for all four networks.
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
+
+    def train(self, mode: bool = True) -> "Backbone":  # noqa: ARG002 - nn.Module's
+        """Stay in evaluation mode: the features are a yardstick."""
+        return self
+
+    def forward(
+        self, image: Float[Tensor, "n 3 h w"], layers: Iterable[str]
+    ) -> dict[str, Float[Tensor, "n _ _ _"]]:
+        """Features at the named layers.
+
+        Args:
+            image: RGB in [0, 1].
+            layers: names from `self.layers`.
+        """
+        return self.activations((image - self.mean) / self.std, layers)
+
+    def activations(
+        self, x: Float[Tensor, "n 3 h w"], layers: Iterable[str]
+    ) -> dict[str, Float[Tensor, "n _ _ _"]]:
+        """As `forward`, for an image that is normalised already."""
+        wanted = {self.layers[name]: name for name in layers}
+        found: dict[str, Tensor] = {}
+        for index, module in enumerate(self.features[: max(wanted) + 1]):
+            x = module(x)
+            if index in wanted:
+                found[wanted[index]] = x
+        return found
+
+
+def layer_names(net: str, features: nn.Sequential) -> dict[str, int]:
+    """Name to index in `features`.
+
+    VGG: conv{block}_{i} before and relu{block}_{i} after the activation; AlexNet: relu1 ... relu5;
+    SqueezeNet: relu1, fire2 ... fire9 as in its paper.
+    """
+    if net.startswith("vgg"):
+        return _vgg_names(features)
+    if net == "squeezenet1_1":
+        fires = [i for i, m in enumerate(features) if type(m).__name__ == "Fire"]
+        return {"relu1": 1} | {f"fire{k}": i for k, i in enumerate(fires, start=2)}
+    activations = [i for i, m in enumerate(features) if isinstance(m, nn.ReLU)]
+    return {f"relu{k}": i for k, i in enumerate(activations, start=1)}
+
+
+def _vgg_names(features: nn.Sequential) -> dict[str, int]:
+    """Count convolutions within the blocks that max-pooling ends."""
+    names: dict[str, int] = {}
+    block, conv = 1, 0
+    for index, module in enumerate(features):
+        if isinstance(module, nn.MaxPool2d):
+            block, conv = block + 1, 0
+        elif isinstance(module, nn.Conv2d):
+            conv += 1
+            names[f"conv{block}_{conv}"] = index
+        else:
+            names[f"relu{block}_{conv}"] = index
+    return names
+
+
+def folder_of(directory: str | None) -> Path | None:
+    """The folder to look in: the explicit one, else `SRLIT_WEIGHTS`, else none."""
+    named = directory or os.environ.get("SRLIT_WEIGHTS")
+    return Path(named).expanduser() if named else None
+
+
+@lru_cache(maxsize=8)
+def load_backbone(
+    net: str, directory: str | None = None, *, allow_untrained: bool = False
+) -> Backbone:
+    """The one instance of a backbone in this process.
+
+    Args:
+        net: one of `NETS`.
+        directory: folder with `<net>_features.safetensors`; None looks further.
+        allow_untrained: give a random network, marked as such, instead of an error.
+
+    Raises:
+        ValueError: `net` is unknown.
+        MissingWeightsError: none of the three places has the weights.
+    """
+    if net not in NETS:
+        msg = f"unknown backbone {net!r}: expected one of {', '.join(NETS)}"
+        raise ValueError(msg)
+    features, reason = _from_folder(net, folder_of(directory))
+    if features is None:
+        features, refusal = _from_torchvision(net)
+        reason = f"{reason}; {refusal}"
+    if features is not None:
+        return Backbone(net, features, pretrained=True)
+    if not allow_untrained:
+        raise MissingWeightsError(_advice(net, reason))
+    log.warning("%s\nGoing on with UNTRAINED random features.", _advice(net, reason))
+    return Backbone(net, _random_features(net), pretrained=False)
+
+
+# Name in the literature -> (backbone, layers whose differences LPIPS weighs).
+LPIPS_NETS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "alex": ("alexnet", ("relu1", "relu2", "relu3", "relu4", "relu5")),
+    "vgg": ("vgg16", ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")),
+    "squeeze": (
+        "squeezenet1_1",
+        ("relu1", "fire3", "fire5", "fire6", "fire7", "fire8", "fire9"),
+    ),
+}
+
+
+class _LPIPSFeatures(nn.Module):
+    """Gives the lpips package the layers it wants from the shared backbone."""
+
+    def __init__(self, backbone: Backbone, layers: tuple[str, ...]) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.layers = layers
+
+    def forward(self, x: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n _ _ _"]]:
+        """Activations of an image that lpips has normalised already."""
+        found = self.backbone.activations(x, self.layers)
+        return [found[name] for name in self.layers]
+
+
+class LPIPSDistance(nn.Module):
+    """Learned perceptual distance of the lpips package (Zhang et al. 2018), version 0.1.
+
+    Its linear heads come with the package, its features from the shared backbone.
+
+    Args:
+        net: 'alex', 'vgg' or 'squeeze'.
+        backbone: the features of that network.
+    """
+
+    def __init__(self, net: str, backbone: Backbone) -> None:
+        import lpips
+
+        super().__init__()
+        with torch.device("meta"):
+            model = lpips.LPIPS(pretrained=False, net=net, pnet_rand=True, verbose=False)
+        model.net = _LPIPSFeatures(backbone, LPIPS_NETS[net][1])
+        model.scaling_layer = lpips.ScalingLayer()
+        heads = Path(lpips.__file__).parent / "weights" / "v0.1" / f"{net}.pth"
+        state = torch.load(heads, map_location="cpu", weights_only=True)
+        model.load_state_dict(state, strict=False, assign=True)
+        self.net = net
+        self.trained = backbone.pretrained
+        self.model = model.eval().requires_grad_(requires_grad=False)
+
+    def train(self, mode: bool = True) -> "LPIPSDistance":  # noqa: ARG002 - nn.Module's
+        """Stay in evaluation mode: the heads' dropout must never run."""
+        return self
+
+    def forward(
+        self, sr: Float[Tensor, "n 3 h w"], hr: Float[Tensor, "n 3 h w"]
+    ) -> Float[Tensor, " n"]:
+        """Distance of each pair of images in [0, 1]; 0 for equal ones."""
+        with torch.autocast(sr.device.type, enabled=False):
+            distance: Tensor = self.model(sr.float(), hr.float(), normalize=True)
+        return distance.flatten()
+
+
+@lru_cache(maxsize=8)
+def load_lpips(
+    net: str, directory: str | None = None, *, allow_untrained: bool = False
+) -> LPIPSDistance:
+    """The one LPIPS of this kind in this process.
+
+    Args:
+        net: 'alex', 'vgg' or 'squeeze'.
+        directory: as in `load_backbone`.
+        allow_untrained: as in `load_backbone`.
+
+    Raises:
+        ValueError: `net` is unknown.
+        MissingWeightsError: its backbone is nowhere to be had.
+    """
+    if net not in LPIPS_NETS:
+        msg = f"unknown LPIPS network {net!r}: expected one of {', '.join(LPIPS_NETS)}"
+        raise ValueError(msg)
+    backbone = load_backbone(LPIPS_NETS[net][0], directory, allow_untrained=allow_untrained)
+    return LPIPSDistance(net, backbone)
+
+
+def _advice(net: str, reason: str) -> str:
+    return (
+        f"No pretrained weights for {net}: {reason}.\n"
+        f"Put {net}_features.safetensors into a folder and name it by weights.dir=FOLDER or by the "
+        "environment variable SRLIT_WEIGHTS, or run once with network access so that torchvision "
+        "can download them."
+    )
+
+
+def _empty_features(net: str) -> nn.Sequential:
+    """The network without memory for its weights, so that nothing random is drawn."""
+    import torchvision
+
+    with torch.device("meta"):
+        features: nn.Sequential = getattr(torchvision.models, net)(weights=None).features
+    return features
+
+
+def _from_folder(net: str, folder: Path | None) -> tuple[nn.Sequential | None, str]:
+    """Features from a folder, or why not."""
+    from safetensors.torch import load_file
+
+    if folder is None:
+        return None, "neither weights.dir nor SRLIT_WEIGHTS is set"
+    path = folder / f"{net}_features.safetensors"
+    if not path.is_file():
+        return None, f"{path} does not exist"
+    state = {k.removeprefix("features."): v.float() for k, v in load_file(path).items()}
+    features = _empty_features(net)
+    expected = features.state_dict()
+    wrong = sorted(
+        (expected.keys() ^ state.keys())
+        | {k for k in expected.keys() & state.keys() if expected[k].shape != state[k].shape}
+    )
+    if wrong:
+        msg = f"{path} is not torchvision's {net}.features: {', '.join(wrong[:5])} do not fit"
+        raise MissingWeightsError(msg)
+    features.load_state_dict(state, assign=True)
+    return features, ""
+
+
+def _from_torchvision(net: str) -> tuple[nn.Sequential | None, str]:
+    """Features from torchvision's cache or download, or why not."""
+    import torchvision
+
+    weights: Any = torchvision.models.get_model_weights(net).IMAGENET1K_V1
+    try:
+        state = weights.get_state_dict(progress=True, check_hash=True)
+    except (URLError, OSError, RuntimeError) as error:
+        return None, f"torchvision could not download them ({error})"
+    features = _empty_features(net)
+    prefix = "features."
+    kept = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    features.load_state_dict(kept, assign=True)
+    return features, ""
+
+
+def _random_features(net: str) -> nn.Sequential:
+    """He-initialised features from a fixed seed that leaves the global random state alone."""
+    features = _empty_features(net).to_empty(device="cpu")
+    generator = torch.Generator().manual_seed(UNTRAINED_SEED)
+    for module in features.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, generator=generator)
+            assert module.bias is not None
+            nn.init.zeros_(module.bias)
+    return features
