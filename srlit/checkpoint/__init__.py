@@ -1,0 +1,20 @@
+"""Files that survive: atomic writing, safe loading, and the record of every run.
+
+`srlit.checkpoint.io` is apart, as it imports lightning, which takes seconds.
+"""
+
+from srlit.checkpoint.files import atomic_file, write_json, write_text
+from srlit.checkpoint.loading import CheckpointError, generator_weights, load_checkpoint
+from srlit.checkpoint.runs import RunRecord, find_previous, resolve_checkpoint
+
+__all__ = [
+    "CheckpointError",
+    "RunRecord",
+    "atomic_file",
+    "find_previous",
+    "generator_weights",
+    "load_checkpoint",
+    "resolve_checkpoint",
+    "write_json",
+    "write_text",
+]

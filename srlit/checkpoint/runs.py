@@ -1,0 +1,95 @@
+"""The record beside every run, and how later runs find earlier ones."""
+
+import json
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from srlit.checkpoint.files import write_json
+from srlit.checkpoint.loading import CheckpointError
+
+RECORD = "run.json"
+BEST = "best.json"
+LAST = "checkpoints/last.ckpt"
+
+
+@dataclass
+class RunRecord:
+    """What a run is and how far it got; `run.json` in its folder.
+
+    Attributes:
+        name: the run's name.
+        label: which step of a training it is, such as 'phase2'.
+        model: the generator's configuration.
+        command: how it was started.
+        status: 'running', 'finished' or 'failed'.
+        started: seconds since 1970.
+        ended: likewise; None while it runs.
+    """
+
+    name: str
+    label: str
+    model: dict[str, Any]
+    command: str
+    status: str = "running"
+    started: float = field(default_factory=time.time)
+    ended: float | None = None
+
+    def write(self, folder: Path) -> None:
+        """Store the record."""
+        write_json(folder / RECORD, asdict(self))
+
+    def close(self, folder: Path, status: str) -> None:
+        """Store how the run ended."""
+        self.status, self.ended = status, time.time()
+        self.write(folder)
+
+
+def read_record(folder: Path) -> RunRecord | None:
+    """The record of a run folder; None where there is none that can be read."""
+    try:
+        return RunRecord(**json.loads((folder / RECORD).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def read_best(folder: Path) -> dict[str, Any]:
+    """What `LPIPSCheckpoint` wrote about the selected checkpoint of a run.
+
+    Raises:
+        CheckpointError: the run has selected none yet.
+    """
+    path = folder / BEST
+    if not path.is_file():
+        msg = f"{folder}: no {BEST}: no checkpoint has been selected in this folder yet"
+        raise CheckpointError(msg)
+    best: dict[str, Any] = json.loads(path.read_text())
+    return best
+
+
+def resolve_checkpoint(name: str) -> Path:
+    """A checkpoint file from a path to it or to a run folder (whose selected one is taken).
+
+    Raises:
+        CheckpointError: there is nothing at that path.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path / str(read_best(path)["checkpoint"])
+    if not path.is_file():
+        msg = f"{path}: no such checkpoint and no such run folder"
+        raise CheckpointError(msg)
+    return path
+
+
+def find_previous(runs: Path, label: str, model: dict[str, Any]) -> Path | None:
+    """The newest finished run with this label and this generator."""
+    found: list[tuple[float, Path]] = []
+    for path in runs.rglob(RECORD):
+        record = read_record(path.parent)
+        if record is None or not (path.parent / BEST).is_file():
+            continue
+        if (record.status, record.label, record.model) == ("finished", label, model):
+            found.append((record.ended or 0.0, path.parent))
+    return max(found)[1] if found else None
