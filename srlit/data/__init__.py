@@ -1,0 +1,33 @@
+"""Data: from folders of photos to batches on the device."""
+
+from typing import Any
+
+from srlit.data.augment import Augmentation
+from srlit.data.datasets import EvaluationPhotos, PatchBatches
+from srlit.data.index import BadDataError, audit
+from srlit.data.photo import PhotoError, read_photo
+from srlit.data.sources import FolderPhotos, PhotoSets, SamplePhotos
+
+__all__ = [
+    "Augmentation",
+    "BadDataError",
+    "EvaluationPhotos",
+    "FolderPhotos",
+    "PatchBatches",
+    "PhotoDataModule",
+    "PhotoError",
+    "PhotoSets",
+    "SamplePhotos",
+    "audit",
+    "read_photo",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - PEP 562
+    """Import the datamodule when it is asked for: lightning takes seconds, upscaling needs none."""
+    if name == "PhotoDataModule":
+        from srlit.data.module import PhotoDataModule
+
+        return PhotoDataModule
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

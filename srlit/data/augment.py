@@ -1,0 +1,73 @@
+"""Augmentation on the device: flips and quarter turns, and small changes of colour."""
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from srlit.ops.rng import RowGenerator
+
+
+def dihedral(pixels: UInt8[Tensor, "n 3 p p"], rows: RowGenerator) -> UInt8[Tensor, "n 3 p p"]:
+    """One of the eight flips and quarter turns a sample, all equally likely."""
+
+    def coin() -> Tensor:
+        return rows.bernoulli(0.5).view(-1, 1, 1, 1)
+
+    pixels = torch.where(coin(), pixels.flip(-1), pixels)
+    pixels = torch.where(coin(), pixels.flip(-2), pixels)
+    return torch.where(coin(), pixels.transpose(-1, -2), pixels)
+
+
+class Augmentation:
+    """What may be done to a target before it is degraded.
+
+    Args:
+        geometry: flips and quarter turns.
+        brightness: greatest shift of all channels, in units of [0, 1] images.
+        contrast: greatest relative change of contrast; 0.1 draws factors of 0.9 to 1.1.
+        saturation: greatest relative change of saturation.
+        hue: greatest turn of hue, as a share of the colour circle.
+    """
+
+    def __init__(
+        self,
+        *,
+        geometry: bool = True,
+        brightness: float = 0.0,
+        contrast: float = 0.0,
+        saturation: float = 0.0,
+        hue: float = 0.0,
+    ) -> None:
+        for name, value in {
+            "brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": hue,
+        }.items():  # fmt: skip
+            if not 0 <= value <= 1:
+                msg = f"data.augmentation.{name}={value}: expected a number within 0 to 1"
+                raise ValueError(msg)
+        self.geometry = geometry
+        self.brightness, self.contrast = brightness, contrast
+        self.saturation, self.hue = saturation, hue
+
+    def __call__(
+        self, pixels: UInt8[Tensor, "n 3 p p"], rows: RowGenerator
+    ) -> Float[Tensor, "n 3 p p"]:
+        """uint8 patches to augmented images in [0, 1]."""
+        if self.geometry:
+            pixels = dihedral(pixels, rows.child("geometry"))
+        hr = pixels.float().div_(255)
+        if self.brightness or self.contrast or self.saturation or self.hue:
+            hr = self._recolour(hr, rows.child("colour"))
+        return hr
+
+    def _recolour(self, hr: Float[Tensor, "n 3 h w"], rows: RowGenerator) -> Tensor:
+        """Kornia's adjustments, each sample by its own amounts, in the original's order."""
+        import math
+
+        from kornia import enhance
+
+        around_one = [rows.uniform(1 - x, 1 + x) for x in (self.contrast, self.saturation)]
+        hr = enhance.adjust_brightness(hr, rows.uniform(-self.brightness, self.brightness))
+        hr = enhance.adjust_contrast_with_mean_subtraction(hr, around_one[0])
+        hr = enhance.adjust_saturation_with_gray_subtraction(hr, around_one[1])
+        turn = rows.uniform(-self.hue, self.hue) * 2 * math.pi
+        return enhance.adjust_hue(hr, turn).clamp(0, 1)

@@ -1,0 +1,189 @@
+"""The datamodule: loads uint8 patches, and on the device makes (lr, hr) of them."""
+
+import logging
+import os
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader
+
+from srlit.data.augment import Augmentation
+from srlit.data.datasets import EvaluationPhotos, PatchBatches
+from srlit.data.index import Photo, audit
+from srlit.data.pairs import evaluation_pair, training_pair
+from srlit.data.sources import PhotoSets
+from srlit.degradation import Degradation
+from srlit.types import Batch, Photos
+
+log = logging.getLogger(__name__)
+
+
+def default_workers() -> int:
+    """One worker for each core beyond the first, at most 8."""
+    return min(max(len(os.sched_getaffinity(0)) - 1, 0), 8)
+
+
+class PhotoDataModule(LightningDataModule):
+    """Photos to batches for training, validation and test.
+
+    Args:
+        photos: where the three sets come from.
+        degradation: what training pairs go through.
+        eval_degradation: what validation and test pairs go through.
+        augmentation: what happens to training patches before.
+        seed: of crops, order, augmentation and training degradation.
+        eval_seed: of the evaluation's degradation; runs compare only with the same one.
+        scale: factor between LR and HR.
+        patch_size: side of a training patch in HR pixels, a multiple of the scale.
+        batch_size: patches a batch and process.
+        iterations: how many batches a training takes.
+        eval_crop: side of the centre crop to evaluate on, in HR pixels; None takes whole photos.
+        eval_batch_size: most equally large photos in an evaluation batch.
+        workers: worker processes; None chooses by the cores.
+        cache_mb: decoded pixels that each worker keeps in memory, in MiB.
+        most_bad: share of unusable photos from which on a set is refused.
+        cache_dir: folder that remembers audits; None checks every photo at each start.
+
+    Raises:
+        ValueError: the scale does not divide the patch.
+    """
+
+    def __init__(
+        self,
+        *,
+        photos: PhotoSets,
+        degradation: Degradation,
+        eval_degradation: Degradation,
+        augmentation: Augmentation,
+        seed: int,
+        scale: int,
+        patch_size: int,
+        batch_size: int,
+        iterations: int,
+        eval_seed: int = 0,
+        eval_crop: int | None = None,
+        eval_batch_size: int = 1,
+        workers: int | None = None,
+        cache_mb: float = 512,
+        most_bad: float = 0.05,
+        cache_dir: str | None = None,
+    ) -> None:
+        super().__init__()
+        for name, size in {"patch_size": patch_size, "eval_crop": eval_crop or scale}.items():
+            if size % scale:
+                msg = f"data.{name}={size} is no multiple of scale={scale}: expected one"
+                raise ValueError(msg)
+        self.sets = photos
+        self.degradation, self.eval_degradation = degradation, eval_degradation
+        self.augmentation = augmentation
+        self.seed, self.eval_seed = seed, eval_seed
+        self.scale, self.patch_size, self.batch_size = scale, patch_size, batch_size
+        self.iterations = iterations
+        self.eval_crop, self.eval_batch_size = eval_crop, eval_batch_size
+        self.workers = default_workers() if workers is None else workers
+        self.cache_mb, self.most_bad = cache_mb, most_bad
+        self.cache_dir = Path(cache_dir).expanduser() if cache_dir else None
+        self.first_iteration = 0
+        self.rejected: list[tuple[Path, str]] = []
+
+    def check(self) -> None:
+        """Audit training and validation photos now, and see that no photo is in two sets.
+
+        Raises:
+            FileNotFoundError: a folder is missing or empty.
+            BadDataError: too many photos cannot be used.
+            ValueError: a photo is in two sets.
+        """
+        self._train_photos = self._audited(self.sets.train(), self.patch_size)
+        self._val_photos = self._audited(self.sets.val(), self.scale)
+        self._check_disjoint()
+        log.info(
+            "data: %d photos to train on, %d to validate",
+            len(self._train_photos),
+            len(self._val_photos),
+        )
+
+    def _check_disjoint(self) -> None:
+        """Raise ValueError where a photo is in two of the three sets."""
+        sets = {"train": {photo.path.resolve() for photo in self._train_photos}}
+        sets["val"] = {photo.path.resolve() for photo in self._val_photos}
+        try:
+            sets["test"] = {path.resolve() for path in self.sets.test()}
+        except FileNotFoundError as error:
+            log.info("no test photos at hand, which training does not need: %s", error)
+        for one, other in combinations(sets, 2):
+            if shared := sets[one] & sets[other]:
+                msg = f"data.photos: {len(shared)} photos are in {one} and {other}: {min(shared)}"
+                raise ValueError(msg)
+
+    def _audited(self, paths: list[Path], least_size: int) -> list[Photo]:
+        found = audit(paths, least_size=least_size, most_bad=self.most_bad, cache=self.cache_dir)
+        self.rejected += found.rejected
+        return found.photos
+
+    def setup(self, stage: str) -> None:
+        """Audit what has not been audited."""
+        if stage == "fit" and not hasattr(self, "_train_photos"):
+            self.check()
+
+    def train_dataloader(self) -> DataLoader[Photos]:
+        """Batches from `first_iteration` to `iterations`, in order."""
+        trainer = self.trainer
+        dataset = PatchBatches(
+            self._train_photos,
+            seed=self.seed,
+            patch_size=self.patch_size,
+            batch_size=self.batch_size,
+            cache_mb=self.cache_mb,
+            rank=trainer.global_rank if trainer else 0,
+            world_size=trainer.world_size if trainer else 1,
+        )
+        return DataLoader(
+            dataset,
+            sampler=range(self.first_iteration, self.iterations),
+            batch_size=None,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def val_dataloader(self) -> DataLoader[Photos]:
+        """This process's share of the validation photos."""
+        return self._evaluation_loader(self._val_photos)
+
+    def evaluation_loader(self, split: str) -> DataLoader[Photos]:
+        """Photos of the 'val' or 'test' set for use without a trainer.
+
+        Raises:
+            ValueError: `split` is neither.
+        """
+        if split not in {"val", "test"}:
+            msg = f"split={split!r}: expected 'val' or 'test'"
+            raise ValueError(msg)
+        paths = self.sets.val() if split == "val" else self.sets.test()
+        return self._evaluation_loader(self._audited(paths, self.scale))
+
+    def _evaluation_loader(self, photos: list[Photo]) -> DataLoader[Photos]:
+        dataset = EvaluationPhotos(
+            photos,
+            seed=self.eval_seed,
+            scale=self.scale,
+            crop=self.eval_crop,
+            batch_size=self.eval_batch_size,
+        )
+        rank = self.trainer.global_rank if self.trainer else 0
+        world = self.trainer.world_size if self.trainer else 1
+        return DataLoader(dataset, sampler=range(rank, len(dataset), world), batch_size=None)
+
+    def on_after_batch_transfer(self, batch: Photos, dataloader_idx: int) -> Batch:  # noqa: ARG002
+        """On the device: uint8 photos to a training or an evaluation pair."""
+        if self.trainer is not None and self.trainer.training:
+            return training_pair(batch, self.augmentation, self.degradation)
+        return evaluation_pair(batch, self.eval_degradation)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run must find unchanged."""
+        return {"seed": self.seed, "photos": len(self._train_photos)}

@@ -1,0 +1,72 @@
+"""One image file to RGB pixels."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+# Passed to Pillow by name: no other decoder ever sees a user's file.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
+MOST_PIXELS = 200_000_000
+SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N", "I")
+
+
+class PhotoError(ValueError):
+    """A file that cannot be used as a photo; the message names it and says why."""
+
+
+def open_photo(path: Path) -> Image.Image:
+    """Open a file, read its header and turn it upright.
+
+    Raises:
+        PhotoError: no image, a broken one, or one with more than `MOST_PIXELS`.
+    """
+    try:
+        with path.open("rb") as file:
+            image = Image.open(file, formats=FORMATS)
+            if image.width * image.height > MOST_PIXELS:
+                msg = f"{path}: {image.width}x{image.height} pixels, more than {MOST_PIXELS:,}"
+                raise PhotoError(msg)
+            image.load()
+            return ImageOps.exif_transpose(image)
+    except UnidentifiedImageError:
+        msg = f"{path}: not an image of the formats {', '.join(FORMATS)}"
+        raise PhotoError(msg) from None
+    except Image.DecompressionBombError as error:
+        msg = f"{path}: {error}"
+        raise PhotoError(msg) from None
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        if isinstance(error, PhotoError):
+            raise
+        msg = f"{path}: {error or type(error).__name__}"
+        raise PhotoError(msg) from None
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """8-bit RGB: 16-bit gray is scaled to 8, what is transparent lies on white."""
+    if image.mode in SIXTEEN_BIT:
+        gray = np.asarray(image).astype(np.float64) / 257
+        return Image.fromarray(gray.round().clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        overlay = image.convert("RGBA")
+        ground = Image.new("RGBA", overlay.size, (255, 255, 255, 255))
+        return Image.alpha_composite(ground, overlay).convert("RGB")
+    return image.convert("RGB")
+
+
+def pixels_of(image: Image.Image) -> UInt8[Tensor, "3 h w"]:
+    """Pixels of an RGB image, channels first."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+
+
+def read_photo(path: Path) -> UInt8[Tensor, "3 h w"]:
+    """Decode a file to RGB.
+
+    Raises:
+        PhotoError: the file cannot be decoded.
+    """
+    return pixels_of(to_rgb(open_photo(path)))
