@@ -1,0 +1,135 @@
+"""Checkpoints chosen by how restored images look, not by PSNR."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+
+from srlit.checkpoint.files import link_file, write_json
+from srlit.checkpoint.runs import BEST, LAST
+from srlit.metrics import SelectionRule
+from srlit.phases import Phase
+
+
+class LPIPSCheckpoint(Checkpoint):
+    """After each validation: a `last` checkpoint, the best k by a rule, and `best.json`.
+
+    Lightning's ModelCheckpoint would save before the validation that judges the weights, and
+    counts both optimizers' steps in its names.
+
+    Args:
+        folder: the run's folder.
+        metric: what decides, a name of `srlit.metrics` such as `lpips_alex`.
+        floors: metric to the worst value still admitted, such as {psnr_rgb_b0: 24}.
+        top_k: how many of the best to keep, >= 1.
+
+    Raises:
+        ValueError: `top_k` below 1, or a metric whose direction is unknown.
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: str,
+        metric: str = "lpips_alex",
+        floors: Mapping[str, float] | None = None,
+        top_k: int = 3,
+    ) -> None:
+        if top_k < 1:
+            msg = f"callbacks.lpips_checkpoint.top_k={top_k}: expected at least 1"
+            raise ValueError(msg)
+        self.folder = Path(folder)
+        self.metric = metric
+        self.floors = dict(floors or {})
+        self.top_k = top_k
+        self.rows: list[dict[str, Any]] = []
+
+    @property
+    def state_key(self) -> str:
+        """The name under which checkpoints keep the history."""
+        return "LPIPSCheckpoint"
+
+    @property
+    def best_model_path(self) -> str:
+        """The selected checkpoint, under the name that loggers look for."""
+        return str(self.folder / self._name(self._ranked()[0])) if self.rows else ""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
+        """See that the validation measures what the rule asks for.
+
+        Raises:
+            ValueError: it does not.
+        """
+        assert isinstance(pl_module, Phase)
+        measured = {*pl_module.metrics.names, "loss"}
+        for name in (self.metric, *self.floors):
+            if not {name, f"{name}_untrained"} & measured:
+                msg = (
+                    f"callbacks.lpips_checkpoint asks for {name!r}, "
+                    f"but metrics.names measures {', '.join(sorted(measured))}"
+                )
+                raise ValueError(msg)
+
+    def rule_for(self, row: Mapping[str, Any]) -> SelectionRule:
+        """The rule, with metrics named as they were measured."""
+        metrics = row["metrics"]
+
+        def measured(name: str) -> str:
+            return name if name in metrics else f"{name}_untrained"
+
+        floors = {measured(name): value for name, value in self.floors.items()}
+        return SelectionRule(metric=measured(self.metric), floors=floors)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save, rank, record, and only then remove what fell out of the ranking."""
+        if trainer.sanity_checking or trainer.state.fn != "fit":
+            return
+        assert isinstance(pl_module, Phase)
+        row = {"iteration": pl_module.iteration, "metrics": dict(pl_module.validation)}
+        self.rows = [r for r in self.rows if r["iteration"] != row["iteration"]] + [row]
+        ranked = self._ranked()
+        kept = ranked[: self.top_k]
+        trainer.save_checkpoint(self.folder / LAST)
+        if trainer.is_global_zero:
+            if row in kept:
+                link_file(self.folder / LAST, self.folder / self._name(row))
+            self._record(kept)
+            for dropped in ranked[self.top_k :]:
+                (self.folder / self._name(dropped)).unlink(missing_ok=True)
+        trainer.strategy.barrier()
+
+    def _ranked(self) -> list[dict[str, Any]]:
+        """All validations, best first."""
+        rule = self.rule_for(self.rows[0])
+        return sorted(self.rows, key=lambda row: rule.cost(row["metrics"]))
+
+    def _record(self, kept: list[dict[str, Any]]) -> None:
+        """Write `best.json`."""
+        rule = self.rule_for(kept[0])
+        write_json(
+            self.folder / BEST,
+            {
+                "checkpoint": self._name(kept[0]),
+                "iteration": kept[0]["iteration"],
+                "rule": rule.describe(),
+                "reaches_floors": rule.admits(kept[0]["metrics"]),
+                "metrics": kept[0]["metrics"],
+                "kept": [{"checkpoint": self._name(row), **row} for row in kept],
+                "history": self.rows,
+            },
+        )
+
+    @staticmethod
+    def _name(row: Mapping[str, Any]) -> str:
+        """Path of a validation's checkpoint below the run's folder."""
+        return f"checkpoints/iteration_{row['iteration']:07d}.ckpt"
+
+    def state_dict(self) -> dict[str, Any]:
+        """The history, so that a resumed run ranks against what came before."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the history up."""
+        self.rows = state_dict["rows"]

@@ -1,0 +1,200 @@
+"""What all phases share: the clock, the update, validation, logging.
+
+`iteration` counts finished generator updates and is the only clock. Lightning's `global_step`
+counts every optimizer's steps and its epochs depend on the data; nothing here reads them: a whole
+training is one Lightning epoch whose batches are numbered by the iteration. All phases optimise
+manually, so that schedules, clipping and counting are one piece of code.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torchmetrics import MeanMetric
+
+from srlit.losses import CompositeLoss
+from srlit.metrics import MetricSuite
+from srlit.phases.journal import Journal
+from srlit.phases.schedule import Schedule
+from srlit.types import Batch, Images, Scalar
+
+MakeOptimizer = Callable[..., Optimizer]
+
+
+class Phase(LightningModule):
+    """A generator in training.
+
+    Args:
+        generator: maps lr to sr and has `scale`.
+        loss: the table of weighted terms.
+        metrics: what validation measures.
+        schedule: learning rate over the training, the same for every optimizer.
+        iterations: length of the training.
+        seed: of what the networks draw themselves (dropout).
+        gradient_norm: greatest gradient norm of each network; None does not clip.
+        log_every: iterations between two logged rows.
+        card: plain description of the run that every checkpoint carries; `card['model']` is the
+            generator's configuration.
+    """
+
+    def __init__(
+        self,
+        *,
+        generator: nn.Module,
+        loss: CompositeLoss,
+        metrics: MetricSuite,
+        schedule: Schedule,
+        iterations: int,
+        seed: int,
+        gradient_norm: float | None,
+        log_every: int,
+        card: Mapping[str, Any],
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.generator = generator.to(memory_format=torch.channels_last)
+        self.loss = loss
+        self.metrics = metrics
+        self.schedule = schedule
+        self.iterations = iterations
+        self.seed = seed
+        self.gradient_norm = gradient_norm
+        self.journal = Journal(log_every)
+        self.card = dict(card)
+        self.iteration = 0
+        self.validation: dict[str, float] = {}
+        self._means: dict[str, MeanMetric] = {}
+        # In a tuple: the moving average is the EMA callback's to store, no part of this module.
+        self._judged: tuple[nn.Module] = (self.generator,)
+
+    # -- the networks ---------------------------------------------------------------------------
+
+    @property
+    def judged(self) -> nn.Module:
+        """The generator that is validated and shipped: its moving average, where there is one."""
+        return self._judged[0]
+
+    def judge(self, average: nn.Module) -> None:
+        """Validate this copy of the generator from now on."""
+        self._judged = (average,)
+
+    def forward(self, lr: Images) -> Images:
+        """Restore and enlarge, lr to sr."""
+        sr: Tensor = self.generator(lr.contiguous(memory_format=torch.channels_last))
+        return sr.float()
+
+    # -- the clock and the update ---------------------------------------------------------------
+
+    def on_train_start(self) -> None:
+        """Let Lightning count batches from the iteration on, so that validations fall on time."""
+        self.trainer.fit_loop.epoch_loop.batch_progress.total.ready = self.iteration
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+        """Make dropout a function of (seed, iteration, rank)."""
+        torch.manual_seed((self.seed * 1_000_003 + self.iteration) * 4099 + self.global_rank)
+
+    def descend(self, loss: Scalar, optimizer: Any) -> None:  # noqa: ANN401 - LightningOptimizer
+        """One update of one network; clipping happens in `on_before_optimizer_step`."""
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        optimizer.step()
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Measure and clip the gradient; under mixed precision it is unscaled by now."""
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        limit = float("inf") if self.gradient_norm is None else self.gradient_norm
+        norm = nn.utils.clip_grad_norm_(parameters, limit)
+        self.journal.record({f"gradient_norm/{self._name_of(optimizer)}": norm})
+
+    def _name_of(self, optimizer: Optimizer) -> str:
+        position = [*self.trainer.optimizers].index(optimizer)
+        return list(self.make_optimizers())[position]
+
+    def finish_iteration(self) -> None:
+        """Count the update, step the schedules, log, and stop at the end."""
+        self.iteration += 1
+        for scheduler in self._schedulers():
+            if not isinstance(scheduler, ReduceLROnPlateau):
+                scheduler.step()
+        if self.iteration % self.journal.every == 0:
+            self.write_row(
+                {f"train/{name}": value for name, value in self.journal.flush().items()}
+                | {"learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"]}
+            )
+        if self.iteration >= self.iterations:
+            self.trainer.should_stop = True  # Lightning validates once more, then ends
+
+    def write_row(self, row: Mapping[str, float]) -> None:
+        """Give a row to every logger; its x axis is the iteration."""
+        for logger in self.loggers:
+            logger.log_metrics(dict(row), step=self.iteration)
+
+    # -- optimizers and schedules ---------------------------------------------------------------
+
+    def make_optimizers(self) -> dict[str, Callable[[], Optimizer]]:
+        """Name of each network in training to what makes its optimizer, in order of their steps."""
+        raise NotImplementedError
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The optimizers and their schedules; Lightning stores both, this class steps them."""
+        optimizers = [make() for make in self.make_optimizers().values()]
+        schedulers = [self.schedule(o, iterations=self.iterations) for o in optimizers]
+        return optimizers, schedulers
+
+    def _schedulers(self) -> list[LRScheduler]:
+        return [config.scheduler for config in self.trainer.lr_scheduler_configs]
+
+    # -- validation -----------------------------------------------------------------------------
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the last validation."""
+        self._means = {}
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+        """Measure every image of a batch, on the judged generator."""
+        sr = self.restore(batch.lr)
+        # An adversarial part depends on a moving opponent and is left out of the loss here.
+        loss = self.loss(sr, batch.hr).total.expand(len(sr))
+        for name, value in (self.metrics(sr, batch.hr) | {"loss": loss}).items():
+            mean = self._means.setdefault(name, MeanMetric().to(value.device))
+            mean.update(value)
+
+    @torch.no_grad()
+    def restore(self, lr: Images) -> Images:
+        """What the judged generator makes of `lr`, in float32."""
+        network = self.judged
+        was_training = network.training
+        network.eval()
+        with torch.autocast(lr.device.type, enabled=False):
+            sr: Tensor = network(lr.contiguous(memory_format=torch.channels_last))
+        network.train(was_training)
+        return sr
+
+    def on_validation_epoch_end(self) -> None:
+        """Means over all images and processes; they go to callbacks, loggers and the schedule."""
+        self.validation = {name: float(mean.compute()) for name, mean in self._means.items()}
+        if self.trainer.sanity_checking:
+            return
+        row = {f"val/{name}": value for name, value in self.validation.items()}
+        self.log_dict(row, logger=False)  # for Lightning's callbacks, such as EarlyStopping
+        self.write_row(row)
+        for scheduler in self._schedulers():
+            if isinstance(scheduler, ReduceLROnPlateau):
+                scheduler.step(self.validation["loss"])
+
+    # -- checkpoints ----------------------------------------------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store the clock and the card; Lightning's own counters are not kept."""
+        checkpoint["iteration"] = self.iteration
+        checkpoint["card"] = self.card
+        checkpoint.pop("loops", None)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Set the clock."""
+        self.iteration = checkpoint["iteration"]

@@ -1,0 +1,39 @@
+"""Phases 1 and 2: a generator against pixel and perceptual losses."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch.optim import Optimizer
+
+from srlit.phases.base import MakeOptimizer, Phase
+from srlit.types import Batch
+
+
+class RestorationPhase(Phase):
+    """One network, one optimizer.
+
+    Args:
+        optimizer: makes the optimizer from the generator's parameters.
+        shared: the arguments of `Phase`.
+
+    Raises:
+        ValueError: the loss table weighs an adversarial part.
+    """
+
+    def __init__(self, *, optimizer: MakeOptimizer, **shared: Any) -> None:  # noqa: ANN401
+        super().__init__(**shared)
+        if self.loss.is_adversarial:
+            msg = "loss.weights has 'adversarial', but phase=restoration has no discriminator"
+            raise ValueError(msg)
+        self.make_optimizer = optimizer
+
+    def make_optimizers(self) -> dict[str, Callable[[], Optimizer]]:
+        """The generator's."""
+        return {"generator": lambda: self.make_optimizer(self.generator.parameters())}
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+        """One generator update."""
+        parts = self.loss(self(batch.lr), batch.hr)
+        self.descend(parts.total, self.optimizers())
+        self.journal.record({"loss": parts.total} | parts.named())
+        self.finish_iteration()
