@@ -1,0 +1,49 @@
+"""`srlit COMMAND ...`: one subcommand an entry point."""
+
+import importlib
+import sys
+
+COMMANDS = {
+    "train": "train one phase: srlit train +experiment=phase1",
+    "evaluate": "measure checkpoints: srlit evaluate 'checkpoints=[runs/phase1]' data=bsd100",
+    "select": "rank a run's checkpoints: srlit select run=runs/phase3",
+    "upscale": "upscale image files: srlit upscale input=photo.jpg checkpoint=runs/phase3",
+    "tune": "report on a sweep: srlit tune runs/sweeps/phase3_loss_weights",
+    "demo": "the whole path on sample photos, in minutes: srlit demo",
+}
+
+
+def usage() -> str:
+    """All commands, a line each."""
+    lines = [f"  {name:9} {what}" for name, what in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: srlit COMMAND [KEY=VALUE ...]",
+            "",
+            *lines,
+            "",
+            "srlit COMMAND --help shows its keys",
+        ]
+    )
+
+
+def main() -> None:
+    """Hand the command line on to the entry point."""
+    if len(sys.argv) < 2 or sys.argv[1] in {"-h", "--help", "help"}:
+        sys.stdout.write(usage() + "\n")
+        return
+    if sys.argv[1] == "--version":
+        from srlit import __version__
+
+        sys.stdout.write(f"srlit {__version__}\n")
+        return
+    command = sys.argv[1]
+    if command not in COMMANDS:
+        sys.stderr.write(f"error: unknown command {command!r}\n{usage()}\n")
+        raise SystemExit(2)
+    sys.argv = [f"srlit {command}", *sys.argv[2:]]
+    importlib.import_module(f"srlit.{command}").main()
+
+
+if __name__ == "__main__":
+    main()

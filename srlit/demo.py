@@ -1,0 +1,71 @@
+"""The whole path on scikit-image's photos, in minutes on two CPU cores: `python -m srlit.demo`.
+
+Trains three phases, each from the one before, measures their selected checkpoints on photos that
+neither training nor selection saw, and leaves `runs/demo/table.json` and `comparison.png`.
+"""
+
+import argparse
+import logging
+import shutil
+import time
+from pathlib import Path
+
+from srlit.config import CONF_DIR, EXPECTED, quieten
+
+log = logging.getLogger(__name__)
+
+PHASES = ("demo_phase1", "demo_phase2", "demo_phase3")
+
+
+def demo(folder: Path, overrides: list[str]) -> None:
+    """Train, select, measure, draw.
+
+    Args:
+        folder: everything goes here; what an earlier demo left in it is replaced.
+        overrides: KEY=VALUE for all three trainings.
+    """
+    from hydra import compose, initialize_config_dir
+
+    from srlit.evaluate import evaluate
+    from srlit.train import train
+
+    started = time.monotonic()
+    shutil.rmtree(folder, ignore_errors=True)
+    shared = [f"paths.runs={folder}", "weights.allow_untrained=true"]
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        for phase in PHASES:
+            log.info("--- %s ---", phase)
+            train(compose("train", [f"+experiment={phase}", *shared, *overrides]))
+        checkpoints = ",".join(str(folder / phase) for phase in PHASES)
+        names = "names=[phase 1,phase 2,phase 3]"
+        measured = [f"checkpoints=[{checkpoints}]", names, f"paths.run={folder}"]
+        evaluate(compose("evaluate", [*shared, *measured]))
+    draw_comparison(folder)
+    log.info("done in %.1f minutes: look at %s", (time.monotonic() - started) / 60, folder)
+
+
+def draw_comparison(folder: Path) -> None:
+    """All comparison pictures below each other, `comparison.png`."""
+    from srlit.inference import read_image, write_image
+    from srlit.ops.panel import stacked
+
+    rows = [read_image(path).rgb[0] for path in sorted((folder / "pictures").glob("*.png"))]
+    write_image(folder / "comparison.png", stacked(rows)[None])
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="srlit demo", description=(__doc__ or "").split(":")[0])
+    parser.add_argument("--folder", type=Path, default=Path("runs/demo"), help="default: runs/demo")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="for all three trainings")
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    quieten()
+    try:
+        demo(args.folder, args.overrides)
+    except EXPECTED as error:
+        raise SystemExit(f"error: {error}") from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""Inference: restorers, image files, measuring, tables and comparison pictures."""
+
+from srlit.inference.compare import comparison
+from srlit.inference.files import find_images, output_path, read_image, write_image
+from srlit.inference.measure import Measured, Pictures, measure
+from srlit.inference.restorers import Interpolator, Network, Restorer, pick_device
+from srlit.inference.tables import Row, markdown_table, print_table
+
+__all__ = [
+    "Interpolator",
+    "Measured",
+    "Network",
+    "Pictures",
+    "Restorer",
+    "Row",
+    "comparison",
+    "find_images",
+    "markdown_table",
+    "measure",
+    "output_path",
+    "pick_device",
+    "print_table",
+    "read_image",
+    "write_image",
+]

@@ -1,0 +1,101 @@
+"""Image files for people: found, read with their transparency, written whole."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from srlit.checkpoint.files import atomic_file
+from srlit.data.photo import SUFFIXES, PhotoError, open_photo, pixels_of, to_rgb
+
+WRITABLE: dict[str, dict[str, Any]] = {
+    ".png": {},
+    ".webp": {"lossless": True},
+    ".jpg": {"quality": 95, "subsampling": 0},
+}
+
+
+class Picture(NamedTuple):
+    """An image file, read.
+
+    Attributes:
+        rgb: (1, 3, h, w) in [0, 1].
+        alpha: its transparency, (1, 1, h, w) in [0, 1], where it has one.
+        profile: its ICC profile, handed on to the result.
+    """
+
+    rgb: Float[Tensor, "1 3 h w"]
+    alpha: Float[Tensor, "1 1 h w"] | None
+    profile: bytes | None
+
+
+def find_images(name: str) -> list[Path]:
+    """The file itself, or all image files below a folder, sorted.
+
+    Raises:
+        FileNotFoundError: there is nothing, or a folder without images.
+    """
+    path = Path(name).expanduser()
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        msg = f"input={name}: no such file or folder"
+        raise FileNotFoundError(msg)
+    found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    if not found:
+        msg = f"input={name}: no image in this folder (looked for {', '.join(SUFFIXES)})"
+        raise FileNotFoundError(msg)
+    return found
+
+
+def read_image(path: Path) -> Picture:
+    """Read an image, upright; what is transparent keeps its colour.
+
+    Raises:
+        PhotoError: the file cannot be decoded.
+    """
+    image = open_photo(path)
+    profile = image.info.get("icc_profile")
+    if not image.has_transparency_data:
+        rgb, alpha = to_rgb(image), None
+    else:
+        rgba = image.convert("RGBA")
+        rgb = rgba.convert("RGB")
+        alpha = pixels_of(rgba)[None, 3:].float() / 255
+    return Picture(pixels_of(rgb)[None].float() / 255, alpha, profile)
+
+
+def output_path(source: Path, root: Path, folder: Path, suffix: str) -> Path:
+    """Where the result of `source` goes: its place below `root`, moved below `folder`.
+
+    Raises:
+        ValueError: files of this kind are not written.
+    """
+    if suffix not in WRITABLE:
+        msg = f"format={suffix!r}: expected one of {', '.join(WRITABLE)}"
+        raise ValueError(msg)
+    relative = source.name if root.is_file() else str(source.relative_to(root))
+    return (folder / relative).with_suffix(suffix)
+
+
+def write_image(
+    path: Path,
+    rgb: Float[Tensor, "1 3 h w"],
+    alpha: Float[Tensor, "1 1 h w"] | None = None,
+    profile: bytes | None = None,
+) -> None:
+    """Write an 8-bit image, whole or not at all.
+
+    Raises:
+        PhotoError: the format holds no transparency but the image has some.
+    """
+    planes = rgb if alpha is None else torch.cat([rgb, alpha], 1)
+    if alpha is not None and path.suffix == ".jpg":
+        msg = f"{path}: JPEG holds no transparency; use format=.png"
+        raise PhotoError(msg)
+    pixels = (planes[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+    with atomic_file(path) as sibling:
+        Image.fromarray(pixels).save(sibling, icc_profile=profile, **WRITABLE[path.suffix])

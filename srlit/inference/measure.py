@@ -1,0 +1,91 @@
+"""Every method on every photo: mean values, values a photo, comparison pictures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.progress import track
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from srlit.data.pairs import evaluation_pair
+from srlit.degradation import Degradation
+from srlit.inference.compare import comparison
+from srlit.inference.files import write_image
+from srlit.inference.restorers import Restorer
+from srlit.inference.tables import Row
+from srlit.metrics import MetricSuite
+from srlit.types import Photos
+
+
+class Pictures(NamedTuple):
+    """Where comparison pictures go.
+
+    Attributes:
+        folder: the folder.
+        most: how many of the first photos to draw.
+    """
+
+    folder: Path
+    most: int
+
+
+class Measured(NamedTuple):
+    """What was found.
+
+    Attributes:
+        means: a row a method: its name and the mean of each metric.
+        photos: a row a method and photo.
+    """
+
+    means: list[Row]
+    photos: list[Row]
+
+
+def measure(
+    methods: Sequence[Restorer],
+    loader: DataLoader[Photos],
+    degradation: Degradation,
+    metrics: MetricSuite,
+    pictures: Pictures | None = None,
+) -> Measured:
+    """Degrade each photo, restore it by every method, compare with the original.
+
+    Args:
+        methods: restorers of different names.
+        loader: of an `EvaluationPhotos` data set, in order.
+        degradation: what the photos go through.
+        metrics: what is measured.
+        pictures: where to draw LR, every method and HR side by side.
+    """
+    paths = [photo.path for photo in loader.dataset.photos]  # type: ignore[attr-defined]
+    rows: list[Row] = []
+    done = 0
+    for batch in track(loader, "measuring", transient=True):
+        lr, hr = evaluation_pair(batch, degradation)
+        names = [path.name for path in paths[done : done + len(hr)]]
+        restored = {method.name: method(lr) for method in methods}
+        for method, sr in restored.items():
+            rows += _rows(method, names, metrics(sr, hr))
+        if pictures is not None:
+            for i in range(min(len(hr), max(pictures.most - done, 0))):
+                columns = {"LR": lr[i]} | {m: sr[i] for m, sr in restored.items()} | {"HR": hr[i]}
+                target = pictures.folder / f"{paths[done + i].stem}.png"
+                write_image(target, comparison(columns)[None])
+        done += len(hr)
+    return Measured([_mean(method.name, rows, metrics.names) for method in methods], rows)
+
+
+def _rows(method: str, photos: list[str], values: dict[str, Tensor]) -> list[Row]:
+    """A row a photo."""
+    columns = {metric: value.tolist() for metric, value in values.items()}
+    return [
+        {"name": method, "photo": photo} | {metric: column[i] for metric, column in columns.items()}
+        for i, photo in enumerate(photos)
+    ]
+
+
+def _mean(method: str, rows: list[Row], metrics: list[str]) -> Row:
+    own = [row for row in rows if row["name"] == method]
+    means = {metric: sum(row[metric] for row in own) / len(own) for metric in metrics}
+    return {"name": method} | means

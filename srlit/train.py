@@ -1,0 +1,253 @@
+"""Train one phase: `python -m srlit.train +experiment=phase1`.
+
+Composes a configuration, wires the parts, runs. Several phases in a row or a sweep:
+`python -m srlit.train -m +experiment=phase1,phase2,phase3`.
+"""
+
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from srlit.config import ConfigError, build, entry_point, plain
+
+if TYPE_CHECKING:
+    from lightning import Trainer
+
+    from srlit.checkpoint import RunRecord
+    from srlit.data import PhotoDataModule
+    from srlit.phases import Phase
+
+log = logging.getLogger(__name__)
+
+
+def train(cfg: DictConfig) -> float:
+    """Train one phase.
+
+    Returns:
+        The selected checkpoint's value of the metric that selected it; sweepers minimise it.
+    """
+    import torch
+
+    from srlit.checkpoint import RunRecord
+    from srlit.checkpoint.runs import read_best
+
+    folder = Path(cfg.paths.run)
+    resume = checkpoint_to_resume(cfg, folder)
+    torch.manual_seed(cfg.seed)
+
+    data = build_data(cfg)
+    data.check()
+    phase = build_phase(cfg)
+    initialise(cfg, phase, resume)
+    trainer = build_trainer(cfg)
+
+    data.first_iteration = _iteration_of(resume)
+    record = RunRecord(
+        name=cfg.name, label=cfg.label, model=plain(cfg.model), command=" ".join(sys.argv)
+    )
+    _open_run(cfg, folder, record, trainer)
+    try:
+        trainer.fit(phase, data, ckpt_path=resume, weights_only=True)
+    except BaseException:
+        record.close(folder, "failed")
+        raise
+    record.close(folder, "stopped" if trainer.interrupted else "finished")
+
+    best = read_best(folder)
+    log.info("selected %s (%s)", folder / best["checkpoint"], best["rule"])
+    _log_best(trainer, folder / best["checkpoint"], cfg.name)
+    metric = cfg.callbacks.lpips_checkpoint.metric
+    return float(best["metrics"].get(metric, best["metrics"].get(f"{metric}_untrained")))
+
+
+# -- the parts ----------------------------------------------------------------------------------
+
+
+def build_data(cfg: DictConfig) -> "PhotoDataModule":
+    """The datamodule with its degradations."""
+    module: PhotoDataModule = build(
+        cfg.data,
+        degradation=build(cfg.degradation),
+        eval_degradation=build(cfg.eval_degradation),
+        seed=cfg.seed,
+        scale=cfg.scale,
+        iterations=cfg.iterations,
+        cache_dir=cfg.paths.cache,
+    )
+    return module
+
+
+def build_phase(cfg: DictConfig) -> "Phase":
+    """The phase with its networks and losses."""
+    phase: Phase = build(
+        cfg.phase,
+        generator=build(cfg.model),
+        loss=build(cfg.loss),
+        metrics=build(cfg.metrics),
+        iterations=cfg.iterations,
+        seed=cfg.seed,
+        log_every=cfg.log_every,
+        card={
+            "model": plain(cfg.model),
+            "name": cfg.name,
+            "label": cfg.label,
+            "scale": cfg.scale,
+            "degradation": plain(cfg.degradation),
+        },
+    )
+    return phase
+
+
+def build_trainer(cfg: DictConfig) -> "Trainer":
+    """Lightning's trainer with callbacks, loggers and atomic checkpoints."""
+    from srlit.checkpoint.io import AtomicCheckpointIO
+
+    # It reports every default that srlit's configuration shows anyway, twice.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    trainer: Trainer = build(
+        cfg.trainer,
+        precision=resolve_precision(str(cfg.trainer.precision), str(cfg.trainer.accelerator)),
+        callbacks=[part for part in build(cfg.callbacks).values() if part is not None],
+        logger=[part for part in build(cfg.logger).values() if part is not None],
+        plugins=[AtomicCheckpointIO()],
+        default_root_dir=cfg.paths.run,
+    )
+    return trainer
+
+
+def resolve_precision(precision: str, accelerator: str) -> str:
+    """'auto' is bf16-mixed where the hardware computes it natively, 16-mixed on other GPUs."""
+    import torch
+
+    if precision != "auto":
+        return precision
+    if accelerator != "cpu" and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+    native = torch.cpu._is_avx512_bf16_supported()  # noqa: SLF001 - torch has no public name
+    return "bf16-mixed" if native else "32-true"
+
+
+# -- where a run starts from --------------------------------------------------------------------
+
+
+def checkpoint_to_resume(cfg: DictConfig, folder: Path) -> Path | None:
+    """The checkpoint that `resume` names, or none; a used folder is never started afresh.
+
+    Raises:
+        ConfigError: the folder holds a run and `resume` is not set, or the run is finished.
+        CheckpointError: `resume` names no checkpoint.
+    """
+    from srlit.checkpoint.runs import LAST, read_record, resolve_checkpoint
+
+    last = folder / LAST
+    if cfg.resume == "auto":
+        return last if last.is_file() else None
+    if cfg.resume is not None:
+        return resolve_checkpoint(cfg.resume)
+    record = read_record(folder)
+    if last.is_file() or (record and record.status == "finished"):
+        msg = (
+            f"{folder} already holds a run: add resume=auto to go on with it, "
+            "name=ANOTHER to start beside it, or remove the folder"
+        )
+        raise ConfigError(msg)
+    return None
+
+
+def initialise(cfg: DictConfig, phase: "Phase", resume: Path | None) -> None:
+    """See that a checkpoint to resume fits; else start the generator from `init_from`.
+
+    Raises:
+        CheckpointError: the checkpoint was made with another model, or fits it not.
+        ConfigError: `init_from=auto` finds nothing to start from.
+    """
+    from srlit.checkpoint import (
+        CheckpointError,
+        generator_weights,
+        load_checkpoint,
+        resolve_checkpoint,
+    )
+    from srlit.checkpoint.loading import card_differences
+
+    if resume is not None:
+        differences = card_differences(
+            load_checkpoint(resume)["card"]["model"], phase.card["model"], "model"
+        )
+        if differences:
+            msg = f"resume={resume}: made with another model: {'; '.join(differences)}"
+            raise CheckpointError(msg)
+        log.info("resuming from %s", resume)
+        return
+    if cfg.init_from is None:
+        return
+    source = _previous_phase(cfg) if cfg.init_from == "auto" else resolve_checkpoint(cfg.init_from)
+    checkpoint = load_checkpoint(source)
+    try:
+        phase.generator.load_state_dict(generator_weights(checkpoint))
+    except RuntimeError as error:
+        differences = card_differences(checkpoint["card"]["model"], phase.card["model"], "model")
+        msg = f"init_from={source} does not fit: {'; '.join(differences) or error}"
+        raise CheckpointError(msg) from error
+    log.info("generator starts from %s", source)
+
+
+def _previous_phase(cfg: DictConfig) -> Path:
+    """The selected checkpoint of the newest finished run of the phase before."""
+    from srlit.checkpoint import find_previous, resolve_checkpoint
+
+    if cfg.follows is None:
+        msg = "init_from=auto needs `follows`, the label of the phase before (see conf/experiment)"
+        raise ConfigError(msg)
+    runs = Path(cfg.paths.runs)
+    found = find_previous(runs, cfg.follows, plain(cfg.model))
+    if found is None:
+        msg = (
+            f"init_from=auto: no finished run labelled {cfg.follows!r} with this generator below "
+            f"{runs}. Train it first: python -m srlit.train +experiment={cfg.follows} (with the "
+            "same model), or name a checkpoint: init_from=PATH, or start afresh: init_from=null"
+        )
+        raise ConfigError(msg)
+    return resolve_checkpoint(str(found))
+
+
+def _iteration_of(resume: Path | None) -> int:
+    from srlit.checkpoint import load_checkpoint
+
+    return 0 if resume is None else int(load_checkpoint(resume)["iteration"])
+
+
+# -- what a run leaves --------------------------------------------------------------------------
+
+
+def _open_run(cfg: DictConfig, folder: Path, record: "RunRecord", trainer: "Trainer") -> None:
+    """Record the run and its configuration."""
+    from srlit.checkpoint import write_text
+
+    if not trainer.is_global_zero:
+        return
+    record.write(folder)
+    write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+    for logger in trainer.loggers:
+        logger.log_hyperparams(plain(cfg))
+
+
+def _log_best(trainer: "Trainer", checkpoint: Path, name: str) -> None:
+    """Give the selected checkpoint to W&B, where it is used."""
+    from lightning.pytorch.loggers import WandbLogger
+
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger) and trainer.is_global_zero:
+            logger.experiment.log_artifact(str(checkpoint), name=f"{name}-best", type="model")
+
+
+@entry_point("train")
+def main(cfg: DictConfig) -> Any:  # noqa: ANN401 - a sweeper's objective
+    """Command line."""
+    return train(cfg)
+
+
+if __name__ == "__main__":
+    main()

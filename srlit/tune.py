@@ -1,0 +1,91 @@
+"""What a sweep leaves: one table and one PSNR-LPIPS plot over its runs.
+
+`SweepReport` runs by itself at the end of a multirun with `+sweep=...`; for a sweep that was
+interrupted: `python -m srlit.tune runs/sweeps/phase3_loss_weights`.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+if TYPE_CHECKING:
+    from srlit.inference import Row
+
+log = logging.getLogger(__name__)
+
+
+class SweepReport(Callback):
+    """Hydra's callback that makes the report when the last job has ended."""
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ANN401, ARG002
+        """Report on the sweep's folder."""
+        report_sweep(Path(config.hydra.sweep.dir))
+
+
+def report_sweep(folder: Path) -> "list[Row]":
+    """Write `table.json`, `table.md` and `psnr_lpips.png` for the runs below a folder.
+
+    Returns:
+        A row a run that selected a checkpoint, best first.
+
+    Raises:
+        FileNotFoundError: no run below the folder has selected one.
+    """
+    from srlit.checkpoint import write_json, write_text
+    from srlit.checkpoint.runs import BEST, read_best
+    from srlit.inference import markdown_table, print_table
+
+    found = [(path.parent, read_best(path.parent)) for path in sorted(folder.glob(f"*/{BEST}"))]
+    if not found:
+        msg = f"{folder}: no run below this folder has selected a checkpoint"
+        raise FileNotFoundError(msg)
+    lpips = next(name for name in found[0][1]["metrics"] if name.startswith("lpips"))
+    rows = [
+        {"name": run.name, "iteration": best["iteration"]} | best["metrics"] for run, best in found
+    ]
+    rows.sort(key=lambda row: row[lpips])
+    write_json(folder / "table.json", rows)
+    write_text(folder / "table.md", markdown_table(rows) + "\n")
+    plot(folder / "psnr_lpips.png", rows, lpips)
+    print_table(f"{folder.name}: selected checkpoints, validation photos", rows)
+    log.info("sweep report in %s", folder)
+    return rows
+
+
+def plot(path: Path, rows: "list[Row]", lpips: str) -> None:
+    """Fidelity against perception, a point a run; right and down is better."""
+    from matplotlib.figure import Figure
+
+    from srlit.checkpoint import atomic_file
+
+    psnr = next(name for name in rows[0] if name.startswith("psnr"))
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.scatter([row[psnr] for row in rows], [row[lpips] for row in rows])
+    for row in rows:
+        axes.annotate(
+            row["name"], (row[psnr], row[lpips]), xytext=(4, 4), textcoords="offset points", size=8
+        )
+    axes.set(xlabel=f"{psnr} (dB, higher is better)", ylabel=f"{lpips} (lower is better)")
+    axes.grid(alpha=0.3)
+    with atomic_file(path) as sibling:
+        figure.savefig(sibling, dpi=150)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="srlit tune", description="Report on a sweep's folder.")
+    parser.add_argument("folder", type=Path, help="folder with the sweep's runs")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        report_sweep(parser.parse_args().folder)
+    except FileNotFoundError as error:
+        raise SystemExit(f"error: {error}") from error
+
+
+if __name__ == "__main__":
+    main()
