@@ -58,8 +58,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def pixels_of(image: Image.Image) -> UInt8[Tensor, "3 h w"]:
-    """Pixels of an RGB image, channels first."""
+def pixels_of(image: Image.Image) -> UInt8[Tensor, "c h w"]:
+    """Pixels of an RGB or RGBA image, channels first."""
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
 

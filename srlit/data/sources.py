@@ -5,11 +5,12 @@ import importlib.util
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from srlit.data.photo import SUFFIXES
 
 
+@runtime_checkable
 class PhotoSets(Protocol):
     """Paths of the three sets."""
 

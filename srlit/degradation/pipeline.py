@@ -77,7 +77,8 @@ class Degradation:
     def sample(self, keys: Int64[Tensor, " n"]) -> Draws:
         """Draw every stage's parameters, a row a key; row i depends on key i alone."""
         rows = RowGenerator(keys)
-        return {name: stage.sample(rows.child(name)) for name, stage in self.stages.items()}
+        with torch.autocast(keys.device.type, enabled=False):
+            return {name: stage.sample(rows.child(name)) for name, stage in self.stages.items()}
 
     def apply(self, hr: Float[Tensor, "n 3 h w"], draws: Draws) -> Float[Tensor, "n 3 oh ow"]:
         """Degrade with recorded draws.
@@ -93,9 +94,10 @@ class Degradation:
         if h % self.scale or w % self.scale:
             msg = f"degradation {self.name!r}: {h}x{w} pixels are no multiple of scale={self.scale}"
             raise ValueError(msg)
-        x = hr
-        for name, stage in self.stages.items():
-            x = stage.apply(x, draws[name])
+        x = hr.float()
+        with torch.autocast(hr.device.type, enabled=False):  # levels of 1/255 need float32
+            for name, stage in self.stages.items():
+                x = stage.apply(x, draws[name])
         return x
 
     def __call__(

@@ -6,10 +6,10 @@ for the device and no sample depends on its batch mates.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from srlit.ops.filters import box_taps, gaussian_taps, separable_filter
@@ -22,6 +22,7 @@ Params = Mapping[str, Tensor]
 Range = Sequence[float]
 
 
+@runtime_checkable
 class Stage(Protocol):
     """One step of a degradation."""
 
@@ -47,11 +48,12 @@ def check_range(name: str, values: Range, low: float, high: float) -> tuple[floa
     return float(values[0]), float(values[1])
 
 
-def per_sample(value: Float[Tensor, " n"]) -> Float[Tensor, "n 1 1 1"]:
+def per_sample(value: Shaped[Tensor, " n"]) -> Shaped[Tensor, "n 1 1 1"]:
     """One number a sample, ready to meet images."""
     return value.view(-1, 1, 1, 1)
 
 
+@runtime_checkable
 class Kernel(Protocol):
     """A family of separable blur kernels."""
 
@@ -193,6 +195,7 @@ class Bicubic:
         return imresize(x, 1 / self.shrink)
 
 
+@runtime_checkable
 class NoiseKind(Protocol):
     """A kind of noise with one strength a sample."""
 

@@ -1,6 +1,6 @@
 """What maps an LR image to an SR image: interpolators and trained networks."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -19,6 +19,7 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+@runtime_checkable
 class Restorer(Protocol):
     """A named method."""
 

@@ -43,9 +43,11 @@ def format_value(value: Any) -> str:  # noqa: ANN401 - a cell
 def print_table(title: str, rows: Sequence[Row]) -> None:
     """The table on the console, whole even where the output is a file."""
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=160)
     table = Table(title=title, title_justify="left")
     for index, key in enumerate(rows[0]):
         table.add_column(key, justify="left" if index == 0 else "right", no_wrap=True)
     for row in rows:
         table.add_row(*(format_value(value) for value in row.values()))
-    console.print(table, width=None if console.is_terminal else 160)
+    console.print(table)

@@ -1,6 +1,6 @@
 """GAN criteria: what discriminator and generator each minimise, on logits of any shape."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -11,6 +11,7 @@ from srlit.types import Scalar
 Logits = Float[Tensor, "..."]
 
 
+@runtime_checkable
 class AdversarialCriterion(Protocol):
     """Both sides of a GAN's game."""
 

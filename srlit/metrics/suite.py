@@ -85,7 +85,9 @@ class MetricSuite:
 
     @torch.no_grad()
     def __call__(self, sr: Images, hr: Images) -> dict[str, Float[Tensor, " n"]]:
-        """Measure restored images against their targets.
+        """Measure restored images against their targets, in float32 even under autocast.
+
+        Half precision would ruin the variances in SSIM.
 
         Args:
             sr: restored images; clamped and rounded to 8 bits first, as a file would keep them.
@@ -95,4 +97,5 @@ class MetricSuite:
         for function in self._functions.values():
             if isinstance(function, torch.nn.Module):
                 function.to(sr.device)
-        return {name: function(sr, hr) for name, function in self._functions.items()}
+        with torch.autocast(sr.device.type, enabled=False):
+            return {name: function(sr, hr.float()) for name, function in self._functions.items()}

@@ -40,12 +40,13 @@ class SqueezeExcitation(nn.Module):
 
     Args:
         width: channels.
-        ratio: reduction in between.
+        ratio: reduction in between; at least 8 channels remain, as two or three behind a ReLU
+            are often dead from the start.
     """
 
     def __init__(self, width: int, *, ratio: int = 8) -> None:
         super().__init__()
-        hidden = max(width // ratio, 1)
+        hidden = max(width // ratio, 8)
         self.gate = nn.Sequential(
             nn.AdaptiveAvgPool2d(1),
             nn.Conv2d(width, hidden, 1),

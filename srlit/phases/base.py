@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ from srlit.losses import CompositeLoss
 from srlit.metrics import MetricSuite
 from srlit.phases.journal import Journal
 from srlit.phases.schedule import Schedule
-from srlit.types import Batch, Images, Scalar
+from srlit.types import Batch, Scalar
 
 MakeOptimizer = Callable[..., Optimizer]
 
@@ -83,7 +84,7 @@ class Phase(LightningModule):
         """Validate this copy of the generator from now on."""
         self._judged = (average,)
 
-    def forward(self, lr: Images) -> Images:
+    def forward(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
         """Restore and enlarge, lr to sr."""
         sr: Tensor = self.generator(lr.contiguous(memory_format=torch.channels_last))
         return sr.float()
@@ -165,7 +166,7 @@ class Phase(LightningModule):
             mean.update(value)
 
     @torch.no_grad()
-    def restore(self, lr: Images) -> Images:
+    def restore(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
         """What the judged generator makes of `lr`, in float32."""
         network = self.judged
         was_training = network.training

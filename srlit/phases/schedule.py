@@ -1,11 +1,12 @@
 """Learning-rate schedules that follow the iteration, or the validation loss."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, ReduceLROnPlateau
 
 
+@runtime_checkable
 class Schedule(Protocol):
     """Makes torch's scheduler for one optimizer.
 

@@ -1,0 +1,168 @@
+import json
+
+import pytest
+import torch
+from PIL import Image
+
+from srlit.callbacks import EMA, IterationProgress, LPIPSCheckpoint, Panels
+from srlit.callbacks.loggers import logged_in, wandb_logger
+from srlit.checkpoint import load_checkpoint
+from srlit.checkpoint.io import AtomicCheckpointIO
+from srlit.phases import RestorationPhase
+from tests.phases.test_phases import adversarial_phase, fit, sgd, shared
+
+
+def test_the_average_follows_its_formula(tmp_path):
+    phase = RestorationPhase(optimizer=sgd, **shared(iterations=5))
+    ema = EMA(decay=0.3)
+    history = [phase.generator.stem.weight.detach().clone()]
+    original = phase.finish_iteration
+
+    def finish():
+        history.append(phase.generator.stem.weight.detach().clone())
+        original()
+
+    phase.finish_iteration = finish
+    fit(
+        phase,
+        tmp_path,
+        count=5,
+        callbacks=[ema, LPIPSCheckpoint(folder=str(tmp_path), metric="loss")],
+    )
+    expected = history[1]
+    for i, weight in enumerate(history[2:], start=2):
+        decay = min(0.3, (1 + i) / (10 + i))
+        expected = decay * expected + (1 - decay) * weight
+    torch.testing.assert_close(phase.judged.stem.weight, expected)
+    assert not torch.equal(phase.judged.stem.weight, phase.generator.stem.weight)
+
+
+def test_only_the_generator_is_averaged_and_validation_judges_the_average(tmp_path):
+    phase = adversarial_phase(iterations=2)
+    ema = EMA(decay=0.9)
+    fit(
+        phase,
+        tmp_path,
+        count=2,
+        callbacks=[ema, LPIPSCheckpoint(folder=str(tmp_path), metric="loss")],
+    )
+    assert set(ema.state_dict()["averaged"]) == {
+        "n_averaged",
+        *(f"module.{k}" for k in phase.generator.state_dict()),
+    }
+    assert phase.judged is not phase.generator
+    lr = torch.rand(1, 3, 8, 8)
+    torch.testing.assert_close(phase.restore(lr), phase.judged.eval()(lr))
+
+
+def test_a_decay_out_of_range_is_refused():
+    with pytest.raises(ValueError, match=r"callbacks\.ema\.decay=1\.0"):
+        EMA(decay=1.0)
+
+
+def selecting(folder, values, **options):
+    """A training whose validations give these values of lpips_alex."""
+    phase = RestorationPhase(optimizer=sgd, **shared(iterations=len(values)))
+    phase.metrics._functions["lpips_alex"] = None
+    found = iter(values)
+    original = phase.on_validation_epoch_end
+
+    def measure():
+        original()
+        phase.validation["lpips_alex"] = next(found)
+
+    phase.metrics.__class__.__call__, saved = _without_lpips, phase.metrics.__class__.__call__
+    phase.on_validation_epoch_end = measure
+    try:
+        fit(
+            phase,
+            folder,
+            count=len(values),
+            validate_every=1,
+            callbacks=[LPIPSCheckpoint(folder=str(folder), **options), EMA(decay=0.5)],
+            plugins=[AtomicCheckpointIO()],
+        )
+    finally:
+        phase.metrics.__class__.__call__ = saved
+    return json.loads((folder / "best.json").read_text())
+
+
+def _without_lpips(self, sr, hr):
+    return {"psnr_rgb_b0": torch.full((len(sr),), 20.0)}
+
+
+def test_the_best_k_and_the_last_are_kept(tmp_path):
+    best = selecting(tmp_path, [0.5, 0.3, 0.4, 0.2, 0.6], top_k=2)
+    assert best["iteration"] == 4
+    assert best["rule"] == "lowest lpips_alex"
+    assert [row["iteration"] for row in best["kept"]] == [4, 2]
+    assert len(best["history"]) == 5
+    files = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert files == ["iteration_0000002.ckpt", "iteration_0000004.ckpt", "last.ckpt"]
+    selected = load_checkpoint(tmp_path / best["checkpoint"])
+    assert selected["iteration"] == 4
+    assert load_checkpoint(tmp_path / "checkpoints" / "last.ckpt")["iteration"] == 5
+    # Saved after the validation that judged these weights, average included.
+    assert selected["callbacks"]["EMA"]["seen"] == 4
+    assert "loops" not in selected
+
+
+def test_nan_never_wins_and_floors_hold(tmp_path):
+    best = selecting(tmp_path / "a", [float("nan"), 0.5, float("nan")])
+    assert best["iteration"] == 2
+    best = selecting(tmp_path / "b", [0.3, 0.2], floors={"psnr_rgb_b0": 30.0})
+    assert best["iteration"] == 2
+    assert best["reaches_floors"] is False
+
+
+def test_a_metric_that_is_not_measured_is_refused_at_the_start(tmp_path):
+    phase = RestorationPhase(optimizer=sgd, **shared())
+    callback = LPIPSCheckpoint(folder=str(tmp_path), metric="lpips_vgg")
+    with pytest.raises(
+        ValueError, match="'lpips_vgg', but metrics.names measures loss, psnr_rgb_b0"
+    ):
+        fit(phase, tmp_path, callbacks=[callback])
+    with pytest.raises(ValueError, match="top_k=0"):
+        LPIPSCheckpoint(folder=str(tmp_path), top_k=0)
+
+
+def test_panels_show_lr_sr_hr(tmp_path):
+    phase = RestorationPhase(optimizer=sgd, **shared(iterations=2))
+    callbacks = [
+        Panels(folder=str(tmp_path), count=1, crop=24),
+        LPIPSCheckpoint(folder=str(tmp_path), metric="loss"),
+    ]
+    fit(phase, tmp_path, count=2, callbacks=callbacks)
+    (picture,) = (tmp_path / "panels").iterdir()
+    assert picture.name == "iteration_0000002.png"
+    assert Image.open(picture).size == (3 * 24 + 2 * 4, 24)
+
+
+def test_progress_tells_iteration_rate_losses_and_time_left(tmp_path, caplog):
+    phase = RestorationPhase(optimizer=sgd, **shared(iterations=4))
+    callbacks = [
+        IterationProgress(every_seconds=0),
+        LPIPSCheckpoint(folder=str(tmp_path), metric="loss"),
+    ]
+    with caplog.at_level("INFO", logger="srlit"):
+        fit(phase, tmp_path, callbacks=callbacks)
+    lines = [record.getMessage() for record in caplog.records]
+    assert any(
+        line.startswith("iteration 3 of 4, ")
+        and "images/s" in line
+        and "left" in line
+        and "l1" in line
+        for line in lines
+    )
+    assert any("iteration 4 validated: psnr_rgb_b0" in line for line in lines)
+
+
+def test_wandb_is_offline_unless_logged_in(tmp_path, monkeypatch):
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("NETRC", raising=False)
+    assert not logged_in()
+    logger = wandb_logger(folder=str(tmp_path), project="srlit", name="x")
+    assert logger._offline
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    assert logged_in()

@@ -1,0 +1,64 @@
+"""Fixtures: shapes are checked at run time, real photos and weights come from the environment."""
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+import tests.typecheck  # noqa: F401 - found by name below
+
+# Every annotated shape is checked while the tests run; this must precede the imports.
+CHECKED = ("ops", "models", "losses", "metrics", "degradation", "data", "phases", "inference")
+install_import_hook([f"srlit.{name}" for name in CHECKED], "tests.typecheck.typechecker")
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from PIL import Image  # noqa: E402
+
+torch.set_num_threads(2)
+
+
+def _folder(variable: str, wanted: str) -> Path:
+    folder = os.environ.get(variable)
+    if not folder or not Path(folder, wanted).exists():
+        pytest.skip(f"{variable} names no folder with {wanted}")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of photos; skips where it is missing."""
+    return _folder("SRLIT_DATA", "bsd100")
+
+
+@pytest.fixture(scope="session")
+def shared_weights() -> Path:
+    """The folder of pretrained backbones; skips where it is missing."""
+    return _folder("SRLIT_WEIGHTS", "alexnet_features.safetensors")
+
+
+@pytest.fixture
+def photo() -> torch.Tensor:
+    """A real photo, (1, 3, 300, 451), uint8."""
+    import skimage
+
+    pixels = np.array(Image.open(Path(skimage.__file__).parent / "data" / "chelsea.png"))
+    return torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous()
+
+
+@pytest.fixture
+def photo_folder(tmp_path: Path, photo: torch.Tensor) -> Path:
+    """Twelve different small photos in a folder, as PNG."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(12):
+        part = photo[0, :, 10 * i : 10 * i + 96, 20 * i : 20 * i + 120]
+        Image.fromarray(part.permute(1, 2, 0).numpy()).save(folder / f"{i:02}.png")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> None:
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)

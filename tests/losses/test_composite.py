@@ -1,0 +1,46 @@
+import pytest
+import torch
+
+from srlit.losses import L1, L2, CompositeLoss
+
+SR, HR = torch.rand(2, 3, 4, 4, requires_grad=True), torch.rand(2, 3, 4, 4)
+
+
+def test_total_and_parts_add_up():
+    loss = CompositeLoss(weights={"l1": 2.0, "l2": 0.5}, terms={"l1": L1(), "l2": L2()})
+    parts = loss(SR, HR)
+    torch.testing.assert_close(parts.total, 2 * L1()(SR, HR) + 0.5 * L2()(SR, HR))
+    assert parts.raw.keys() == parts.weighted.keys() == {"l1", "l2"}
+    torch.testing.assert_close(sum(parts.weighted.values()), parts.total.detach())
+    assert not parts.raw["l1"].requires_grad
+    assert set(parts.named()) == {"raw/l1", "raw/l2", "weighted/l1", "weighted/l2"}
+
+
+def test_the_adversarial_part_is_handed_in():
+    loss = CompositeLoss(weights={"l1": 1.0, "adversarial": 0.1}, terms={"l1": L1()})
+    assert loss.is_adversarial
+    given = torch.tensor(3.0)
+    torch.testing.assert_close(loss(SR, HR, given).total, L1()(SR, HR) + 0.3)
+    torch.testing.assert_close(loss(SR, HR).total, L1()(SR, HR))
+
+
+def test_a_weight_of_zero_saves_the_computation():
+    class Costly(torch.nn.Module):
+        def forward(self, sr, hr):
+            raise AssertionError
+
+    loss = CompositeLoss(weights={"l1": 1.0, "costly": 0.0}, terms={"l1": L1(), "costly": Costly()})
+    assert set(loss(SR, HR).raw) == {"l1"}
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"l1": 1, "lpip": 1}, "loss.weights names unknown loss term 'lpip': expected one of l1"),
+        ({}, "loss.weights lacks 'l1'"),
+        ({"l1": -1}, "must not be negative.*'l1': -1"),
+    ],
+)
+def test_mistakes_in_the_table_are_named(weights, message):
+    with pytest.raises(ValueError, match=message):
+        CompositeLoss(weights=weights, terms={"l1": L1()})

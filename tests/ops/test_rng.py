@@ -1,0 +1,81 @@
+import pytest
+import torch
+from scipy import stats
+
+from srlit.ops.rng import RowGenerator, make_keys, normal_from_uniform, uniform_field
+
+
+def rows(count: int, seed: int = 0) -> RowGenerator:
+    return RowGenerator(make_keys(seed, (1,), torch.arange(count)))
+
+
+def test_uniform_numbers_pass_kolmogorov_smirnov():
+    u = uniform_field(make_keys(3, (), torch.arange(4)), (50_000,))
+    assert u.min() > 0
+    assert u.max() < 1
+    for row in u:
+        assert stats.kstest(row.numpy(), "uniform").pvalue > 1e-3
+
+
+def test_normal_numbers_have_the_moments_of_a_normal():
+    z = normal_from_uniform(uniform_field(make_keys(5, (), torch.arange(8)), (100_000,))).double()
+    assert torch.isfinite(z).all()
+    assert abs(z.mean()) < 0.005
+    assert abs(z.std() - 1) < 0.005
+    assert abs((z**3).mean()) < 0.02
+    assert abs((z**4).mean() - 3) < 0.05
+
+
+def test_rows_and_neighbours_are_uncorrelated():
+    u = uniform_field(make_keys(7, (), torch.arange(16)), (65_536,)).double()
+    between_rows = torch.corrcoef(u) - torch.eye(16)
+    assert between_rows.abs().max() < 0.02
+    for lag in (1, 2, 256):
+        assert abs(torch.corrcoef(torch.stack([u[0, :-lag], u[0, lag:]]))[0, 1]) < 0.02
+
+
+def test_a_row_is_the_same_alone_and_in_a_batch():
+    keys = make_keys(1, (2, 3), torch.arange(6))
+    assert torch.equal(uniform_field(keys, (3, 5))[4:5], uniform_field(keys[4:5], (3, 5)))
+    assert rows(6).uniform()[4] == RowGenerator(make_keys(0, (1,), torch.tensor([4]))).uniform()[0]
+
+
+def test_every_part_of_the_path_changes_the_draw():
+    drawn = {
+        float(RowGenerator(make_keys(seed, (a, b), torch.tensor([row]))).uniform()[0])
+        for seed in (0, 1)
+        for a in (0, 1)
+        for b in (0, 1)
+        for row in (0, 1)
+    }
+    assert len(drawn) == 16
+
+
+def test_draws_differ_and_children_are_apart():
+    generator = rows(100)
+    first, second = generator.uniform(), generator.uniform()
+    assert not torch.equal(first, second)
+    assert not torch.equal(rows(100).child("blur").uniform(), rows(100).child("noise").uniform())
+    # A further draw in one child changes nothing in the other.
+    generator = rows(100)
+    generator.child("blur").uniform()
+    assert torch.equal(generator.child("noise").uniform(), rows(100).child("noise").uniform())
+
+
+def test_integers_cover_both_ends_equally():
+    drawn = rows(30_000).integers(3, 7)
+    counts = torch.bincount(drawn)[3:]
+    assert drawn.min() == 3
+    assert drawn.max() == 7
+    assert stats.chisquare(counts.numpy()).pvalue > 1e-3
+
+
+def test_categorical_follows_its_weights():
+    counts = torch.bincount(rows(30_000).categorical([0.5, 0.2, 0.3]), minlength=3)
+    expected = [15_000, 6_000, 9_000]
+    assert stats.chisquare(counts.numpy(), expected).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("p", [0.0, 0.25, 1.0])
+def test_bernoulli_has_its_probability(p):
+    assert abs(rows(20_000).bernoulli(p).float().mean() - p) < 0.015

@@ -1,0 +1,253 @@
+import copy
+import math
+
+import pytest
+import torch
+from lightning import Trainer
+from lightning.pytorch.callbacks import ProgressBar
+from torch.utils.data import DataLoader
+
+from srlit.losses import L1, CompositeLoss, LeastSquares
+from srlit.metrics import MetricSuite
+from srlit.models import EDSR, PatchGAN
+from srlit.phases import AdversarialPhase, Constant, Cosine, HalveOnPlateau, RestorationPhase
+from srlit.phases.adversarial import frozen
+from srlit.phases.journal import Journal
+from srlit.types import Batch
+
+
+def shared(iterations=4, adversarial=False, **changes):
+    weights = {"l1": 1.0} | ({"adversarial": 0.1} if adversarial else {})
+    return {
+        "generator": EDSR(scale=2, width=8, blocks=1),
+        "loss": CompositeLoss(weights=weights, terms={"l1": L1()}),
+        "metrics": MetricSuite(names=["psnr_rgb_b0"]),
+        "schedule": Constant(),
+        "iterations": iterations,
+        "seed": 0,
+        "gradient_norm": None,
+        "log_every": 1,
+        "card": {"model": {}},
+    } | changes
+
+
+def sgd(parameters):
+    return torch.optim.SGD(parameters, lr=0.1)
+
+
+def adversarial_phase(**changes):
+    return AdversarialPhase(
+        discriminator=PatchGAN(width=4, layers=1),
+        criterion=LeastSquares(),
+        generator_optimizer=sgd,
+        discriminator_optimizer=sgd,
+        **shared(adversarial=True, **changes),
+    )
+
+
+def batches(count):
+    generator = torch.Generator().manual_seed(0)
+    return [
+        Batch(
+            torch.rand(2, 3, 16, 16, generator=generator),
+            torch.rand(2, 3, 32, 32, generator=generator),
+        )
+        for _ in range(count)
+    ]
+
+
+def fit(phase, folder, count=4, validate_every=2, callbacks=(), **options):
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        val_check_interval=validate_every,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        logger=False,
+        callbacks=list(callbacks),
+        enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
+        enable_model_summary=False,
+        enable_checkpointing=bool(callbacks),
+        default_root_dir=folder,
+        **options,
+    )
+    loader = DataLoader(batches(count), batch_size=None)
+    trainer.fit(phase, loader, DataLoader(batches(1), batch_size=None))
+    return trainer
+
+
+def changed(before, network):
+    return [k for k, v in network.state_dict().items() if not torch.equal(v, before[k])]
+
+
+def test_a_generator_step_leaves_the_discriminator_unchanged(tmp_path):
+    phase = adversarial_phase()
+    phase.discriminator(torch.rand(1, 3, 32, 32))
+    before = copy.deepcopy(phase.discriminator.state_dict())
+    generator_before = copy.deepcopy(phase.generator.state_dict())
+    phase.manual_backward = lambda loss: loss.backward()
+    optimizer = sgd(phase.generator.parameters())
+    batch = batches(1)[0]
+    phase.update_generator(phase(batch.lr), batch.hr, optimizer)
+    assert not changed(before, phase.discriminator)
+    assert changed(generator_before, phase.generator)
+    assert all(p.grad is None for p in phase.discriminator.parameters())
+    assert all(p.requires_grad for p in phase.discriminator.parameters())
+    assert phase.discriminator.training
+
+
+def test_a_discriminator_step_leaves_the_generator_unchanged():
+    phase = adversarial_phase()
+    before = copy.deepcopy(phase.generator.state_dict())
+    discriminator_before = copy.deepcopy(phase.discriminator.state_dict())
+    phase.manual_backward = lambda loss: loss.backward()
+    batch = batches(1)[0]
+    sr = phase(batch.lr)
+    phase.update_discriminator(sr.detach(), batch.hr, sgd(phase.discriminator.parameters()))
+    assert not changed(before, phase.generator)
+    assert all(p.grad is None for p in phase.generator.parameters())
+    assert changed(discriminator_before, phase.discriminator)
+
+
+def test_the_discriminator_steps_first_and_once(tmp_path):
+    phase = adversarial_phase(iterations=2)
+    order = []
+    phase.update_discriminator = lambda *a: order.append("d")
+    phase.update_generator = lambda *a: order.append("g")
+    fit(phase, tmp_path, count=2)
+    assert order == ["d", "g", "d", "g"]
+
+
+def test_one_batched_pass_over_real_and_fake_gives_the_logits_of_two():
+    phase = adversarial_phase()
+    real, fake = batches(1)[0].hr, torch.rand(2, 3, 32, 32)
+    with frozen(phase.discriminator):
+        together = phase.logits(torch.cat([real, fake])).chunk(2)
+        torch.testing.assert_close(together[0], phase.logits(real))
+        torch.testing.assert_close(together[1], phase.logits(fake))
+
+
+def test_ten_gan_iterations_read_as_ten(tmp_path):
+    phase = adversarial_phase(iterations=10)
+    rows = []
+    phase.write_row = lambda row: rows.append((phase.iteration, set(row)))
+    trainer = fit(phase, tmp_path, count=50, validate_every=4)
+    assert phase.iteration == 10
+    assert trainer.global_step == 20  # Lightning counts both optimizers: nothing may read it
+    trained = [i for i, row in rows if "learning_rate" in row]
+    validated = [i for i, row in rows if "val/psnr_rgb_b0" in row]
+    assert trained == list(range(1, 11))
+    assert validated == [4, 8, 10]  # the end is validated too
+
+
+def test_validations_fall_on_the_clock_after_a_resume(tmp_path):
+    phase = RestorationPhase(optimizer=sgd, **shared(iterations=12))
+    phase.iteration = 5
+    validated = []
+    phase.write_row = lambda row: "val/loss" in row and validated.append(phase.iteration)
+    fit(phase, tmp_path, count=7, validate_every=4)
+    assert validated == [8, 12]
+
+
+def test_every_part_is_logged_raw_and_weighted(tmp_path):
+    phase = adversarial_phase(iterations=1)
+    rows = []
+    phase.write_row = rows.append
+    fit(phase, tmp_path, count=1)
+    row = rows[0]
+    for name in ("l1", "adversarial"):
+        assert f"train/raw/{name}" in row
+        assert f"train/weighted/{name}" in row
+    assert math.isclose(
+        row["train/loss"],
+        row["train/weighted/l1"] + row["train/weighted/adversarial"],
+        rel_tol=1e-5,
+    )
+    assert math.isclose(
+        row["train/weighted/adversarial"], 0.1 * row["train/raw/adversarial"], rel_tol=1e-5
+    )
+    for name in ("discriminator", "logits/real", "logits/fake"):
+        assert f"train/{name}" in row
+    assert row["train/gradient_norm/generator"] > 0
+    assert row["train/gradient_norm/discriminator"] > 0
+
+
+def test_gradients_are_clipped_to_the_norm(tmp_path):
+    phase = RestorationPhase(optimizer=sgd, **shared(iterations=1, gradient_norm=1e-3))
+    before = copy.deepcopy(phase.generator.state_dict())
+    fit(phase, tmp_path, count=1)
+    squares = [(v - before[k]).square().sum() for k, v in phase.generator.state_dict().items()]
+    step = float(torch.stack(squares).sum().sqrt())
+    assert math.isclose(step, 0.1 * 1e-3, rel_tol=1e-3)  # SGD: learning rate * clipped norm
+
+
+def test_cosine_ends_at_zero(tmp_path):
+    phase = RestorationPhase(optimizer=sgd, **shared(iterations=8, schedule=Cosine()))
+    rates = []
+    phase.write_row = lambda row: "learning_rate" in row and rates.append(row["learning_rate"])
+    fit(phase, tmp_path, count=8)
+    expected = [0.05 * (1 + math.cos(math.pi * i / 8)) for i in range(1, 9)]
+    assert rates == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_rate_is_halved_on_a_plateau_of_validations(tmp_path):
+    phase = RestorationPhase(
+        optimizer=lambda p: torch.optim.SGD(p, lr=0.0),  # no progress at all
+        **shared(iterations=5, schedule=HalveOnPlateau(patience=2)),
+    )
+    trainer = fit(phase, tmp_path, count=5, validate_every=1)
+    scheduler = trainer.lr_scheduler_configs[0].scheduler
+    assert scheduler.factor == 0.5
+    assert scheduler.num_bad_epochs == 1  # 5 validations: first is best, 3 bad, halved, 1 bad
+    assert scheduler.last_epoch == 5
+
+
+def test_dropout_is_a_function_of_the_iteration(tmp_path):
+    from srlit.models import UNet
+
+    def final(start_noise):
+        torch.manual_seed(0)
+        network = UNet(
+            scale=2, width=8, head_blocks=1, bottleneck_blocks=1, tail_blocks=1, dropout=0.5
+        )
+        torch.manual_seed(start_noise)  # whatever happened before must not matter
+        phase = RestorationPhase(optimizer=sgd, **shared(iterations=2, generator=network))
+        fit(phase, tmp_path, count=2)
+        return network.state_dict()
+
+    first, second = final(1), final(2)
+    assert all(torch.equal(first[k], second[k]) for k in first)
+
+
+def test_phases_refuse_the_wrong_loss_table():
+    with pytest.raises(ValueError, match="no discriminator"):
+        RestorationPhase(optimizer=sgd, **shared(adversarial=True))
+    with pytest.raises(ValueError, match="needs a weight for 'adversarial'"):
+        AdversarialPhase(
+            discriminator=PatchGAN(width=4),
+            criterion=LeastSquares(),
+            generator_optimizer=sgd,
+            discriminator_optimizer=sgd,
+            **shared(),
+        )
+
+
+def test_no_backbone_is_in_a_phases_state(shared_weights):
+    from srlit.losses import LPIPSLoss
+
+    terms = {"lpips": LPIPSLoss(net="alex", weights_dir=str(shared_weights))}
+    loss = CompositeLoss(weights={"lpips": 1.0}, terms=terms)
+    metrics = MetricSuite(names=["lpips_alex"], weights_dir=str(shared_weights))
+    phase = RestorationPhase(optimizer=sgd, **shared(loss=loss, metrics=metrics))
+    assert all(key.startswith("generator.") for key in phase.state_dict())
+    assert set(phase.parameters()) == set(phase.generator.parameters())
+
+
+def test_the_journal_gives_means_between_flushes():
+    journal = Journal(every=2)
+    journal.record({"a": torch.tensor(1.0)})
+    journal.record({"a": torch.tensor(3.0), "b": torch.tensor(5.0)})
+    assert journal.flush() == {"a": 2.0, "b": 5.0}
+    journal.record({"a": torch.tensor(7.0)})
+    assert journal.flush() == {"a": 7.0}
+    assert journal.flush() == {}
