@@ -103,10 +103,14 @@ def check_config(cfg: DictConfig, config_name: str) -> None:
         ConfigError: a key that the root file does not have, or one that its `_target_` does not
             take.
     """
-    known = _root_keys(config_name)
-    for key in cfg:
-        if str(key) not in known:
-            raise ConfigError(_unknown(str(key), known, f"conf/{config_name}.yaml"))
+    groups, keys = _root_groups(config_name), _root_keys(config_name)
+    known = {*groups, *keys}
+    for key in map(str, cfg):
+        if key not in known:
+            raise ConfigError(_unknown(key, known, f"conf/{config_name}.yaml"))
+        if key in groups and isinstance(cfg.get(key), str):
+            msg = f"{key}={cfg[key]}: to choose a file of conf/, write {groups[key]}={cfg[key]}"
+            raise ConfigError(msg)
     for key, node in _targets(cfg, ""):
         parameters = _parameters(_resolve(str(node["_target_"]), key))
         if parameters is None:
@@ -124,16 +128,28 @@ def _unknown(key: str, known: set[str], where: str, prefix: str = "") -> str:
     return f"unknown key {key}{hint} ({where} takes {', '.join(sorted(known))})"
 
 
-def _root_keys(config_name: str) -> set[str]:
-    """Top-level keys and groups of a root file."""
+def _root_file(config_name: str) -> DictConfig:
     root = OmegaConf.load(CONF_DIR / f"{config_name}.yaml")
     assert isinstance(root, DictConfig)
-    keys = {str(key) for key in root if key not in {"defaults", "hydra"}}
-    for entry in root.get("defaults", []):
+    return root
+
+
+def _root_keys(config_name: str) -> set[str]:
+    """Top-level keys that a root file sets itself."""
+    return {str(key) for key in _root_file(config_name)} - {"defaults", "hydra"}
+
+
+def _root_groups(config_name: str) -> dict[str, str]:
+    """Top-level keys that a root file takes from a group, with what chooses their file.
+
+    `degradation@eval_degradation: fixed` fills `eval_degradation`.
+    """
+    groups: dict[str, str] = {}
+    for entry in _root_file(config_name).get("defaults", []):
         if isinstance(entry, DictConfig):
-            group = str(next(iter(entry))).removeprefix("optional ")
-            keys.add(group.split("@")[-1].strip("/"))
-    return keys
+            name = str(next(iter(entry))).strip("/")
+            groups[name.split("@")[-1]] = name
+    return groups
 
 
 def _targets(node: Any, key: str) -> Iterator[tuple[str, DictConfig]]:  # noqa: ANN401

@@ -37,8 +37,8 @@ def select(cfg: DictConfig) -> "list[Row]":
     if missing:
         msg = f"metric or floors name {sorted(missing)}, but metrics.names has {metrics.names}"
         raise ConfigError(msg)
-    data = validation_data(run, cfg.paths.cache)
     methods = checkpoints(cfg, run)
+    data = validation_data(run, cfg.paths.cache)
     loader = data.evaluation_loader("val")
     found = measure(methods, loader, data.eval_degradation, metrics)
     ranked = sorted(

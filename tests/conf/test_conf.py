@@ -1,0 +1,125 @@
+"""Every file in conf/ composes and runs a step on the CPU; a new file is found by itself."""
+
+import json
+import shutil
+
+import pytest
+
+from srlit.config import CONF_DIR, check_config
+from srlit.evaluate import evaluate
+from srlit.train import train
+from tests.helpers import TINY, compose_config
+
+FILES = sorted(path.relative_to(CONF_DIR) for path in CONF_DIR.glob("*/*.yaml"))
+ROOTS = sorted(path.stem for path in CONF_DIR.glob("*.yaml"))
+EDSR = "model=edsr_small"
+ADVERSARIAL = ["+experiment=phase3", "init_from=null", EDSR]
+
+# What to add to a training so that the option of a group is used; data, experiment and sweep are
+# treated below.
+USES = {
+    "callbacks": ["callbacks={name}", EDSR],
+    "degradation": ["degradation={name}", "degradation@eval_degradation={name}", EDSR],
+    "discriminator": [*ADVERSARIAL, "discriminator={name}"],
+    "logger": ["logger={name}", EDSR],
+    "loss": ["loss={name}", EDSR],
+    "metrics": ["metrics={name}", EDSR],
+    "model": ["model={name}"],
+    "paths": ["paths={name}", EDSR],
+    "phase": ["phase={name}", EDSR],
+    "schedule": ["schedule={name}", EDSR],
+    "term": ["term@loss.terms.l1={name}", EDSR],
+    "trainer": ["trainer={name}", EDSR],
+}
+
+
+def run_training(tmp_path, *overrides):
+    cfg = compose_config("train", *overrides, *TINY, f"paths.runs={tmp_path}")
+    check_config(cfg, "train")
+    train(cfg)
+    best = json.loads(next(tmp_path.rglob("best.json")).read_text())
+    assert len(best["history"]) == 2
+    return cfg
+
+
+def test_nothing_is_left_out():
+    groups = {path.parent.name for path in FILES}
+    assert groups == {*USES, "data", "experiment", "sweep"}
+    assert ROOTS == ["evaluate", "run_folder", "select", "train", "upscale"]
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if p.parent.name in USES and not p.stem.startswith("_")], ids=str
+)
+def test_every_option_runs(path, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    overrides = [text.format(name=path.stem) for text in USES[path.parent.name]]
+    if path.stem.endswith("_gan"):
+        overrides = [*ADVERSARIAL, f"loss={path.stem}"]
+    if path.stem == "adversarial":
+        overrides = ADVERSARIAL
+    run_training(tmp_path, *overrides)
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if p.parent.name == "experiment"], ids=str)
+def test_every_experiment_runs(path, tmp_path):
+    if path.stem.startswith("_"):
+        others = (CONF_DIR / "experiment").iterdir()
+        assert any(f"- {path.stem}\n" in other.read_text() for other in others)
+        return
+    text = (CONF_DIR / path).read_text()
+    assert "python -m srlit" in text or "After" in text, "the header says how it is run"
+    cfg = run_training(tmp_path, f"+experiment={path.stem}", "init_from=null")
+    assert cfg.label == path.stem
+
+
+@pytest.fixture
+def data_sets(tmp_path, photo_folder):
+    """Small photos under the names that the data files expect."""
+    root = tmp_path / "data"
+    for number, name in enumerate(
+        ("bsds400", "bsd100", "DIV2K_train_HR", "DIV2K_valid_HR", "mine")
+    ):
+        shutil.copytree(photo_folder, root / name)
+        for photo in (root / name).iterdir():
+            photo.rename(photo.with_name(f"{number}_{photo.name}"))
+    return root
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if p.parent.name == "data"], ids=str)
+def test_every_data_file_runs(path, tmp_path, data_sets):
+    name = path.stem
+    if name == "_base":
+        assert all(
+            "_base" in (CONF_DIR / p).read_text()
+            for p in FILES
+            if p.parent.name == "data" and p != path
+        )
+        return
+    overrides = [f"data={name}", f"paths.data={data_sets}", "data.cache_mb=1"]
+    if name == "bsd100":  # only for the test
+        evaluate(
+            compose_config(
+                "evaluate",
+                *overrides,
+                "data.eval_crop=48",
+                f"paths.runs={tmp_path}",
+                "metrics.names=[mae]",
+            )
+        )
+        assert (tmp_path / "evaluation" / "table.json").is_file()
+        return
+    if name == "folder":
+        overrides += [f"data.photos.train_folder={data_sets / 'mine'}"]
+    if name in {"folder", "bsds400"}:
+        overrides += ["data.photos.holdout=3"]
+    run_training(tmp_path / "runs", *overrides, EDSR)
+
+
+def test_files_are_short_and_documented():
+    for path in FILES:
+        lines = (CONF_DIR / path).read_text().splitlines()
+        assert len(lines) <= 30, f"{path} has {len(lines)} lines"
+        if path.parent.name in {"model", "discriminator", "loss", "term", "degradation", "data"}:
+            assert path.stem == "_base" or lines[0].startswith("# "), f"{path} has no header"

@@ -1,0 +1,63 @@
+"""The demo keeps its promises. Minutes long: `make test-slow`."""
+
+import json
+import time
+
+import pytest
+from PIL import Image
+
+from tests.helpers import run
+
+TINY_DEMO = ("iterations=4", "validate_every=2", "trainer.precision=32-true")
+
+
+def rows_of(folder):
+    return {row["name"]: row for row in json.loads((folder / "table.json").read_text())}
+
+
+@pytest.mark.slow
+def test_the_demo_beats_bicubic_and_phase_3_beats_phase_1_in_ten_minutes(tmp_path, shared_weights):
+    started = time.monotonic()
+    ended = run("srlit.demo", cwd=tmp_path, SRLIT_WEIGHTS=str(shared_weights))
+    minutes = (time.monotonic() - started) / 60
+    assert ended.returncode == 0, ended.stderr
+    folder = tmp_path / "runs" / "demo"
+    rows = rows_of(folder)
+    assert list(rows) == ["bilinear", "bicubic", "phase 1", "phase 2", "phase 3"]
+    print((folder / "table.md").read_text(), f"{minutes:.1f} minutes")
+    bicubic, first, third = rows["bicubic"], rows["phase 1"], rows["phase 3"]
+    assert first["psnr_rgb_b0"] >= bicubic["psnr_rgb_b0"] + 0.5
+    assert first["lpips_alex"] <= 0.8 * bicubic["lpips_alex"]
+    assert third["lpips_alex"] < first["lpips_alex"]
+    assert Image.open(folder / "comparison.png").width > 1000
+    assert minutes <= 10
+
+
+def test_a_short_demo_leaves_everything_and_replaces_an_old_one(tmp_path, shared_weights):
+    (tmp_path / "runs" / "demo").mkdir(parents=True)
+    (tmp_path / "runs" / "demo" / "old").write_text("")
+    ended = run("srlit.demo", *TINY_DEMO, cwd=tmp_path, SRLIT_WEIGHTS=str(shared_weights))
+    assert ended.returncode == 0, ended.stderr
+    folder = tmp_path / "runs" / "demo"
+    assert not (folder / "old").exists()
+    assert "lpips_alex" in rows_of(folder)["phase 3"]
+    assert (folder / "comparison.png").is_file()
+    assert {p.name for p in (folder / "pictures").iterdir()} == {"astronaut.png", "coffee.png"}
+
+
+def test_without_pretrained_backbones_the_demo_finishes_and_says_so(tmp_path):
+    """No network, an empty cache, no folder: the metric's name tells, and a warning too."""
+    ended = run(
+        "srlit.demo",
+        *TINY_DEMO,
+        cwd=tmp_path,
+        SRLIT_WEIGHTS="",
+        TORCH_HOME=str(tmp_path / "torch"),
+        https_proxy="http://127.0.0.1:9",
+        no_proxy="",
+    )
+    assert ended.returncode == 0, ended.stderr
+    row = rows_of(tmp_path / "runs" / "demo")["phase 3"]
+    assert "lpips_alex_untrained" in row
+    assert "lpips_alex" not in row
+    assert "UNTRAINED" in ended.stderr

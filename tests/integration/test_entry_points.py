@@ -1,0 +1,264 @@
+"""evaluate, select, upscale and the command `srlit`, on a run made once."""
+
+import csv
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+from PIL import Image
+
+from srlit.checkpoint import CheckpointError, load_checkpoint
+from srlit.config import ConfigError, build_known, load_generator
+from srlit.evaluate import evaluate
+from srlit.select import select
+from srlit.train import train
+from srlit.upscale import upscale
+from tests.helpers import TINY, compose_config, run
+
+SMALL = ("model=edsr_small", "model.width=8", "model.blocks=1", *TINY)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run with three checkpoints."""
+    runs = tmp_path_factory.mktemp("runs")
+    train(compose_config("train", *SMALL, "iterations=3", "name=tiny", f"paths.runs={runs}"))
+    return runs / "tiny"
+
+
+# -- evaluate -----------------------------------------------------------------------------------
+
+
+def evaluation(trained, tmp_path, *overrides):
+    return compose_config(
+        "evaluate",
+        f"checkpoints=[{trained}]",
+        f"paths.runs={tmp_path}",
+        "data.eval_crop=64",
+        "weights.allow_untrained=true",
+        *overrides,
+    )
+
+
+def test_evaluate_writes_tables_and_pictures(trained, tmp_path):
+    rows = evaluate(evaluation(trained, tmp_path))
+    folder = tmp_path / "evaluation"
+    assert json.loads((folder / "table.json").read_text()) == rows
+    assert [row["name"] for row in rows] == ["bilinear", "bicubic", "tiny"]
+    lpips = next(name for name in rows[0] if name.startswith("lpips_alex"))
+    assert {"psnr_rgb_b0", "ssim_rgb_b0", "psnr_y_b4", "ssim_y_b4", "mae", lpips} < set(rows[0])
+    assert "| tiny |" in (folder / "table.md").read_text()
+    photos = list(csv.DictReader((folder / "photos.csv").open()))
+    assert len(photos) == 6
+    assert {p.name for p in (folder / "pictures").iterdir()} == {"astronaut.png", "coffee.png"}
+    # LR, two interpolators, the network, HR.
+    assert Image.open(folder / "pictures" / "coffee.png").width == 5 * 64 + 4 * 4
+
+
+def test_evaluating_several_checkpoints_and_repeating_gives_the_same(trained, tmp_path):
+    best = trained / json.loads((trained / "best.json").read_text())["checkpoint"]
+    both = evaluation(trained, tmp_path / "a", f"checkpoints=[{trained},{best}]", "baselines=[]")
+    first = evaluate(both)
+    assert [row["name"] for row in first] == ["tiny", f"tiny/{best.stem}"]
+    values = [{k: v for k, v in row.items() if k != "name"} for row in first]
+    assert values[0] == values[1]
+    batched = evaluate(evaluation(trained, tmp_path / "b", "data.eval_batch_size=1"))
+    assert batched[-1]["mae"] == pytest.approx(values[0]["mae"], abs=1e-7)
+
+
+def test_tiles_do_not_change_what_is_measured(trained, tmp_path):
+    whole = evaluate(evaluation(trained, tmp_path / "a", "data.eval_crop=128"))
+    tiled = evaluate(
+        evaluation(trained, tmp_path / "b", "data.eval_crop=128", "tile=32", "overlap=16")
+    )
+    assert tiled[-1]["psnr_rgb_b0"] == pytest.approx(whole[-1]["psnr_rgb_b0"], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "error", "message"),
+    [
+        (["checkpoints=[/nowhere]"], CheckpointError, "/nowhere: no such checkpoint"),
+        (["scale=4"], ConfigError, "upscales by 2, but scale=4"),
+        (["names=[a,b]"], ConfigError, "expected 1 different ones"),
+        (["baselines=[nearest]"], ValueError, "'nearest': expected bilinear or bicubic"),
+        (["data=folder", "data.photos.test_folder=/nowhere"], FileNotFoundError, "/nowhere"),
+        (["split=train"], ValueError, "split='train': expected 'val' or 'test'"),
+        (["data=bsd100", "paths.data=/nowhere"], FileNotFoundError, "/nowhere/bsd100"),
+    ],
+)
+def test_evaluates_mistakes_are_named(trained, tmp_path, overrides, error, message):
+    with pytest.raises(error, match=message):
+        evaluate(evaluation(trained, tmp_path, *overrides))
+
+
+def test_an_unreadable_photo_is_reported_and_the_rest_is_done(trained, tmp_path, photo_folder):
+    (photo_folder / "zz.png").write_text("no image")
+    cfg = evaluation(
+        trained,
+        tmp_path,
+        "data=folder",
+        "data.photos.train_folder=null",
+        f"data.photos.test_folder={photo_folder}",
+    )
+    with pytest.raises(SystemExit, match=r"1 photos could not be used:\n.*zz.png"):
+        evaluate(cfg)
+    photos = list(csv.DictReader((tmp_path / "evaluation" / "photos.csv").open()))
+    assert len(photos) == 3 * 12
+
+
+# -- select -------------------------------------------------------------------------------------
+
+
+def selection(trained, *overrides):
+    return compose_config("select", f"run={trained}", "weights.allow_untrained=true", *overrides)
+
+
+def test_select_ranks_as_the_callback_did(trained):
+    ranked = select(selection(trained))
+    best = json.loads((trained / "best.json").read_text())
+    assert [row["name"] for row in ranked] == [
+        row["checkpoint"].removeprefix("checkpoints/") for row in best["kept"]
+    ]
+    for row, kept in zip(ranked, best["kept"], strict=True):
+        for name, value in row.items():
+            if name != "name":
+                assert value == pytest.approx(kept["metrics"][name], abs=1e-5), name
+    assert json.loads((trained / "selection.json").read_text())["ranked"] == ranked
+
+
+def test_select_by_another_metric_and_a_floor(trained):
+    by_psnr = select(selection(trained, "metric=psnr_rgb_b0"))
+    values = [row["psnr_rgb_b0"] for row in by_psnr]
+    assert values == sorted(values, reverse=True)
+    floor = values[0] - 1e-6
+    floored = select(selection(trained, "+floors.psnr_rgb_b0=" + str(floor)))
+    assert floored[0]["name"] == by_psnr[0]["name"]
+
+
+def test_selects_mistakes_are_named(trained, tmp_path):
+    with pytest.raises(ConfigError, match="no checkpoint in"):
+        select(selection(tmp_path))
+    with pytest.raises(ConfigError, match="metric or floors name"):
+        select(selection(trained, "metric=psnr_y_b4"))
+
+
+def test_a_stored_configuration_names_no_foreign_class(tmp_path):
+    for target in ("os.system", "builtins.eval", "srlit.config.build", "srlit.data.read_photo"):
+        with pytest.raises(ConfigError, match="none of srlit's own classes"):
+            build_known({"_target_": target, "command": "touch x"}, "file")
+    with pytest.raises(ConfigError, match=r"file: .*unexpected keyword argument"):
+        build_known({"_target_": "srlit.models.EDSR", "scale": 2, "widht": 3}, "file")
+    built = build_known({"a": [{"_target_": "srlit.models.EDSR", "scale": 2, "width": 8}]}, "file")
+    assert built["a"][0].scale == 2
+
+
+def test_a_checkpoint_of_a_foreign_network_needs_the_users_word(trained, tmp_path):
+    checkpoint = load_checkpoint(trained / "checkpoints" / "last.ckpt")
+    stored = checkpoint["card"]["model"]
+    checkpoint["card"]["model"] = stored | {"_target_": "torch.nn.Linear"}
+    torch.save(checkpoint, tmp_path / "foreign.ckpt")
+    with pytest.raises(ConfigError, match=r"give its configuration yourself \(model=...\)"):
+        load_generator(tmp_path / "foreign.ckpt")
+    generator, _ = load_generator(tmp_path / "foreign.ckpt", OmegaConf.create(stored))
+    assert generator.scale == 2
+    with pytest.raises(CheckpointError, match="the weights do not fit the network"):
+        load_generator(tmp_path / "foreign.ckpt", OmegaConf.create(stored | {"width": 16}))
+
+
+# -- upscale ------------------------------------------------------------------------------------
+
+
+def upscaling(trained, *overrides):
+    return compose_config("upscale", f"checkpoint={trained}", "device=cpu", *overrides)
+
+
+def test_a_folder_is_upscaled_with_its_tree_and_transparency(trained, tmp_path, photo):
+    source = tmp_path / "in"
+    (source / "sub").mkdir(parents=True)
+    pixels = photo[0, :, :61, :83].permute(1, 2, 0).numpy()
+    Image.fromarray(pixels).save(source / "a.jpg")
+    alpha = np.full((*pixels.shape[:2], 1), 77, np.uint8)
+    Image.fromarray(np.concatenate([pixels, alpha], 2)).save(source / "sub" / "b.png")
+    target = tmp_path / "out"
+    options = (f"input={source}", f"output={target}", "tile=32", "overlap=8")
+    written = upscale(upscaling(trained, *options))
+    assert written == [target / "a.png", target / "sub" / "b.png"]
+    assert Image.open(target / "a.png").size == (166, 122)
+    result = Image.open(target / "sub" / "b.png")
+    assert result.mode == "RGBA"
+    assert set(np.array(result)[..., 3].flatten()) == {77}
+    # Results are kept, unless asked otherwise.
+    (target / "a.png").write_text("mine")
+    upscale(upscaling(trained, *options))
+    assert (target / "a.png").read_text() == "mine"
+    upscale(upscaling(trained, *options, "overwrite=true"))
+    assert Image.open(target / "a.png").size == (166, 122)
+
+
+def test_a_broken_image_does_not_stop_the_others(trained, tmp_path, photo_folder):
+    (photo_folder / "05.png").write_bytes(b"")
+    target = tmp_path / "out"
+    with pytest.raises(SystemExit, match=r"1 of 12 images failed:\n.*05\.png"):
+        upscale(upscaling(trained, f"input={photo_folder}", f"output={target}"))
+    assert len(list(target.iterdir())) == 11
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["input=/nowhere"], "input=/nowhere: no such file or folder"),
+        (["format=.gif"], "format='.gif': expected one of .png, .webp, .jpg"),
+        (["tile=16", "overlap=9"], "tile=16 with overlap=9"),
+        (["checkpoint=/nowhere"], "/nowhere: no such checkpoint"),
+        (["output={input}"], "would replace an input"),
+    ],
+)
+def test_upscales_mistakes_are_named(trained, tmp_path, photo_folder, overrides, message):
+    usual = [f"input={photo_folder}", f"output={tmp_path / 'out'}"]
+    changed = [text.format(input=photo_folder) for text in overrides]
+    with pytest.raises((ValueError, FileNotFoundError), match=re.escape(message)):
+        upscale(upscaling(trained, *usual, *changed))
+
+
+def test_two_inputs_for_one_result_are_refused(trained, tmp_path):
+    for suffix in (".png", ".bmp"):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"a{suffix}")
+    with pytest.raises(ValueError, match="would both become"):
+        upscale(upscaling(trained, f"input={tmp_path}", f"output={tmp_path / 'out'}"))
+
+
+# -- the command --------------------------------------------------------------------------------
+
+
+def test_the_command_lists_its_subcommands_quickly(tmp_path):
+    ended = run("srlit", cwd=tmp_path)
+    assert ended.returncode == 0
+    for name in ("train", "evaluate", "select", "upscale", "tune", "demo"):
+        assert f"  {name}" in ended.stdout
+    unknown = run("srlit", "tarin", cwd=tmp_path)
+    assert unknown.returncode == 2
+    assert "unknown command 'tarin'" in unknown.stderr
+
+
+def test_a_failure_on_the_command_line_is_one_line_and_a_code(trained, tmp_path):
+    ended = run("srlit", "upscale", "input=/nowhere", f"checkpoint={trained}", cwd=tmp_path)
+    assert ended.returncode == 1
+    assert ended.stderr.strip().splitlines()[-1] == "error: input=/nowhere: no such file or folder"
+    assert "Traceback" not in ended.stderr
+
+
+def test_importing_an_entry_point_needs_neither_torch_nor_lightning(tmp_path):
+    code = (
+        "import sys, srlit.train, srlit.evaluate, srlit.select, srlit.upscale, srlit.tune;"
+        "import srlit.demo;"
+        "assert not {'torch', 'lightning', 'torchvision'} & set(sys.modules), 'imported early'"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr

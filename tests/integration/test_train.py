@@ -1,0 +1,274 @@
+"""`srlit.train` as users run it: mistakes, phases in a row, resuming, sweeps."""
+
+import csv
+import json
+import sys
+
+import pytest
+import torch
+
+from srlit import train as train_module
+from srlit.checkpoint import CheckpointError, load_checkpoint
+from srlit.config import ConfigError
+from srlit.train import resolve_precision, train
+from tests.helpers import REPOSITORY, TINY, compose_config, run
+
+SMALL = ("model=edsr_small", "model.width=8", "model.blocks=1", *TINY)
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    """The command line, in this process: gives the message it ends with, or None."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["srlit train", *arguments])
+        try:
+            train_module.main()
+        except SystemExit as stop:
+            return str(stop.code)
+        return None
+
+    return call
+
+
+# -- mistakes -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["+loss.weights.lpip=0.1"], "loss.weights names unknown loss term 'lpip'"),
+        (["data.patch_size=49"], "data.patch_size=49 is no multiple of scale=2"),
+        (["scale=3", "data.patch_size=64"], "data.patch_size=64 is no multiple of scale=3"),
+        (
+            ["data=folder", "data.photos.train_folder=/nowhere"],
+            "data.photos.train_folder=/nowhere: no such folder",
+        ),
+        (["data=folder", "data.photos.train_folder=empty"], "empty: no image in this folder"),
+        (["data=folder"], "data.photos.train_folder"),
+        (["+model.widht=3"], "unknown key model.widht; did you mean model.width?"),
+        (["+phase.gradient_nrm=1"], "did you mean phase.gradient_norm?"),
+        (["eval_degradation=fixed"], "write degradation@eval_degradation=fixed"),
+        (["+itreations=3"], "unknown key itreations; did you mean iterations?"),
+        (["model.width=8.5"], "width"),
+        (["init_from=auto"], "init_from=auto needs `follows`"),
+        (["init_from=nothing.ckpt"], "nothing.ckpt: no such checkpoint and no such run folder"),
+        (["resume=nothing.ckpt"], "nothing.ckpt: no such checkpoint and no such run folder"),
+        (["metrics.names=[psnr]"], "metrics.names has 'psnr'"),
+        (
+            ["callbacks.lpips_checkpoint.metric=lpips_vgg"],
+            "asks for 'lpips_vgg', but metrics.names measures",
+        ),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_mistake_stops_at_once_and_names_the_key(command, tmp_path, arguments, message):
+    (tmp_path / "empty").mkdir()
+    overridden = {a.lstrip("+").split("=")[0] for a in arguments}
+    usual = [a for a in SMALL if a.split("=")[0] not in overridden]
+    ended = command(*usual, *arguments)
+    assert ended is not None
+    assert message in ended
+    assert not list((tmp_path / "runs").rglob("*.ckpt"))
+
+
+def test_phase3_before_phase2_names_the_command_to_run(command):
+    ended = command("+experiment=phase3", *SMALL)
+    assert "no finished run labelled 'phase2' with this generator" in ended
+    assert "python -m srlit.train +experiment=phase2" in ended
+
+
+def test_a_misspelt_key_on_the_command_line(tmp_path):
+    ended = run("srlit.train", "modle.width=3", cwd=tmp_path)
+    assert ended.returncode != 0
+    assert "modle" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_misspelt_key_in_a_users_own_file(tmp_path):
+    (tmp_path / "mine" / "experiment").mkdir(parents=True)
+    (tmp_path / "mine" / "experiment" / "my.yaml").write_text("# @package _global_\niteratons: 5\n")
+    ended = run("srlit.train", "--config-dir=mine", "+experiment=my", cwd=tmp_path)
+    assert ended.returncode == 1
+    assert "unknown key iteratons; did you mean iterations?" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "runs" / "custom").exists() or not list(
+        (tmp_path / "runs" / "custom").glob("*.ckpt")
+    )
+
+
+def test_missing_weights_stop_before_the_first_iteration(command, tmp_path, monkeypatch):
+    from srlit import weights
+
+    monkeypatch.delenv("SRLIT_WEIGHTS", raising=False)
+    monkeypatch.setattr(weights, "_from_torchvision", lambda net: (None, "no network"))
+    weights.load_backbone.cache_clear()
+    weights.load_lpips.cache_clear()
+    ended = command(*SMALL[:-4], "weights.allow_untrained=false", *SMALL[-3:])
+    assert "No pretrained weights for alexnet" in ended
+    for place in ("weights.dir", "SRLIT_WEIGHTS", "torchvision"):
+        assert place in ended
+    assert not list((tmp_path / "runs").rglob("*.ckpt"))
+
+
+# -- a training ---------------------------------------------------------------------------------
+
+
+def train_small(tmp_path, *overrides):
+    return train(compose_config("train", *SMALL, f"paths.runs={tmp_path}", *overrides))
+
+
+def test_a_run_leaves_what_people_look_for(tmp_path):
+    train_small(tmp_path, "name=first")
+    folder = tmp_path / "first"
+    assert json.loads((folder / "run.json").read_text())["status"] == "finished"
+    assert "model:" in (folder / "config.yaml").read_text()
+    assert (folder / "panels" / "iteration_0000002.png").is_file()
+    assert list((folder / "tensorboard").glob("events*"))
+    rows = list(csv.DictReader((folder / "csv" / "version_0" / "metrics.csv").open()))
+    assert [row["step"] for row in rows] == ["1", "1", "2", "2"]
+    assert {"train/raw/l1", "train/weighted/l1", "val/psnr_rgb_b0", "learning_rate"} <= set(rows[0])
+    checkpoint = load_checkpoint(folder / "checkpoints" / "last.ckpt")
+    assert not any("features" in key or "loss." in key for key in checkpoint["state_dict"])
+    assert checkpoint["card"]["model"]["width"] == 8
+
+
+def test_a_used_folder_is_never_overwritten(tmp_path):
+    train_small(tmp_path)
+    before = (tmp_path / "custom" / "best.json").read_text()
+    with pytest.raises(ConfigError, match="already holds a run: add resume=auto"):
+        train_small(tmp_path)
+    assert (tmp_path / "custom" / "best.json").read_text() == before
+
+
+def test_three_phases_in_a_row_by_multirun(tmp_path):
+    """The command of the README, on small settings, in a process of its own."""
+    ended = run(
+        "srlit.train",
+        "-m",
+        "+experiment=phase1,phase2,phase3",
+        *SMALL,
+        f"paths.runs={tmp_path / 'runs'}",
+        cwd=tmp_path,
+    )
+    assert ended.returncode == 0, ended.stderr
+    for phase in ("phase1", "phase2", "phase3"):
+        assert (tmp_path / "runs" / phase / "best.json").is_file()
+    log = ended.stdout + ended.stderr
+    for source in ("phase1", "phase2"):
+        folder = tmp_path / "runs" / source
+        best = json.loads((folder / "best.json").read_text())["checkpoint"]
+        assert f"generator starts from {folder / best}" in log
+
+
+def test_init_from_takes_the_judged_weights(tmp_path):
+    from srlit.checkpoint import generator_weights
+
+    train_small(tmp_path, "name=a", "label=phase1")
+    cfg = compose_config(
+        "train", *SMALL, f"paths.runs={tmp_path}", "name=b", "follows=phase1", "init_from=auto"
+    )
+    phase = train_module.build_phase(cfg)
+    train_module.initialise(cfg, phase, None)
+    best = json.loads((tmp_path / "a" / "best.json").read_text())["checkpoint"]
+    expected = generator_weights(load_checkpoint(tmp_path / "a" / best))
+    state = phase.generator.state_dict()
+    assert all(torch.equal(state[k], expected[k]) for k in expected)
+
+
+def test_another_model_is_refused_by_name(tmp_path):
+    train_small(tmp_path, "name=a")
+    with pytest.raises(CheckpointError, match=r"model\.width: 8 in the checkpoint, 16 now"):
+        train_small(
+            tmp_path, "name=b", "model.width=16", f"resume={tmp_path}/a/checkpoints/last.ckpt"
+        )
+    with pytest.raises(CheckpointError, match=r"model\.blocks: 1 in the checkpoint, 2 now"):
+        train_small(tmp_path, "name=c", "model.blocks=2", f"init_from={tmp_path}/a")
+
+
+@pytest.mark.parametrize("experiment", ["phase1", "phase3"])
+def test_a_resumed_run_ends_as_one_that_was_never_stopped(tmp_path, experiment):
+    options = (f"+experiment={experiment}", "init_from=null", "validate_every=2")
+    train_small(tmp_path, *options, "iterations=4", "name=whole")
+    # Stopped after iteration 2: an iteration limit would change the cosine, so stop by exception.
+    cfg = compose_config(
+        "train", *SMALL, f"paths.runs={tmp_path}", *options, "iterations=4", "name=halves"
+    )
+    original = train_module.build_phase
+
+    def stops_early(cfg):
+        phase = original(cfg)
+        step = phase.training_step
+
+        def training_step(batch, batch_idx):
+            if phase.iteration == 3:
+                raise KeyError("power cut")
+            return step(batch, batch_idx)
+
+        phase.training_step = training_step
+        return phase
+
+    train_module.build_phase = stops_early
+    try:
+        with pytest.raises(KeyError):
+            train(cfg)
+    finally:
+        train_module.build_phase = original
+    assert json.loads((tmp_path / "halves/run.json").read_text())["status"] == "failed"
+    train_small(tmp_path, *options, "iterations=4", "name=halves", "resume=auto")
+    whole, halves = (
+        load_checkpoint(tmp_path / name / "checkpoints" / "last.ckpt")
+        for name in ("whole", "halves")
+    )
+    assert halves["iteration"] == 4
+    assert whole["state_dict"].keys() == halves["state_dict"].keys()
+    for key, value in whole["state_dict"].items():
+        assert torch.equal(value, halves["state_dict"][key]), key
+    averages = [c["callbacks"]["EMA"]["averaged"] for c in (whole, halves)]
+    assert all(torch.equal(averages[0][k], averages[1][k]) for k in averages[0])
+    histories = [
+        json.loads((tmp_path / name / "best.json").read_text())["history"]
+        for name in ("whole", "halves")
+    ]
+    assert histories[0] == histories[1]
+
+
+def test_a_sweep_ends_with_a_table_and_a_plot(tmp_path):
+    """+sweep=loss_weights over 2 x 1 x 1 values, in a process of its own."""
+    ended = run(
+        "srlit.train",
+        "-m",
+        "+experiment=phase3",
+        "+sweep=loss_weights",
+        "init_from=null",
+        "loss.weights.l1=10,20",
+        "loss.weights.perceptual=0.05",
+        "loss.weights.adversarial=0.05",
+        *SMALL,
+        f"paths.runs={tmp_path / 'runs'}",
+        cwd=tmp_path,
+    )
+    assert ended.returncode == 0, ended.stderr
+    (sweep,) = (tmp_path / "runs" / "sweeps").iterdir()
+    rows = json.loads((sweep / "table.json").read_text())
+    assert len(rows) == 2
+    assert {row["name"] for row in rows} == {"phase3_10_0.05_0.05", "phase3_20_0.05_0.05"}
+    assert (sweep / "psnr_lpips.png").stat().st_size > 5_000
+    assert "phase3_20_0.05_0.05" in (sweep / "table.md").read_text()
+
+
+def test_precision_follows_the_hardware(monkeypatch):
+    assert resolve_precision("32-true", "auto") == "32-true"
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    assert resolve_precision("auto", "cpu") == "32-true"
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    assert resolve_precision("auto", "cpu") == "bf16-mixed"
+
+
+def test_the_main_path_is_one_screen():
+    """A habit worth keeping: train() reads top to bottom without scrolling."""
+    source = (
+        (REPOSITORY / "srlit" / "train.py").read_text().split("def train(")[1].split("\n\n\n")[0]
+    )
+    assert len(source.splitlines()) <= 45
