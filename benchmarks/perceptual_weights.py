@@ -47,6 +47,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the numbers here")
     args = parser.parse_args()
 
+    missing = [name for name in ("SRLIT_DATA", "SRLIT_WEIGHTS") if not os.environ.get(name)]
+    if missing:
+        print(f"skipped: {' and '.join(missing)} not set, see the head of this file")
+        return
     hr = photos(8 if args.quick else 80)
     backbone = load_backbone("vgg19")
     with torch.no_grad():

@@ -8,7 +8,4 @@ from srlit.models.discriminators import PatchGAN
 from srlit.models.edsr import EDSR
 from srlit.models.unet import UNet
 
-GENERATORS = (UNet, EDSR)
-DISCRIMINATORS = (PatchGAN,)
-
-__all__ = ["DISCRIMINATORS", "EDSR", "GENERATORS", "PatchGAN", "UNet"]
+__all__ = ["EDSR", "PatchGAN", "UNet"]

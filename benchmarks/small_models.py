@@ -1,0 +1,97 @@
+"""Which small generator is the best after the same minutes on this CPU?
+
+Trains each candidate on scikit-image's photos with the demo's settings (L1, blind x2) for the same
+time and measures it on the two test photos under `fixed`, beside bicubic. This is how the demo's
+network was chosen.
+
+    python benchmarks/small_models.py --minutes 2 --json small_models.json
+"""
+
+import argparse
+import json
+import logging
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+
+from srlit.config import CONF_DIR, quieten
+
+CANDIDATES = {
+    "edsr_small": ["model=edsr_small"],
+    "edsr, 48 channels, 8 blocks": ["model=edsr_small", "model.width=48", "model.blocks=8"],
+    "unet_small": ["model=unet_small"],
+    "unet_small, GroupNorm": ["model=unet_small", "model.norm=group", "model.width=32"],
+}
+PROBE = 30
+
+
+def config(root: str, *overrides: str) -> Any:
+    """A composed root file."""
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        return compose(root, list(overrides))
+
+
+def train_for(minutes: float, name: str, overrides: list[str], runs: Path) -> int:
+    """Train for about so many minutes; gives the iterations that took."""
+    from srlit.train import train
+
+    shared = ["+experiment=demo_phase1", f"paths.runs={runs}", "weights.allow_untrained=true"]
+    shared += ["callbacks.panels=null", *overrides]
+
+    def timed(iterations: int, run: str) -> float:
+        started = time.monotonic()
+        limits = [f"iterations={iterations}", f"validate_every={iterations}", f"name={run}"]
+        train(config("train", *shared, *limits))
+        return time.monotonic() - started
+
+    overhead = timed(1, f"{name}-start")
+    seconds = (timed(PROBE, f"{name}-probe") - overhead) / (PROBE - 1)
+    iterations = max(int(minutes * 60 / seconds), 1)
+    timed(iterations, name)
+    return iterations
+
+
+def main() -> None:
+    """Train, measure, print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--minutes", type=float, default=2.0, help="for each candidate")
+    parser.add_argument("--quick", action="store_true", help="6 seconds each")
+    parser.add_argument("--json", type=Path, help="write the numbers here")
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING)
+    quieten()
+
+    from srlit.evaluate import evaluate
+
+    minutes = 0.1 if args.quick else args.minutes
+    with tempfile.TemporaryDirectory() as folder:
+        runs = Path(folder)
+        iterations = {
+            name: train_for(minutes, f"candidate{i}", overrides, runs)
+            for i, (name, overrides) in enumerate(CANDIDATES.items())
+        }
+        checkpoints = ",".join(
+            str(runs / f"candidate{i}/checkpoints/last.ckpt") for i in range(len(CANDIDATES))
+        )
+        rows = evaluate(
+            config(
+                "evaluate",
+                f"checkpoints=[{checkpoints}]",
+                f"names={json.dumps(list(CANDIDATES))}",
+                f"paths.runs={runs}",
+                "baselines=[bicubic]",
+                "weights.allow_untrained=true",
+                "pictures=0",
+            )
+        )
+    result = {"minutes": minutes, "iterations": iterations, "rows": rows}
+    print(json.dumps(iterations, indent=2))
+    if args.json:
+        args.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
