@@ -22,10 +22,10 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## train phases 1-3 on sample photos, select, measure, draw: about 6 minutes
 	$(BIN)/python -m srlit.demo
 
-test: $(READY)  ## run the tests (long ones: make test-slow)
+test: $(READY)  ## run every test but those of `make test-slow`
 	$(BIN)/python -m pytest
 
-test-slow: $(READY)  ## run the tests that take minutes each
+test-slow: $(READY)  ## run the tests that take minutes each (the whole demo; CI runs them too)
 	$(BIN)/python -m pytest -m slow
 
 check: $(READY)  ## lint, types, import directions, notebooks without outputs

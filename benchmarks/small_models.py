@@ -25,7 +25,7 @@ CANDIDATES = {
     "unet_small": ["model=unet_small"],
     "unet_small, GroupNorm": ["model=unet_small", "model.norm=group", "model.width=32"],
 }
-PROBE = 30
+PROBE = 20
 
 
 def config(root: str, *overrides: str) -> Any:
@@ -47,8 +47,9 @@ def train_for(minutes: float, name: str, overrides: list[str], runs: Path) -> in
         train(config("train", *shared, *limits))
         return time.monotonic() - started
 
-    overhead = timed(1, f"{name}-start")
-    seconds = (timed(PROBE, f"{name}-probe") - overhead) / (PROBE - 1)
+    timed(1, f"{name}-warm")
+    short, long = timed(PROBE, f"{name}-short"), timed(3 * PROBE, f"{name}-long")
+    seconds = max(long - short, 1e-3) / (2 * PROBE)
     iterations = max(int(minutes * 60 / seconds), 1)
     timed(iterations, name)
     return iterations

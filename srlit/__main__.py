@@ -41,8 +41,10 @@ def main() -> None:
     if command not in COMMANDS:
         sys.stderr.write(f"error: unknown command {command!r}\n{usage()}\n")
         raise SystemExit(2)
-    sys.argv = [f"srlit {command}", *sys.argv[2:]]
-    importlib.import_module(f"srlit.{command}").main()
+    module = importlib.import_module(f"srlit.{command}")
+    # The module's own file: what Lightning starts again for further processes.
+    sys.argv = [str(module.__file__), *sys.argv[2:]]
+    module.main()
 
 
 if __name__ == "__main__":

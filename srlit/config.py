@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import hydra
-from hydra.errors import InstantiationException
+from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -31,7 +31,7 @@ class ConfigError(ValueError):
 
 
 # Mistakes of a user, as opposed to errors of the program: shown without a stack trace.
-EXPECTED = (ValueError, FileNotFoundError, InstantiationException, OmegaConfBaseException)
+EXPECTED = (ValueError, FileNotFoundError, HydraException, OmegaConfBaseException)
 
 
 def entry_point(config_name: str) -> Callable[[Task], Callable[[], None]]:
@@ -49,8 +49,8 @@ def entry_point(config_name: str) -> Callable[[Task], Callable[[], None]]:
                 check_config(cfg, config_name)
                 return task(cfg)
             except EXPECTED as error:
-                if _in_multirun():
-                    raise
+                if _in_multirun() or getattr(error, "__notes__", None):
+                    raise  # a sweep's other jobs go on; what broke a run is shown with its trace
                 raise SystemExit(f"error: {_innermost(error)}") from error
 
         main: Callable[[], None] = hydra.main(
@@ -111,6 +111,7 @@ def check_config(cfg: DictConfig, config_name: str) -> None:
         if key in groups and isinstance(cfg.get(key), str):
             msg = f"{key}={cfg[key]}: to choose a file of conf/, write {groups[key]}={cfg[key]}"
             raise ConfigError(msg)
+    _check_plain(cfg, config_name)
     for key, node in _targets(cfg, ""):
         parameters = _parameters(_resolve(str(node["_target_"]), key))
         if parameters is None:
@@ -118,6 +119,24 @@ def check_config(cfg: DictConfig, config_name: str) -> None:
         for name in map(str, node):
             if not name.startswith("_") and name not in parameters:
                 raise ConfigError(_unknown(f"{key}.{name}", parameters, str(node["_target_"]), key))
+
+
+def _check_plain(cfg: DictConfig, config_name: str) -> None:
+    """Check the nodes that no `_target_` checks: the root's own mappings, paths, named parts."""
+    own = _root_file(config_name)
+    for key in ("weights", "paths"):
+        if key in cfg:
+            files = [OmegaConf.load(path) for path in (CONF_DIR / key).glob("*.yaml")]
+            known = {str(name) for node in [own.get(key), *files] for name in node or ()}
+            for name in map(str, cfg[key]):
+                if name not in known:
+                    raise ConfigError(_unknown(f"{key}.{name}", known, key, key))
+    for key in ("callbacks", "logger"):
+        for name in map(str, cfg.get(key) or ()):
+            part = cfg[key][name]
+            if part is not None and not (OmegaConf.is_dict(part) and "_target_" in part):
+                msg = f"{key}.{name}={part}: expected a node with a _target_, or null"
+                raise ConfigError(msg)
 
 
 def _unknown(key: str, known: set[str], where: str, prefix: str = "") -> str:
@@ -243,10 +262,10 @@ def build_known(node: Any, where: str) -> Any:  # noqa: ANN401
     if "_target_" not in node:
         return arguments
     classes = known_classes()
-    if node["_target_"] not in classes:
+    if not isinstance(node["_target_"], str) or node["_target_"] not in classes:
         msg = (
             f"{where} names {node['_target_']!r}, which is none of srlit's own classes and is not "
-            "imported on a file's word; give its configuration yourself (model=...)"
+            "imported on a file's word; for a network, give its configuration yourself (model=...)"
         )
         raise ConfigError(msg)
     try:
@@ -272,6 +291,9 @@ def load_generator(path: Path, model: Any = None) -> tuple[Any, dict[str, Any]]:
     checkpoint = load_checkpoint(path)
     card = checkpoint["card"]
     generator = build_known(card["model"], str(path)) if model is None else build(model)
+    if not isinstance(getattr(generator, "scale", None), int) or not callable(generator):
+        msg = f"{path}: its model is a {type(generator).__name__}, no generator with a scale"
+        raise CheckpointError(msg)
     try:
         generator.load_state_dict(generator_weights(checkpoint))
     except RuntimeError as error:

@@ -10,7 +10,7 @@ import shutil
 import time
 from pathlib import Path
 
-from srlit.config import CONF_DIR, EXPECTED, quieten
+from srlit.config import CONF_DIR, EXPECTED, check_config, quieten
 
 log = logging.getLogger(__name__)
 
@@ -30,18 +30,29 @@ def demo(folder: Path, overrides: list[str]) -> None:
     from srlit.train import train
 
     started = time.monotonic()
-    shutil.rmtree(folder, ignore_errors=True)
     shared = [f"paths.runs={folder}", "weights.allow_untrained=true"]
+    checkpoints = ",".join(str(folder / phase) for phase in PHASES)
+    measured = [f"checkpoints=[{checkpoints}]", "names=[phase 1,phase 2,phase 3]"]
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        for phase in PHASES:
-            log.info("--- %s ---", phase)
-            train(compose("train", [f"+experiment={phase}", *shared, *overrides]))
-        checkpoints = ",".join(str(folder / phase) for phase in PHASES)
-        names = "names=[phase 1,phase 2,phase 3]"
-        measured = [f"checkpoints=[{checkpoints}]", names, f"paths.run={folder}"]
-        evaluate(compose("evaluate", [*shared, *measured]))
+        trainings = [compose("train", [f"+experiment={p}", *shared, *overrides]) for p in PHASES]
+        evaluation = compose("evaluate", [*shared, *measured, f"paths.run={folder}"])
+    for cfg in trainings:
+        check_config(cfg, "train")
+    remove_old_demo(folder)
+    for cfg in trainings:
+        log.info("--- %s ---", cfg.label)
+        train(cfg)
+    evaluate(evaluation)
     draw_comparison(folder)
     log.info("done in %.1f minutes: look at %s", (time.monotonic() - started) / 60, folder)
+
+
+def remove_old_demo(folder: Path) -> None:
+    """Remove what an earlier demo left in its folder, and nothing else."""
+    for name in (*PHASES, "pictures"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in ("comparison.png", "table.json", "table.md", "photos.csv"):
+        (folder / name).unlink(missing_ok=True)
 
 
 def draw_comparison(folder: Path) -> None:

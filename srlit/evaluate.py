@@ -26,7 +26,7 @@ def evaluate(cfg: DictConfig) -> "list[Row]":
     Returns:
         A row a method: its name and the mean of each metric.
     """
-    from srlit.inference import Pictures, measure
+    from srlit.inference import Pictures, measure, pick_device
 
     folder = Path(cfg.paths.run)
     data = evaluation_data(cfg)
@@ -34,9 +34,10 @@ def evaluate(cfg: DictConfig) -> "list[Row]":
     methods = [*baselines(cfg), *networks(cfg)]
     found = measure(
         methods,
-        data.evaluation_loader(cfg.split),
+        data.evaluation_loader(cfg.split, metrics.least_size),
         data.eval_degradation,
         metrics,
+        pick_device(cfg.device),
         Pictures(folder / "pictures", cfg.pictures),
     )
     degraded = f"{data.eval_degradation.name} x{cfg.scale}"
@@ -91,14 +92,18 @@ def networks(cfg: DictConfig) -> list["Restorer"]:
     from srlit.checkpoint import resolve_checkpoint
     from srlit.inference import Network, pick_device
 
-    names = cfg.names or [_name_of(Path(name)) for name in cfg.checkpoints]
-    if len(names) != len(cfg.checkpoints) or len(set(names)) != len(names):
+    checkpoints = [cfg.checkpoints] if isinstance(cfg.checkpoints, str) else list(cfg.checkpoints)
+    names = cfg.names or [_name_of(Path(name)) for name in checkpoints]
+    if len(names) != len(checkpoints) or len({*names, *cfg.baselines}) < len(
+        [*names, *cfg.baselines]
+    ):
         msg = (
-            f"names={list(names)}: expected {len(cfg.checkpoints)} different ones, one a checkpoint"
+            f"names={list(names)}: expected {len(checkpoints)} names, one a checkpoint, different "
+            f"from each other and from baselines={list(cfg.baselines)}"
         )
         raise ConfigError(msg)
     found: list[Restorer] = []
-    for name, checkpoint in zip(names, cfg.checkpoints, strict=True):
+    for name, checkpoint in zip(names, checkpoints, strict=True):
         path = resolve_checkpoint(checkpoint)
         generator, _ = load_generator(path, cfg.get("model"))
         if generator.scale != cfg.scale:
@@ -112,6 +117,7 @@ def networks(cfg: DictConfig) -> list["Restorer"]:
 
 
 def _name_of(path: Path) -> str:
+    path = path.resolve()
     return path.name if path.suffix != ".ckpt" else f"{path.parents[1].name}/{path.stem}"
 
 

@@ -26,7 +26,7 @@ def select(cfg: DictConfig) -> "list[Row]":
         A row a checkpoint, best first.
     """
     from srlit.checkpoint import write_json
-    from srlit.inference import measure, print_table
+    from srlit.inference import measure, pick_device, print_table
     from srlit.metrics import MetricSuite, SelectionRule
 
     run = Path(cfg.run)
@@ -39,8 +39,9 @@ def select(cfg: DictConfig) -> "list[Row]":
         raise ConfigError(msg)
     methods = checkpoints(cfg, run)
     data = validation_data(run, cfg.paths.cache)
-    loader = data.evaluation_loader("val")
-    found = measure(methods, loader, data.eval_degradation, metrics)
+    loader = data.evaluation_loader("val", metrics.least_size)
+    device = pick_device(cfg.device)
+    found = measure(methods, loader, data.eval_degradation, metrics, device)
     ranked = sorted(
         found.means, key=lambda row: rule.cost({name: row[name] for name in metrics.names})
     )
@@ -81,7 +82,7 @@ def validation_data(run: Path, cache: str) -> "PhotoDataModule":
     if not path.is_file():
         msg = f"run={run}: no config.yaml: expected the folder of a run of srlit.train"
         raise ConfigError(msg)
-    stored: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    stored: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     degradation = stored["eval_degradation"]
     node = stored["data"] | {
         "degradation": degradation,

@@ -16,7 +16,6 @@ from srlit.config import ConfigError, build, entry_point, plain
 if TYPE_CHECKING:
     from lightning import Trainer
 
-    from srlit.checkpoint import RunRecord
     from srlit.data import PhotoDataModule
     from srlit.phases import Phase
 
@@ -27,7 +26,7 @@ def train(cfg: DictConfig) -> float:
     """Train one phase.
 
     Returns:
-        The selected checkpoint's value of the metric that selected it; sweepers minimise it.
+        The selected checkpoint's value of the metric that selected it, for sweepers.
     """
     import torch
 
@@ -39,22 +38,21 @@ def train(cfg: DictConfig) -> float:
     torch.manual_seed(cfg.seed)
 
     data = build_data(cfg)
-    data.check()
     phase = build_phase(cfg)
-    initialise(cfg, phase, resume)
+    data.check(phase.metrics.least_size)
+    if resume is None:
+        initialise(cfg, phase)
+    else:
+        data.first_iteration = check_resumable(resume, phase, data)
     trainer = build_trainer(cfg)
+    require_selection(trainer, phase)
 
-    data.first_iteration = _iteration_of(resume)
     record = RunRecord(
         name=cfg.name, label=cfg.label, model=plain(cfg.model), command=" ".join(sys.argv)
     )
-    _open_run(cfg, folder, record, trainer)
-    try:
+    with record.kept(folder, writes=trainer.is_global_zero):
+        _describe(cfg, folder, trainer)
         trainer.fit(phase, data, ckpt_path=resume, weights_only=True)
-    except BaseException:
-        record.close(folder, "failed")
-        raise
-    record.close(folder, "stopped" if trainer.interrupted else "finished")
 
     best = read_best(folder)
     log.info("selected %s (%s)", folder / best["checkpoint"], best["rule"])
@@ -95,7 +93,16 @@ def build_phase(cfg: DictConfig) -> "Phase":
             "name": cfg.name,
             "label": cfg.label,
             "scale": cfg.scale,
-            "degradation": plain(cfg.degradation),
+            "training": {
+                "iterations": cfg.iterations,
+                "seed": cfg.seed,
+                "patch_size": cfg.data.patch_size,
+                "batch_size": cfg.data.batch_size,
+                "augmentation": plain(cfg.data.augmentation),
+                "degradation": plain(cfg.degradation),
+                "loss": plain(cfg.loss.weights),
+                "phase": plain(cfg.phase),
+            },
         },
     )
     return phase
@@ -130,6 +137,22 @@ def resolve_precision(precision: str, accelerator: str) -> str:
     return "bf16-mixed" if native else "32-true"
 
 
+def require_selection(trainer: "Trainer", phase: "Phase") -> None:
+    """See that checkpoints will be selected and saved, by something that is measured.
+
+    Raises:
+        ConfigError: no callback does.
+        ValueError: the rule asks for what is not measured.
+    """
+    from srlit.callbacks import LPIPSCheckpoint
+
+    selectors = [part for part in trainer.callbacks if isinstance(part, LPIPSCheckpoint)]  # type: ignore[attr-defined]
+    if not selectors:
+        msg = "callbacks.lpips_checkpoint=null: without it nothing would be saved; it must stay"
+        raise ConfigError(msg)
+    selectors[0].check(phase.metrics)
+
+
 # -- where a run starts from --------------------------------------------------------------------
 
 
@@ -137,7 +160,7 @@ def checkpoint_to_resume(cfg: DictConfig, folder: Path) -> Path | None:
     """The checkpoint that `resume` names, or none; a used folder is never started afresh.
 
     Raises:
-        ConfigError: the folder holds a run and `resume` is not set, or the run is finished.
+        ConfigError: the folder holds a run and `resume` names no checkpoint of it.
         CheckpointError: `resume` names no checkpoint.
     """
     from srlit.checkpoint.runs import LAST, read_record, resolve_checkpoint
@@ -145,8 +168,9 @@ def checkpoint_to_resume(cfg: DictConfig, folder: Path) -> Path | None:
     last = folder / LAST
     if cfg.resume == "auto":
         return last if last.is_file() else None
-    if cfg.resume is not None:
-        return resolve_checkpoint(cfg.resume)
+    named = None if cfg.resume is None else resolve_checkpoint(cfg.resume)
+    if named is not None and named.resolve().is_relative_to(folder.resolve()):
+        return named
     record = read_record(folder)
     if last.is_file() or (record and record.status == "finished"):
         msg = (
@@ -154,14 +178,41 @@ def checkpoint_to_resume(cfg: DictConfig, folder: Path) -> Path | None:
             "name=ANOTHER to start beside it, or remove the folder"
         )
         raise ConfigError(msg)
-    return None
+    return named
 
 
-def initialise(cfg: DictConfig, phase: "Phase", resume: Path | None) -> None:
-    """See that a checkpoint to resume fits; else start the generator from `init_from`.
+def check_resumable(resume: Path, phase: "Phase", data: "PhotoDataModule") -> int:
+    """See that a checkpoint belongs to this training; gives the iteration it was made at.
 
     Raises:
-        CheckpointError: the checkpoint was made with another model, or fits it not.
+        CheckpointError: the checkpoint was made by another training; every difference is named.
+        ValueError: the training photos changed.
+    """
+    from srlit.checkpoint import CheckpointError, load_checkpoint
+    from srlit.checkpoint.loading import card_differences
+
+    checkpoint = load_checkpoint(resume)
+    differences = [
+        line
+        for key in ("model", "training")
+        for line in card_differences(checkpoint["card"].get(key), phase.card[key], key)
+    ]
+    if differences:
+        msg = (
+            f"resume={resume} goes on with another training: {'; '.join(differences)}. "
+            "To start a new training from its generator, use init_from instead"
+        )
+        raise CheckpointError(msg)
+    data.load_state_dict(checkpoint[type(data).__qualname__])
+    log.info("resuming from %s at iteration %d", resume, checkpoint["iteration"])
+    return int(checkpoint["iteration"])
+
+
+def initialise(cfg: DictConfig, phase: "Phase") -> None:
+    """Start the generator from `init_from`: its weights only.
+
+    Raises:
+        CheckpointError: the checkpoint does not fit the generator.
         ConfigError: `init_from=auto` finds nothing to start from.
     """
     from srlit.checkpoint import (
@@ -172,15 +223,6 @@ def initialise(cfg: DictConfig, phase: "Phase", resume: Path | None) -> None:
     )
     from srlit.checkpoint.loading import card_differences
 
-    if resume is not None:
-        differences = card_differences(
-            load_checkpoint(resume)["card"]["model"], phase.card["model"], "model"
-        )
-        if differences:
-            msg = f"resume={resume}: made with another model: {'; '.join(differences)}"
-            raise CheckpointError(msg)
-        log.info("resuming from %s", resume)
-        return
     if cfg.init_from is None:
         return
     source = _previous_phase(cfg) if cfg.init_from == "auto" else resolve_checkpoint(cfg.init_from)
@@ -213,34 +255,31 @@ def _previous_phase(cfg: DictConfig) -> Path:
     return resolve_checkpoint(str(found))
 
 
-def _iteration_of(resume: Path | None) -> int:
-    from srlit.checkpoint import load_checkpoint
-
-    return 0 if resume is None else int(load_checkpoint(resume)["iteration"])
-
-
 # -- what a run leaves --------------------------------------------------------------------------
 
 
-def _open_run(cfg: DictConfig, folder: Path, record: "RunRecord", trainer: "Trainer") -> None:
-    """Record the run and its configuration."""
+def _describe(cfg: DictConfig, folder: Path, trainer: "Trainer") -> None:
+    """Store the configuration beside the run and in its loggers."""
     from srlit.checkpoint import write_text
 
     if not trainer.is_global_zero:
         return
-    record.write(folder)
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     for logger in trainer.loggers:
         logger.log_hyperparams(plain(cfg))
 
 
 def _log_best(trainer: "Trainer", checkpoint: Path, name: str) -> None:
-    """Give the selected checkpoint to W&B, where it is used."""
+    """Give the selected checkpoint to W&B, where it is used, and end its run.
+
+    A run that stays open would take the rows of a sweep's next job too.
+    """
     from lightning.pytorch.loggers import WandbLogger
 
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger) and trainer.is_global_zero:
             logger.experiment.log_artifact(str(checkpoint), name=f"{name}-best", type="model")
+            logger.experiment.finish()
 
 
 @entry_point("train")

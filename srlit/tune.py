@@ -19,15 +19,34 @@ log = logging.getLogger(__name__)
 
 
 class SweepReport(Callback):
-    """Hydra's callback that makes the report when the last job has ended."""
+    """Hydra's callback that keeps the report up to date after each job, and shows it at the end.
+
+    After each job, as Hydra does not tell of the end of a sweep in which one job failed.
+    """
+
+    def on_job_end(self, config: DictConfig, job_return: Any, **kwargs: Any) -> None:  # noqa: ANN401, ARG002
+        """Renew the report."""
+        folder = Path(config.hydra.sweep.dir)
+        if selected_runs(folder):
+            write_report(folder)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ANN401, ARG002
-        """Report on the sweep's folder."""
+        """Show the report."""
         report_sweep(Path(config.hydra.sweep.dir))
 
 
-def report_sweep(folder: Path) -> "list[Row]":
-    """Write `table.json`, `table.md` and `psnr_lpips.png` for the runs below a folder.
+def selected_runs(folder: Path) -> "list[Row]":
+    """A row for each run below a folder that has selected a checkpoint."""
+    from srlit.checkpoint.runs import BEST, read_best
+
+    found = [(path.parent, read_best(path.parent)) for path in sorted(folder.glob(f"*/{BEST}"))]
+    return [
+        {"name": run.name, "iteration": best["iteration"]} | best["metrics"] for run, best in found
+    ]
+
+
+def write_report(folder: Path) -> "list[Row]":
+    """Write `table.json`, `table.md` and, where both are measured, `psnr_lpips.png`.
 
     Returns:
         A row a run that selected a checkpoint, best first.
@@ -36,33 +55,38 @@ def report_sweep(folder: Path) -> "list[Row]":
         FileNotFoundError: no run below the folder has selected one.
     """
     from srlit.checkpoint import write_json, write_text
-    from srlit.checkpoint.runs import BEST, read_best
-    from srlit.inference import markdown_table, print_table
+    from srlit.inference import markdown_table
 
-    found = [(path.parent, read_best(path.parent)) for path in sorted(folder.glob(f"*/{BEST}"))]
-    if not found:
+    rows = selected_runs(folder)
+    if not rows:
         msg = f"{folder}: no run below this folder has selected a checkpoint"
         raise FileNotFoundError(msg)
-    lpips = next(name for name in found[0][1]["metrics"] if name.startswith("lpips"))
-    rows = [
-        {"name": run.name, "iteration": best["iteration"]} | best["metrics"] for run, best in found
-    ]
-    rows.sort(key=lambda row: row[lpips])
+    lpips = next((name for name in rows[0] if name.startswith("lpips")), None)
+    psnr = next((name for name in rows[0] if name.startswith("psnr")), None)
+    rows.sort(key=lambda row: row[lpips or "loss"])
     write_json(folder / "table.json", rows)
     write_text(folder / "table.md", markdown_table(rows) + "\n")
-    plot(folder / "psnr_lpips.png", rows, lpips)
+    if lpips and psnr:
+        plot(folder / "psnr_lpips.png", rows, psnr, lpips)
+    return rows
+
+
+def report_sweep(folder: Path) -> "list[Row]":
+    """Write the report and show its table; returns and raises as `write_report`."""
+    from srlit.inference import print_table
+
+    rows = write_report(folder)
     print_table(f"{folder.name}: selected checkpoints, validation photos", rows)
     log.info("sweep report in %s", folder)
     return rows
 
 
-def plot(path: Path, rows: "list[Row]", lpips: str) -> None:
+def plot(path: Path, rows: "list[Row]", psnr: str, lpips: str) -> None:
     """Fidelity against perception, a point a run; right and down is better."""
     from matplotlib.figure import Figure
 
     from srlit.checkpoint import atomic_file
 
-    psnr = next(name for name in rows[0] if name.startswith("psnr"))
     figure = Figure(figsize=(8, 6), layout="constrained")
     axes = figure.add_subplot()
     axes.scatter([row[psnr] for row in rows], [row[lpips] for row in rows])

@@ -35,7 +35,9 @@ def upscale(cfg: DictConfig) -> list[Path]:
 
     root = Path(cfg.input).expanduser()
     folder = Path(cfg.output).expanduser()
-    jobs = [(path, output_path(path, root, folder, cfg.format)) for path in find_images(cfg.input)]
+    inside = root.resolve() != folder.resolve()
+    images = find_images(cfg.input, outside=folder if inside else None)
+    jobs = [(path, output_path(path, root, folder, cfg.format)) for path in images]
     refuse_collisions(jobs)
     generator, card = load_generator(resolve_checkpoint(cfg.checkpoint), cfg.get("model"))
     network = Network(

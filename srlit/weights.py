@@ -8,6 +8,7 @@ checkpoint contains it.
 
 import logging
 import os
+import socket
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 NETS = ("alexnet", "squeezenet1_1", "vgg16", "vgg19")
 UNTRAINED_SEED = 20260101
+DOWNLOAD_TIMEOUT = 20.0
 
 
 class MissingWeightsError(FileNotFoundError):
@@ -111,10 +113,10 @@ def _vgg_names(features: nn.Sequential) -> dict[str, int]:
     return names
 
 
-def folder_of(directory: str | None) -> Path | None:
-    """The folder to look in: the explicit one, else `SRLIT_WEIGHTS`, else none."""
-    named = directory or os.environ.get("SRLIT_WEIGHTS")
-    return Path(named).expanduser() if named else None
+def folders(directory: str | None) -> list[Path]:
+    """The folders to look in: the explicit one, then `SRLIT_WEIGHTS`."""
+    named = [directory, os.environ.get("SRLIT_WEIGHTS")]
+    return [Path(name).expanduser() for name in named if name]
 
 
 @lru_cache(maxsize=8)
@@ -135,7 +137,7 @@ def load_backbone(
     if net not in NETS:
         msg = f"unknown backbone {net!r}: expected one of {', '.join(NETS)}"
         raise ValueError(msg)
-    features, reason = _from_folder(net, folder_of(directory))
+    features, reason = _from_folders(net, folders(directory))
     if features is None:
         features, refusal = _from_torchvision(net)
         reason = f"{reason}; {refusal}"
@@ -250,15 +252,21 @@ def _empty_features(net: str) -> nn.Sequential:
     return features
 
 
-def _from_folder(net: str, folder: Path | None) -> tuple[nn.Sequential | None, str]:
-    """Features from a folder, or why not."""
+def _from_folders(net: str, places: list[Path]) -> tuple[nn.Sequential | None, str]:
+    """Features from the first folder that has them, or why none has."""
+    if not places:
+        return None, "neither weights.dir nor SRLIT_WEIGHTS is set"
+    paths = [place / f"{net}_features.safetensors" for place in places]
+    for path in paths:
+        if path.is_file():
+            return _read_features(net, path), ""
+    return None, f"{' and '.join(map(str, paths))} does not exist"
+
+
+def _read_features(net: str, path: Path) -> nn.Sequential:
+    """Features from a file; MissingWeightsError where it is another network's."""
     from safetensors.torch import load_file
 
-    if folder is None:
-        return None, "neither weights.dir nor SRLIT_WEIGHTS is set"
-    path = folder / f"{net}_features.safetensors"
-    if not path.is_file():
-        return None, f"{path} does not exist"
     state = {k.removeprefix("features."): v.float() for k, v in load_file(path).items()}
     features = _empty_features(net)
     expected = features.state_dict()
@@ -270,7 +278,7 @@ def _from_folder(net: str, folder: Path | None) -> tuple[nn.Sequential | None, s
         msg = f"{path} is not torchvision's {net}.features: {', '.join(wrong[:5])} do not fit"
         raise MissingWeightsError(msg)
     features.load_state_dict(state, assign=True)
-    return features, ""
+    return features
 
 
 def _from_torchvision(net: str) -> tuple[nn.Sequential | None, str]:
@@ -278,10 +286,14 @@ def _from_torchvision(net: str) -> tuple[nn.Sequential | None, str]:
     import torchvision
 
     weights: Any = torchvision.models.get_model_weights(net).IMAGENET1K_V1
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)  # a silent firewall must not hold a run up
     try:
         state = weights.get_state_dict(progress=True, check_hash=True)
     except (URLError, OSError, RuntimeError) as error:
         return None, f"torchvision could not download them ({error})"
+    finally:
+        socket.setdefaulttimeout(before)
     features = _empty_features(net)
     prefix = "features."
     kept = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}

@@ -1,9 +1,11 @@
 """A moving average of the generator, and of the generator only."""
 
+import copy
 from typing import Any
 
+import torch
 from lightning import Callback, LightningModule, Trainer
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch import nn
 
 from srlit.checkpoint.loading import EMA_KEY
 from srlit.phases import Phase
@@ -27,7 +29,7 @@ class EMA(Callback):
             msg = f"callbacks.ema.decay={decay}: expected a number from 0 to below 1"
             raise ValueError(msg)
         self.decay = decay
-        self._average: AveragedModel | None = None
+        self._average: nn.Module | None = None
         self._seen = 0
 
     @property
@@ -38,9 +40,8 @@ class EMA(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
         """Start from the generator as it is."""
         if self._average is None and isinstance(pl_module, Phase):
-            self._average = AveragedModel(pl_module.generator)
-            self._average.requires_grad_(requires_grad=False)
-            pl_module.judge(self._average.module)
+            self._average = copy.deepcopy(pl_module.generator).requires_grad_(requires_grad=False)
+            pl_module.judge(self._average)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Follow the generator to its device."""
@@ -62,8 +63,19 @@ class EMA(Callback):
             return
         self._seen = pl_module.iteration
         decay = min(self.decay, (1 + self._seen) / (10 + self._seen))
-        self._average.multi_avg_fn = get_ema_multi_avg_fn(decay)
-        self._average.update_parameters(pl_module.generator)
+        self._move(pl_module.generator, 1 - decay)
+
+    @torch.no_grad()
+    def _move(self, generator: nn.Module, weight: float) -> None:
+        """Average += weight * (generator - average), all parameters in one call; buffers follow.
+
+        torch's AveragedModel does the same but reads its counter from the device each time.
+        """
+        assert self._average is not None
+        averages, parameters = tuple(self._average.parameters()), tuple(generator.parameters())
+        torch._foreach_lerp_(averages, parameters, weight)
+        for average, buffer in zip(self._average.buffers(), generator.buffers(), strict=True):
+            average.copy_(buffer)
 
     def state_dict(self) -> dict[str, Any]:
         """The average and its clock."""

@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from srlit.checkpoint.files import link_file, write_json
 from srlit.checkpoint.runs import BEST, LAST
-from srlit.metrics import SelectionRule
+from srlit.metrics import MetricSuite, SelectionRule
 from srlit.phases import Phase
 
 
@@ -56,14 +56,13 @@ class LPIPSCheckpoint(Checkpoint):
         """The selected checkpoint, under the name that loggers look for."""
         return str(self.folder / self._name(self._ranked()[0])) if self.rows else ""
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
+    def check(self, metrics: MetricSuite) -> None:
         """See that the validation measures what the rule asks for.
 
         Raises:
             ValueError: it does not.
         """
-        assert isinstance(pl_module, Phase)
-        measured = {*pl_module.metrics.names, "loss"}
+        measured = {*metrics.names, "loss"}
         for name in (self.metric, *self.floors):
             if not {name, f"{name}_untrained"} & measured:
                 msg = (
@@ -71,6 +70,19 @@ class LPIPSCheckpoint(Checkpoint):
                     f"but metrics.names measures {', '.join(sorted(measured))}"
                 )
                 raise ValueError(msg)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check the rule; finish what a kill left between the two names of a checkpoint."""
+        assert isinstance(pl_module, Phase)
+        self.check(pl_module.metrics)
+        last = self.folder / LAST
+        for row in self.rows:
+            target = self.folder / self._name(row)
+            lost = row["iteration"] == pl_module.iteration and not target.is_file()
+            if lost and last.is_file() and trainer.is_global_zero:
+                link_file(last, target)
+                self._keep_best()
+        trainer.strategy.barrier()
 
     def rule_for(self, row: Mapping[str, Any]) -> SelectionRule:
         """The rule, with metrics named as they were measured."""
@@ -89,21 +101,27 @@ class LPIPSCheckpoint(Checkpoint):
         assert isinstance(pl_module, Phase)
         row = {"iteration": pl_module.iteration, "metrics": dict(pl_module.validation)}
         self.rows = [r for r in self.rows if r["iteration"] != row["iteration"]] + [row]
-        ranked = self._ranked()
-        kept = ranked[: self.top_k]
         trainer.save_checkpoint(self.folder / LAST)
         if trainer.is_global_zero:
-            if row in kept:
-                link_file(self.folder / LAST, self.folder / self._name(row))
-            self._record(kept)
-            for dropped in ranked[self.top_k :]:
-                (self.folder / self._name(dropped)).unlink(missing_ok=True)
+            link_file(self.folder / LAST, self.folder / self._name(row))
+            self._keep_best()
         trainer.strategy.barrier()
 
+    def _keep_best(self) -> None:
+        """Record the ranking, then remove what fell out of it."""
+        ranked = self._ranked()
+        self._record(ranked[: self.top_k])
+        for dropped in ranked[self.top_k :]:
+            (self.folder / self._name(dropped)).unlink(missing_ok=True)
+
     def _ranked(self) -> list[dict[str, Any]]:
-        """All validations, best first."""
+        """The validations whose checkpoints are in the folder, best first.
+
+        What an earlier ranking dropped could not come back; what another folder holds is not ours.
+        """
         rule = self.rule_for(self.rows[0])
-        return sorted(self.rows, key=lambda row: rule.cost(row["metrics"]))
+        present = [row for row in self.rows if (self.folder / self._name(row)).is_file()]
+        return sorted(present, key=lambda row: rule.cost(row["metrics"]))
 
     def _record(self, kept: list[dict[str, Any]]) -> None:
         """Write `best.json`."""

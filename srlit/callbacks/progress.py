@@ -2,6 +2,7 @@
 
 import logging
 import time
+from datetime import timedelta
 from typing import Any
 
 from lightning import LightningModule, Trainer
@@ -91,7 +92,7 @@ class IterationProgress(ProgressBar):
                 pl_module.iteration,
                 pl_module.iterations,
                 rate,
-                time.strftime("%H:%M:%S", time.gmtime(left * trainer.world_size)),
+                timedelta(seconds=round(left * trainer.world_size)),
                 _shown(pl_module.journal.latest),
             )
 

@@ -29,8 +29,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         first_line = str(error).strip().split("\n")[0]
         msg = f"{path}: damaged, or not a checkpoint of plain data ({first_line})"
         raise CheckpointError(msg) from error
-    if not isinstance(loaded, dict) or "card" not in loaded:
-        msg = f"{path}: not an srlit checkpoint, as it has no 'card'"
+    card = loaded.get("card") if isinstance(loaded, dict) else None
+    if not isinstance(card, dict) or not isinstance(card.get("model"), dict):
+        msg = f"{path}: not an srlit checkpoint, as it has no 'card' that describes its model"
         raise CheckpointError(msg)
     return loaded
 
@@ -39,7 +40,7 @@ def generator_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
     """The generator's weights that were judged: the moving average where there is one."""
     average = checkpoint.get("callbacks", {}).get(EMA_KEY)
     if average is not None:
-        return _below("module.", average["averaged"])
+        return dict(average["averaged"])
     return _below("generator.", checkpoint["state_dict"])
 
 

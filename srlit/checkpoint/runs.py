@@ -1,7 +1,12 @@
 """The record beside every run, and how later runs find earlier ones."""
 
+import fcntl
 import json
+import os
+import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +17,7 @@ from srlit.checkpoint.loading import CheckpointError
 RECORD = "run.json"
 BEST = "best.json"
 LAST = "checkpoints/last.ckpt"
+LOCK = ".owner"
 
 
 @dataclass
@@ -23,7 +29,7 @@ class RunRecord:
         label: which step of a training it is, such as 'phase2'.
         model: the generator's configuration.
         command: how it was started.
-        status: 'running', 'finished' or 'failed'.
+        status: 'running', 'finished', 'stopped' by the user, or 'failed'.
         started: seconds since 1970.
         ended: likewise; None while it runs.
     """
@@ -40,10 +46,57 @@ class RunRecord:
         """Store the record."""
         write_json(folder / RECORD, asdict(self))
 
-    def close(self, folder: Path, status: str) -> None:
-        """Store how the run ended."""
-        self.status, self.ended = status, time.time()
-        self.write(folder)
+    @contextmanager
+    def kept(self, folder: Path, *, writes: bool) -> Iterator[None]:
+        """Own the folder and store the record while the body runs, and then how it ended.
+
+        Args:
+            folder: the run's folder.
+            writes: False on all processes but one.
+
+        Raises:
+            CheckpointError: another process trains in this folder.
+        """
+        if not writes:
+            yield
+            return
+        with own_folder(folder):
+            self.write(folder)
+            try:
+                yield
+                self.status = "finished"
+            except (KeyboardInterrupt, SystemExit):
+                self.status = "stopped"
+                raise
+            except BaseException as error:
+                self.status = "failed"
+                # Marks what happened in a run, as opposed to a mistake in its configuration.
+                error.add_note(f"This ended the run in {folder}; resume=auto goes on with it.")
+                raise
+            finally:
+                self.ended = time.time()
+                self.write(folder)
+
+
+@contextmanager
+def own_folder(folder: Path) -> Iterator[None]:
+    """Be the only process that trains in a folder; a killed owner's lock is gone with it.
+
+    Raises:
+        CheckpointError: another process owns the folder; the message names it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.seek(0)
+            msg = f"{folder} is in use by {lock.read().strip() or 'another process'}"
+            raise CheckpointError(msg) from error
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        lock.flush()
+        yield
 
 
 def read_record(folder: Path) -> RunRecord | None:

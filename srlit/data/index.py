@@ -65,7 +65,11 @@ def audit(
         BadDataError: no file is usable, or more than `most_bad` of them are not.
     """
     known = _read_cache(cache, paths)
-    fresh = [path for path in paths if _stamp(path) != known.get(str(path), {}).get("stamp")]
+    fresh = [
+        path
+        for path in paths
+        if str(path) not in known or _stamp(path) != known[str(path)].get("stamp")
+    ]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         looked = pool.map(_look, fresh)
         if len(fresh) > MANY:

@@ -1,5 +1,7 @@
 """The datamodule: loads uint8 patches, and on the device makes (lr, hr) of them."""
 
+import hashlib
+import json
 import logging
 import os
 from itertools import combinations
@@ -23,7 +25,10 @@ log = logging.getLogger(__name__)
 
 def default_workers() -> int:
     """One worker for each core beyond the first, at most 8."""
-    return min(max(len(os.sched_getaffinity(0)) - 1, 0), 8)
+    # Only Linux tells which cores this process may use.
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min(max(cores - 1, 0), 8)
 
 
 class PhotoDataModule(LightningDataModule):
@@ -89,8 +94,11 @@ class PhotoDataModule(LightningDataModule):
         self.first_iteration = 0
         self.rejected: list[tuple[Path, str]] = []
 
-    def check(self) -> None:
+    def check(self, least_size: int = 1) -> None:
         """Audit training and validation photos now, and see that no photo is in two sets.
+
+        Args:
+            least_size: shortest side that the validation's metrics can measure, in pixels.
 
         Raises:
             FileNotFoundError: a folder is missing or empty.
@@ -98,7 +106,7 @@ class PhotoDataModule(LightningDataModule):
             ValueError: a photo is in two sets.
         """
         self._train_photos = self._audited(self.sets.train(), self.patch_size)
-        self._val_photos = self._audited(self.sets.val(), self.scale)
+        self._val_photos = self._audited(self.sets.val(), self._least(least_size))
         self._check_disjoint()
         log.info(
             "data: %d photos to train on, %d to validate",
@@ -154,17 +162,28 @@ class PhotoDataModule(LightningDataModule):
         """This process's share of the validation photos."""
         return self._evaluation_loader(self._val_photos)
 
-    def evaluation_loader(self, split: str) -> DataLoader[Photos]:
+    def _least(self, least_size: int) -> int:
+        """Shortest usable side of an evaluation photo; ValueError where the crop is below it."""
+        if self.eval_crop is not None and self.eval_crop < least_size:
+            msg = f"data.eval_crop={self.eval_crop}: the metrics need at least {least_size} pixels"
+            raise ValueError(msg)
+        return least_size + self.scale - 1  # sizes are cut to multiples of the scale
+
+    def evaluation_loader(self, split: str, least_size: int = 1) -> DataLoader[Photos]:
         """Photos of the 'val' or 'test' set for use without a trainer.
 
+        Args:
+            split: which set.
+            least_size: shortest side that the metrics can measure, in pixels.
+
         Raises:
-            ValueError: `split` is neither.
+            ValueError: `split` is neither, or the crop is too small.
         """
         if split not in {"val", "test"}:
             msg = f"split={split!r}: expected 'val' or 'test'"
             raise ValueError(msg)
         paths = self.sets.val() if split == "val" else self.sets.test()
-        return self._evaluation_loader(self._audited(paths, self.scale))
+        return self._evaluation_loader(self._audited(paths, self._least(least_size)))
 
     def _evaluation_loader(self, photos: list[Photo]) -> DataLoader[Photos]:
         dataset = EvaluationPhotos(
@@ -185,5 +204,22 @@ class PhotoDataModule(LightningDataModule):
         return evaluation_pair(batch, self.eval_degradation)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run must find unchanged."""
-        return {"seed": self.seed, "photos": len(self._train_photos)}
+        """What a resumed run must find unchanged: names and sizes of the photos, in order."""
+        listed = [(photo.path.name, photo.width, photo.height) for photo in self._train_photos]
+        digest = hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+        return {"photos": len(listed), "sha256": digest}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """See that the photos are those that the checkpoint was trained on.
+
+        Raises:
+            ValueError: they changed, so that the batches would not be those to come.
+        """
+        now = self.state_dict()
+        if now != state_dict:
+            msg = (
+                f"resume: the training photos changed: {state_dict['photos']} in the checkpoint, "
+                f"{now['photos']} now, or others. To train on them from its generator, use "
+                "init_from instead"
+            )
+            raise ValueError(msg)

@@ -13,6 +13,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
 MOST_PIXELS = 200_000_000
 SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N", "I")
+REFUSED = ("F",)  # floating point has no agreed range
 
 
 class PhotoError(ValueError):
@@ -20,7 +21,7 @@ class PhotoError(ValueError):
 
 
 def open_photo(path: Path) -> Image.Image:
-    """Open a file, read its header and turn it upright.
+    """Decode a file and turn it upright.
 
     Raises:
         PhotoError: no image, a broken one, or one with more than `MOST_PIXELS`.
@@ -28,22 +29,27 @@ def open_photo(path: Path) -> Image.Image:
     try:
         with path.open("rb") as file:
             image = Image.open(file, formats=FORMATS)
-            if image.width * image.height > MOST_PIXELS:
-                msg = f"{path}: {image.width}x{image.height} pixels, more than {MOST_PIXELS:,}"
-                raise PhotoError(msg)
+            if problem := _unusable(image):
+                raise PhotoError(f"{path}: {problem}")  # noqa: TRY301 - named as all others below
             image.load()
             return ImageOps.exif_transpose(image)
+    except PhotoError:
+        raise
     except UnidentifiedImageError:
         msg = f"{path}: not an image of the formats {', '.join(FORMATS)}"
         raise PhotoError(msg) from None
-    except Image.DecompressionBombError as error:
-        msg = f"{path}: {error}"
-        raise PhotoError(msg) from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        if isinstance(error, PhotoError):
-            raise
+    except Exception as error:  # noqa: BLE001 - decoders raise struct.error, TypeError and more
         msg = f"{path}: {error or type(error).__name__}"
         raise PhotoError(msg) from None
+
+
+def _unusable(image: Image.Image) -> str:
+    """What the header rules out; empty where nothing is wrong."""
+    if image.width * image.height > MOST_PIXELS:
+        return f"{image.width}x{image.height} pixels, more than {MOST_PIXELS:,}"
+    if image.mode in REFUSED:
+        return f"pixels of mode {image.mode}, expected 8 or 16 bits"
+    return ""
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

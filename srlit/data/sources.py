@@ -57,7 +57,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 def hold_back(photos: Sequence[Path], count: int) -> tuple[list[Path], list[Path]]:
     """Split off `count` photos, chosen by a hash of their names.
 
-    The choice stays the same when files are added, moved or listed in another order.
+    The choice does not depend on order or place; a photo that is added may take one's position.
 
     Raises:
         ValueError: nothing would be left to train on.

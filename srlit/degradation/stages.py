@@ -15,8 +15,8 @@ from torch import Tensor
 from srlit.ops.filters import box_taps, gaussian_taps, separable_filter
 from srlit.ops.jpeg import jpeg
 from srlit.ops.noise import poisson_quantile
-from srlit.ops.resize import decimation_pad, decimation_taps, imresize
-from srlit.ops.rng import RowGenerator, normal_from_uniform, uniform_field
+from srlit.ops.resize import decimation_pad, decimation_table, decimation_taps, imresize
+from srlit.ops.rng import RowGenerator, constant, normal_from_uniform, uniform_field
 
 Params = Mapping[str, Tensor]
 Range = Sequence[float]
@@ -108,7 +108,7 @@ def check_sizes(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
 
 def draw_size(rows: RowGenerator, sizes: Sequence[int]) -> Tensor:
     """One of `sizes` a row, all equally likely."""
-    table = torch.tensor(sizes, device=rows.rows.device)
+    table = constant(tuple(sizes), rows.rows.device)
     return table[rows.integers(0, len(sizes) - 1)]
 
 
@@ -160,7 +160,8 @@ class Decimate:
     def __init__(self, *, scale: int, kinds: Sequence[str]) -> None:
         self.shrink = scale
         self.kinds = list(kinds)
-        self.table = torch.stack([decimation_taps(kind, scale) for kind in self.kinds])
+        for kind in self.kinds:
+            decimation_taps(kind, scale)  # an unknown kind is an error now, not in the first step
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `kind` (n,), an index into `kinds`."""
@@ -168,7 +169,7 @@ class Decimate:
 
     def apply(self, x: Float[Tensor, "n 3 h w"], params: Params) -> Float[Tensor, "n 3 oh ow"]:
         """(n, 3, H, W) -> (n, 3, H / scale, W / scale)."""
-        taps = self.table.to(x)[params["kind"]]
+        taps = decimation_table(tuple(self.kinds), self.shrink, x.device)[params["kind"]]
         return separable_filter(x, taps, stride=self.shrink, pad=decimation_pad(self.shrink))
 
 

@@ -31,7 +31,7 @@ def comparison(images: Mapping[str, Float[Tensor, "3 _ _"]]) -> Float[Tensor, "3
     width = max(image.shape[2] for image in images.values())
     columns = []
     for label, image in images.items():
-        large = torch.nn.functional.interpolate(image[None], size=(height, width))[0]
+        large = torch.nn.functional.interpolate(image[None].cpu(), size=(height, width))[0]
         columns += [torch.cat([label_bar(label, width), large.clamp(0, 1)], 1)]
         columns += [torch.ones(3, height + LABEL_HEIGHT, GAP)]
     return torch.cat(columns[:-1], 2)

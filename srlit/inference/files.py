@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from srlit.checkpoint.files import atomic_file
-from srlit.data.photo import SUFFIXES, PhotoError, open_photo, pixels_of, to_rgb
+from srlit.data.photo import SIXTEEN_BIT, SUFFIXES, PhotoError, open_photo, pixels_of, to_rgb
 
 WRITABLE: dict[str, dict[str, Any]] = {
     ".png": {},
@@ -24,7 +24,7 @@ class Picture(NamedTuple):
     Attributes:
         rgb: (1, 3, h, w) in [0, 1].
         alpha: its transparency, (1, 1, h, w) in [0, 1], where it has one.
-        profile: its ICC profile, handed on to the result.
+        profile: its ICC profile where that is one of RGB, handed on to the result.
     """
 
     rgb: Float[Tensor, "1 3 h w"]
@@ -32,8 +32,12 @@ class Picture(NamedTuple):
     profile: bytes | None
 
 
-def find_images(name: str) -> list[Path]:
+def find_images(name: str, *, outside: Path | None = None) -> list[Path]:
     """The file itself, or all image files below a folder, sorted.
+
+    Args:
+        name: the file or folder; names that begin with a dot are left out.
+        outside: a folder whose files are no inputs, such as that of the results.
 
     Raises:
         FileNotFoundError: there is nothing, or a folder without images.
@@ -44,7 +48,15 @@ def find_images(name: str) -> list[Path]:
     if not path.is_dir():
         msg = f"input={name}: no such file or folder"
         raise FileNotFoundError(msg)
-    found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    barred = outside.resolve() if outside is not None else None
+    found = sorted(
+        p
+        for p in path.rglob("*")
+        if p.suffix.lower() in SUFFIXES
+        and not p.name.startswith(".")
+        and p.is_file()
+        and not (barred is not None and p.resolve().is_relative_to(barred))
+    )
     if not found:
         msg = f"input={name}: no image in this folder (looked for {', '.join(SUFFIXES)})"
         raise FileNotFoundError(msg)
@@ -58,8 +70,9 @@ def read_image(path: Path) -> Picture:
         PhotoError: the file cannot be decoded.
     """
     image = open_photo(path)
-    profile = image.info.get("icc_profile")
-    if not image.has_transparency_data:
+    # A profile of CMYK or gray would be wrong for the RGB result.
+    profile = image.info.get("icc_profile") if image.mode in {"RGB", "RGBA", "P"} else None
+    if image.mode in SIXTEEN_BIT or not image.has_transparency_data:
         rgb, alpha = to_rgb(image), None
     else:
         rgba = image.convert("RGBA")
@@ -90,7 +103,7 @@ def write_image(
     """Write an 8-bit image, whole or not at all.
 
     Raises:
-        PhotoError: the format holds no transparency but the image has some.
+        PhotoError: the format cannot hold the image: its transparency, or its size.
     """
     planes = rgb if alpha is None else torch.cat([rgb, alpha], 1)
     if alpha is not None and path.suffix == ".jpg":
@@ -98,4 +111,8 @@ def write_image(
         raise PhotoError(msg)
     pixels = (planes[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
     with atomic_file(path) as sibling:
-        Image.fromarray(pixels).save(sibling, icc_profile=profile, **WRITABLE[path.suffix])
+        try:
+            Image.fromarray(pixels).save(sibling, icc_profile=profile, **WRITABLE[path.suffix])
+        except ValueError as error:  # WebP holds 16383 pixels a side
+            msg = f"{path}: {error}; use format=.png"
+            raise PhotoError(msg) from error

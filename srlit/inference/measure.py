@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -47,6 +48,7 @@ def measure(
     loader: DataLoader[Photos],
     degradation: Degradation,
     metrics: MetricSuite,
+    device: torch.device,
     pictures: Pictures | None = None,
 ) -> Measured:
     """Degrade each photo, restore it by every method, compare with the original.
@@ -56,13 +58,15 @@ def measure(
         loader: of an `EvaluationPhotos` data set, in order.
         degradation: what the photos go through.
         metrics: what is measured.
+        device: where all of it is computed.
         pictures: where to draw LR, every method and HR side by side.
     """
     paths = [photo.path for photo in loader.dataset.photos]  # type: ignore[attr-defined]
     rows: list[Row] = []
     done = 0
     for batch in track(loader, "measuring", transient=True):
-        lr, hr = evaluation_pair(batch, degradation)
+        photos = Photos(batch.pixels.to(device), batch.keys.to(device))
+        lr, hr = evaluation_pair(photos, degradation)
         names = [path.name for path in paths[done : done + len(hr)]]
         restored = {method.name: method(lr) for method in methods}
         for method, sr in restored.items():
@@ -70,8 +74,8 @@ def measure(
         if pictures is not None:
             for i in range(min(len(hr), max(pictures.most - done, 0))):
                 columns = {"LR": lr[i]} | {m: sr[i] for m, sr in restored.items()} | {"HR": hr[i]}
-                target = pictures.folder / f"{paths[done + i].stem}.png"
-                write_image(target, comparison(columns)[None])
+                name = f"{done + i:03}_{paths[done + i].stem}.png"
+                write_image(pictures.folder / name, comparison(columns)[None])
         done += len(hr)
     return Measured([_mean(method.name, rows, metrics.names) for method in methods], rows)
 

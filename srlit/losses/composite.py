@@ -56,6 +56,9 @@ class CompositeLoss(nn.Module):
         if unweighted:
             msg = f"loss.weights lacks {', '.join(map(repr, unweighted))}, which loss.terms has"
             raise ValueError(msg)
+        if not any(weights[name] for name in terms):
+            msg = f"loss.weights={dict(weights)}: expected a term besides 'adversarial' above 0"
+            raise ValueError(msg)
         negative = {name: weight for name, weight in weights.items() if weight < 0}
         if negative:
             msg = f"loss.weights must not be negative: got {negative}"

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from srlit.metrics.fidelity import mae, psnr
-from srlit.metrics.structure import ssim
+from srlit.metrics.structure import WINDOW, ssim
 from srlit.ops.colour import rgb_to_y
 from srlit.types import Images
 from srlit.weights import LPIPS_NETS, load_lpips
@@ -18,6 +18,7 @@ PerImage = Callable[[Images, Images], Float[Tensor, " n"]]
 
 _SPATIAL = re.compile(r"(psnr|ssim)_(rgb|y)_b(\d+)")
 _LPIPS = re.compile(r"lpips_([a-z]+)")
+LEAST_LPIPS = 32  # AlexNet's strides leave nothing of less
 _FUNCTIONS: dict[str, PerImage] = {"psnr": psnr, "ssim": ssim}
 
 
@@ -75,6 +76,17 @@ class MetricSuite:
                 raise ValueError(msg)
 
     @property
+    def least_size(self) -> int:
+        """Shortest side of an image that every metric can measure, in pixels."""
+        sizes = [1]
+        for name in self.names:
+            if match := _SPATIAL.fullmatch(name):
+                sizes.append(2 * int(match[3]) + (WINDOW if match[1] == "ssim" else 1))
+            elif name.startswith("lpips"):
+                sizes.append(LEAST_LPIPS)
+        return max(sizes)
+
+    @property
     def names(self) -> list[str]:
         """The names as they are reported."""
         return list(self._functions)
@@ -97,5 +109,6 @@ class MetricSuite:
         for function in self._functions.values():
             if isinstance(function, torch.nn.Module):
                 function.to(sr.device)
-        with torch.autocast(sr.device.type, enabled=False):
+        exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+        with torch.autocast(sr.device.type, enabled=False), exact:
             return {name: function(sr, hr.float()) for name, function in self._functions.items()}

@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from srlit.ops.rng import constant
+
 LUMA_TABLE = (
     16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55,
     14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87, 80, 62,
@@ -28,8 +30,8 @@ CHROMA_TABLE = (
     99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99,
     99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99,
 )  # fmt: skip
-TO_YCBCR = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
-TO_RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0))
+TO_YCBCR = (0.299, 0.587, 0.114, -0.168736, -0.331264, 0.5, 0.5, -0.418688, -0.081312)
+TO_RGB = (1.0, 0.0, 1.402, 1.0, -0.344136, -0.714136, 1.0, 1.772, 0.0)
 
 
 @lru_cache(maxsize=8)
@@ -107,9 +109,9 @@ def _double(chroma: Float[Tensor, "n 2 h w"]) -> Float[Tensor, "n 2 dh dw"]:
     return (wide + bias).floor_()
 
 
-def _convert(image: Float[Tensor, "n 3 h w"], matrix: tuple[tuple[float, ...], ...]) -> Tensor:
+def _convert(image: Float[Tensor, "n 3 h w"], matrix: tuple[float, ...]) -> Tensor:
     """Multiply the channels of every pixel by a 3x3 matrix."""
-    return torch.einsum("dc,nchw->ndhw", image.new_tensor(matrix), image)
+    return torch.einsum("dc,nchw->ndhw", constant(matrix, image.device).view(3, 3), image)
 
 
 def jpeg(

@@ -20,7 +20,9 @@ def cubic(x: Float[Tensor, "*shape"], a: float) -> Float[Tensor, "*shape"]:
 
 
 @lru_cache(maxsize=64)
-def bicubic_matrix(source: int, target: int, scale: float) -> Float[Tensor, "target source"]:
+def bicubic_matrix(
+    source: int, target: int, scale: float, device: torch.device
+) -> Float[Tensor, "target source"]:
     """Rows hold the weights of each output pixel, as in MATLAB's imresize with antialiasing.
 
     Shrinking stretches the kernel by 1 / scale; outside the image the border pixel is repeated.
@@ -29,6 +31,7 @@ def bicubic_matrix(source: int, target: int, scale: float) -> Float[Tensor, "tar
         source: pixels of the input axis.
         target: pixels of the output axis.
         scale: target / source as the user asked for it (MATLAB keeps it apart from the sizes).
+        device: where the matrix is kept.
     """
     stretch = max(1.0, 1.0 / scale)
     centre = (torch.arange(target, dtype=torch.float64) + 0.5) / scale - 0.5
@@ -38,7 +41,8 @@ def bicubic_matrix(source: int, target: int, scale: float) -> Float[Tensor, "tar
     weights = cubic((centre[:, None] - position) / stretch, a=-0.5)
     weights = weights / weights.sum(1, keepdim=True)
     inside = position.long().clamp(0, source - 1)
-    return torch.zeros(target, source, dtype=torch.float64).scatter_add_(1, inside, weights).float()
+    matrix = torch.zeros(target, source, dtype=torch.float64).scatter_add_(1, inside, weights)
+    return matrix.float().to(device)
 
 
 def imresize(
@@ -58,8 +62,8 @@ def imresize(
     """
     h, w = x.shape[-2:]
     oh, ow = size or (math.ceil(scale * h), math.ceil(scale * w))
-    rows = bicubic_matrix(h, oh, scale).to(x)
-    columns = bicubic_matrix(w, ow, scale).to(x)
+    rows = bicubic_matrix(h, oh, scale, x.device)
+    columns = bicubic_matrix(w, ow, scale, x.device)
     return _round_half_up(_round_half_up(rows @ (x * 255)) @ columns.T) / 255
 
 
@@ -95,6 +99,14 @@ def decimation_taps(kind: str, scale: int) -> Float[Tensor, " scale4"]:
         msg = f"unknown decimation {kind!r}: expected one of {', '.join(DECIMATIONS)}"
         raise ValueError(msg)
     return taps / taps.sum()
+
+
+@lru_cache(maxsize=64)
+def decimation_table(
+    kinds: tuple[str, ...], scale: int, device: torch.device
+) -> Float[Tensor, "kinds scale4"]:
+    """The taps of several kinds, a row each, on a device."""
+    return torch.stack([decimation_taps(kind, scale) for kind in kinds]).to(device)
 
 
 def decimation_pad(scale: int) -> tuple[int, int]:

@@ -13,6 +13,8 @@ the mixers are C. Wellons' lowbias32 and S. Vigna's SplitMix64.
 import math
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import accumulate
 
 import torch
 from jaxtyping import Bool, Float, Int32, Int64
@@ -28,6 +30,12 @@ _WEYL_32 = _signed(0x9E3779B9, 32)
 _MIX_32 = _signed(0x7FEB352D, 32), _signed(0x846CA68B, 32)
 _WEYL_64 = _signed(0x9E3779B97F4A7C15, 64)
 _MIX_64 = _signed(0xBF58476D1CE4E5B9, 64), _signed(0x94D049BB133111EB, 64)
+
+
+@lru_cache(maxsize=256)
+def constant(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """Numbers on a device, copied there once: a copy in every step would wait for it."""
+    return torch.tensor(values, device=device)
 
 
 def _fold_bits(x: Tensor, shift: int, bits: int) -> Tensor:
@@ -133,5 +141,5 @@ class RowGenerator:
 
     def categorical(self, weights: Sequence[float]) -> Int64[Tensor, " n"]:
         """Index drawn in proportion to `weights`, a row."""
-        edges = torch.tensor(weights, device=self.rows.device).cumsum(0)
+        edges = constant(tuple(accumulate(weights)), self.rows.device)
         return torch.bucketize(self.uniform(high=float(sum(weights))), edges[:-1], right=True)

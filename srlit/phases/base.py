@@ -20,6 +20,7 @@ from torchmetrics import MeanMetric
 
 from srlit.losses import CompositeLoss
 from srlit.metrics import MetricSuite
+from srlit.ops.rng import make_keys
 from srlit.phases.journal import Journal
 from srlit.phases.schedule import Schedule
 from srlit.types import Batch, Scalar
@@ -97,7 +98,8 @@ class Phase(LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Make dropout a function of (seed, iteration, rank)."""
-        torch.manual_seed((self.seed * 1_000_003 + self.iteration) * 4099 + self.global_rank)
+        key = make_keys(self.seed, (self.iteration,), torch.tensor([self.global_rank]))
+        torch.manual_seed(int(key[0]))
 
     def descend(self, loss: Scalar, optimizer: Any) -> None:  # noqa: ANN401 - LightningOptimizer
         """One update of one network; clipping happens in `on_before_optimizer_step`."""
@@ -162,7 +164,7 @@ class Phase(LightningModule):
         # An adversarial part depends on a moving opponent and is left out of the loss here.
         loss = self.loss(sr, batch.hr).total.expand(len(sr))
         for name, value in (self.metrics(sr, batch.hr) | {"loss": loss}).items():
-            mean = self._means.setdefault(name, MeanMetric().to(value.device))
+            mean = self._means.setdefault(name, MeanMetric(nan_strategy="disable").to(value.device))
             mean.update(value)
 
     @torch.no_grad()

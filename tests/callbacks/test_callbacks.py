@@ -29,8 +29,8 @@ def test_the_average_follows_its_formula(tmp_path):
         count=5,
         callbacks=[ema, LPIPSCheckpoint(folder=str(tmp_path), metric="loss")],
     )
-    expected = history[1]
-    for i, weight in enumerate(history[2:], start=2):
+    expected = history[0]
+    for i, weight in enumerate(history[1:], start=1):
         decay = min(0.3, (1 + i) / (10 + i))
         expected = decay * expected + (1 - decay) * weight
     torch.testing.assert_close(phase.judged.stem.weight, expected)
@@ -46,10 +46,7 @@ def test_only_the_generator_is_averaged_and_validation_judges_the_average(tmp_pa
         count=2,
         callbacks=[ema, LPIPSCheckpoint(folder=str(tmp_path), metric="loss")],
     )
-    assert set(ema.state_dict()["averaged"]) == {
-        "n_averaged",
-        *(f"module.{k}" for k in phase.generator.state_dict()),
-    }
+    assert ema.state_dict()["averaged"].keys() == phase.generator.state_dict().keys()
     assert phase.judged is not phase.generator
     lr = torch.rand(1, 3, 8, 8)
     torch.testing.assert_close(phase.restore(lr), phase.judged.eval()(lr))

@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from srlit.checkpoint import (
 from srlit.checkpoint.files import link_file
 from srlit.checkpoint.io import AtomicCheckpointIO
 from srlit.checkpoint.loading import card_differences
+from srlit.checkpoint.runs import own_folder
 
 
 def checkpoint(**more):
@@ -117,6 +119,13 @@ def test_code_in_a_checkpoint_is_refused_and_never_runs(tmp_path):
     assert not witness.exists()
 
 
+@pytest.mark.parametrize("card", [{}, "text", {"model": ["x"]}, None])
+def test_a_damaged_card_is_named(tmp_path, card):
+    torch.save(checkpoint(card=card), tmp_path / "c.ckpt")
+    with pytest.raises(CheckpointError, match=r"c\.ckpt: not an srlit checkpoint"):
+        load_checkpoint(tmp_path / "c.ckpt")
+
+
 @pytest.mark.parametrize("kind", ["empty", "text", "cut", "foreign"])
 def test_damaged_and_foreign_files_are_named(tmp_path, kind):
     path = tmp_path / "c.ckpt"
@@ -137,7 +146,7 @@ def test_the_average_is_preferred_over_the_raw_weights():
     raw = generator_weights(checkpoint())
     assert set(raw) == {"a"}
     assert raw["a"].tolist() == [1, 1]
-    average = {"averaged": {"module.a": torch.full((2,), 5.0), "n_averaged": torch.tensor(1)}}
+    average = {"averaged": {"a": torch.full((2,), 5.0)}}
     averaged = generator_weights(checkpoint(callbacks={"EMA": average}))
     assert averaged.keys() == {"a"}
     assert averaged["a"].tolist() == [5, 5]
@@ -185,3 +194,39 @@ def test_a_run_folder_stands_for_its_selected_checkpoint(tmp_path):
     (run / "best.json").unlink()
     with pytest.raises(CheckpointError, match="no checkpoint has been selected"):
         resolve_checkpoint(str(run))
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(KeyboardInterrupt, "stopped"), (SystemExit, "stopped"), (OSError, "failed")],
+)
+def test_a_record_says_how_the_run_ended(tmp_path, error, status):
+    record = RunRecord(name="a", label="a", model={}, command="")
+
+    def stored():
+        return json.loads((tmp_path / "run.json").read_text())
+
+    with pytest.raises(error), record.kept(tmp_path, writes=True):
+        assert stored()["status"] == "running"
+        raise error
+    assert stored()["status"] == status
+    with record.kept(tmp_path, writes=True):
+        pass
+    assert stored()["status"] == "finished"
+    assert stored()["ended"] >= stored()["started"]
+
+
+def test_a_folder_has_one_owner_and_a_killed_one_never_blocks(tmp_path):
+    child = os.fork()
+    if child == 0:
+        with own_folder(tmp_path):
+            (tmp_path / "owned").touch()
+            time.sleep(60)
+    while not (tmp_path / "owned").exists():
+        time.sleep(0.01)
+    with pytest.raises(ValueError, match=f"is in use by process {child} on "), own_folder(tmp_path):
+        pass
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+    with own_folder(tmp_path):
+        pass

@@ -200,6 +200,34 @@ def test_the_audit_reports_each_bad_file_and_keeps_the_good(photo_folder, tmp_pa
     assert all(str(photo_folder / name) in caplog.text for name in reasons)
 
 
+def test_files_that_are_none_are_reported_too(photo_folder, tmp_path):
+    (photo_folder / "dangling.png").symlink_to(tmp_path / "nowhere.png")
+    Image.fromarray(np.full((64, 64), 0.5, np.float32)).save(photo_folder / "float.tif")
+    (photo_folder / "folder.png").mkdir()
+    found = audit(sorted(photo_folder.iterdir()), least_size=8, most_bad=0.5)
+    assert {path.name for path, _ in found.rejected} == {"dangling.png", "float.tif", "folder.png"}
+    assert "mode F" in {p.name: r for p, r in found.rejected}["float.tif"]
+
+
+def test_random_damage_is_always_a_photo_error(photo, tmp_path):
+    path = tmp_path / "x.jpg"
+    image = Image.fromarray(photo[0].permute(1, 2, 0).numpy())
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.save(path, exif=exif)
+    good = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        damaged = bytearray(good)
+        for position in rng.integers(0, 400, 6):
+            damaged[position] = rng.integers(0, 256)
+        path.write_bytes(bytes(damaged))
+        try:
+            assert read_photo(path).shape[0] == 3
+        except PhotoError as error:
+            assert str(path) in str(error)
+
+
 def test_the_audit_remembers_and_notices_changes(photo_folder, tmp_path, monkeypatch):
     paths = sorted(photo_folder.iterdir())
     cache = tmp_path / "cache"

@@ -65,6 +65,14 @@ def test_transparency_and_colour_survive_reading_and_writing(tmp_path):
         write_image(tmp_path / "c.jpg", picture.rgb, picture.alpha)
 
 
+def test_deep_gray_and_foreign_profiles_are_read_right(tmp_path):
+    gray = np.full((4, 4), 32768, np.uint16)
+    Image.fromarray(gray).save(tmp_path / "gray.png", transparency=7)
+    assert read_image(tmp_path / "gray.png").rgb.mean() == pytest.approx(0.5, abs=0.01)
+    Image.new("CMYK", (4, 4)).save(tmp_path / "c.jpg", icc_profile=b"cmyk")
+    assert read_image(tmp_path / "c.jpg").profile is None
+
+
 def test_output_paths_keep_the_tree(tmp_path):
     folder = tmp_path / "in"
     (folder / "sub").mkdir(parents=True)
@@ -104,6 +112,7 @@ def test_measuring_gives_means_of_photos_whatever_the_batch(photo_folder, tmp_pa
             data.evaluation_loader("test"),
             data.eval_degradation,
             MetricSuite(names=["psnr_rgb_b0", "mae"]),
+            torch.device("cpu"),
             Pictures(tmp_path / str(batch_size), 2),
         )
         assert len(found.photos) == 10

@@ -35,14 +35,16 @@ def test_the_demo_beats_bicubic_and_phase_3_beats_phase_1_in_ten_minutes(tmp_pat
 
 def test_a_short_demo_leaves_everything_and_replaces_an_old_one(tmp_path, shared_weights):
     (tmp_path / "runs" / "demo").mkdir(parents=True)
-    (tmp_path / "runs" / "demo" / "old").write_text("")
+    (tmp_path / "runs" / "demo" / "table.json").write_text("old")
+    (tmp_path / "runs" / "demo" / "mine").write_text("precious")
     ended = run("srlit.demo", *TINY_DEMO, cwd=tmp_path, SRLIT_WEIGHTS=str(shared_weights))
     assert ended.returncode == 0, ended.stderr
     folder = tmp_path / "runs" / "demo"
-    assert not (folder / "old").exists()
+    assert (folder / "mine").read_text() == "precious"
     assert "lpips_alex" in rows_of(folder)["phase 3"]
     assert (folder / "comparison.png").is_file()
-    assert {p.name for p in (folder / "pictures").iterdir()} == {"astronaut.png", "coffee.png"}
+    pictures = {p.name for p in (folder / "pictures").iterdir()}
+    assert pictures == {"000_astronaut.png", "001_coffee.png"}
 
 
 def test_without_pretrained_backbones_the_demo_finishes_and_says_so(tmp_path):
@@ -61,3 +63,12 @@ def test_without_pretrained_backbones_the_demo_finishes_and_says_so(tmp_path):
     assert "lpips_alex_untrained" in row
     assert "lpips_alex" not in row
     assert "UNTRAINED" in ended.stderr
+
+
+def test_a_mistake_in_the_demos_options_removes_nothing(tmp_path):
+    (tmp_path / "mine" / "pictures").mkdir(parents=True)
+    ended = run("srlit.demo", "--folder", "mine", "iterationz=5", cwd=tmp_path)
+    assert ended.returncode == 1
+    assert "iterationz" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert (tmp_path / "mine" / "pictures").exists()

@@ -55,9 +55,10 @@ def test_evaluate_writes_tables_and_pictures(trained, tmp_path):
     assert "| tiny |" in (folder / "table.md").read_text()
     photos = list(csv.DictReader((folder / "photos.csv").open()))
     assert len(photos) == 6
-    assert {p.name for p in (folder / "pictures").iterdir()} == {"astronaut.png", "coffee.png"}
+    pictures = {p.name for p in (folder / "pictures").iterdir()}
+    assert pictures == {"000_astronaut.png", "001_coffee.png"}
     # LR, two interpolators, the network, HR.
-    assert Image.open(folder / "pictures" / "coffee.png").width == 5 * 64 + 4 * 4
+    assert Image.open(folder / "pictures" / "001_coffee.png").width == 5 * 64 + 4 * 4
 
 
 def test_evaluating_several_checkpoints_and_repeating_gives_the_same(trained, tmp_path):
@@ -84,7 +85,9 @@ def test_tiles_do_not_change_what_is_measured(trained, tmp_path):
     [
         (["checkpoints=[/nowhere]"], CheckpointError, "/nowhere: no such checkpoint"),
         (["scale=4"], ConfigError, "upscales by 2, but scale=4"),
-        (["names=[a,b]"], ConfigError, "expected 1 different ones"),
+        (["names=[bicubic]"], ConfigError, "different from each other and from baselines"),
+        (["data.eval_crop=16"], ValueError, "data.eval_crop=16: the metrics need at least 32"),
+        (["names=[a,b]"], ConfigError, "expected 1 names"),
         (["baselines=[nearest]"], ValueError, "'nearest': expected bilinear or bicubic"),
         (["data=folder", "data.photos.test_folder=/nowhere"], FileNotFoundError, "/nowhere"),
         (["split=train"], ValueError, "split='train': expected 'val' or 'test'"),
@@ -198,6 +201,15 @@ def test_a_folder_is_upscaled_with_its_tree_and_transparency(trained, tmp_path, 
     assert (target / "a.png").read_text() == "mine"
     upscale(upscaling(trained, *options, "overwrite=true"))
     assert Image.open(target / "a.png").size == (166, 122)
+
+
+def test_results_of_an_earlier_time_are_no_inputs(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    Image.new("RGB", (8, 8)).save(tmp_path / "._a.png")
+    for _ in range(2):
+        assert [p.name for p in upscale(upscaling(trained, "input=."))] == ["a.png"]
+    assert len(list((tmp_path / "upscaled").rglob("*"))) == 1
 
 
 def test_a_broken_image_does_not_stop_the_others(trained, tmp_path, photo_folder):

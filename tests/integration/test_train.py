@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import sys
 
 import pytest
@@ -49,6 +50,12 @@ def command(tmp_path, monkeypatch):
         (["data=folder"], "data.photos.train_folder"),
         (["+model.widht=3"], "unknown key model.widht; did you mean model.width?"),
         (["+phase.gradient_nrm=1"], "did you mean phase.gradient_norm?"),
+        (["+weights.dirr=x"], "unknown key weights.dirr; did you mean weights.dir?"),
+        (["+paths.foo=x"], "unknown key paths.foo"),
+        (["+callbacks.more=3"], "callbacks.more=3: expected a node with a _target_, or null"),
+        (["callbacks.lpips_checkpoint=null"], "without it nothing would be saved"),
+        (["loss.weights.l1=0"], "expected a term besides 'adversarial' above 0"),
+        (["data.eval_crop=16"], "data.eval_crop=16: the metrics need at least 32 pixels"),
         (["eval_degradation=fixed"], "write degradation@eval_degradation=fixed"),
         (["+itreations=3"], "unknown key itreations; did you mean iterations?"),
         (["model.width=8.5"], "width"),
@@ -170,7 +177,7 @@ def test_init_from_takes_the_judged_weights(tmp_path):
         "train", *SMALL, f"paths.runs={tmp_path}", "name=b", "follows=phase1", "init_from=auto"
     )
     phase = train_module.build_phase(cfg)
-    train_module.initialise(cfg, phase, None)
+    train_module.initialise(cfg, phase)
     best = json.loads((tmp_path / "a" / "best.json").read_text())["checkpoint"]
     expected = generator_weights(load_checkpoint(tmp_path / "a" / best))
     state = phase.generator.state_dict()
@@ -179,12 +186,111 @@ def test_init_from_takes_the_judged_weights(tmp_path):
 
 def test_another_model_is_refused_by_name(tmp_path):
     train_small(tmp_path, "name=a")
-    with pytest.raises(CheckpointError, match=r"model\.width: 8 in the checkpoint, 16 now"):
+    with pytest.raises(
+        CheckpointError, match=r"model\.width: 8 in the checkpoint, 16 now.*use init_from"
+    ):
         train_small(
             tmp_path, "name=b", "model.width=16", f"resume={tmp_path}/a/checkpoints/last.ckpt"
         )
     with pytest.raises(CheckpointError, match=r"model\.blocks: 1 in the checkpoint, 2 now"):
         train_small(tmp_path, "name=c", "model.blocks=2", f"init_from={tmp_path}/a")
+
+
+@pytest.mark.parametrize(
+    ("override", "difference"),
+    [
+        ("iterations=8", "training.iterations: 2 in the checkpoint, 8 now"),
+        ("loss.weights.l1=2.0", "training.loss.l1: 1.0 in the checkpoint, 2.0 now"),
+        ("degradation=bicubic", "training.degradation.name: blind in the checkpoint, bicubic now"),
+        (
+            "phase.optimizer.lr=0.1",
+            "training.phase.optimizer.lr: 0.0005 in the checkpoint, 0.1 now",
+        ),
+    ],
+)
+def test_another_training_is_not_resumed(tmp_path, override, difference):
+    train_small(tmp_path)
+    with pytest.raises(CheckpointError, match=re.escape(difference)):
+        train_small(tmp_path, "resume=auto", override)
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path):
+    train_small(tmp_path)
+    best = (tmp_path / "custom" / "best.json").read_text()
+    train_small(tmp_path, "resume=auto")
+    assert (tmp_path / "custom" / "best.json").read_text() == best
+    assert json.loads((tmp_path / "custom" / "run.json").read_text())["status"] == "finished"
+
+
+def test_resuming_into_another_folder_selects_what_is_there(tmp_path):
+    """The history of the first run comes along, its files do not."""
+    train_small(tmp_path, "name=a", "iterations=4", "validate_every=2")
+    earlier = tmp_path / "a" / "checkpoints" / "iteration_0000002.ckpt"
+    train_small(tmp_path, "name=b", "iterations=4", "validate_every=2", f"resume={earlier}")
+    best = json.loads((tmp_path / "b" / "best.json").read_text())
+    assert (tmp_path / "b" / best["checkpoint"]).is_file()
+    assert [row["iteration"] for row in best["history"]] == [2, 4]
+    with pytest.raises(ConfigError, match="already holds a run"):
+        train_small(tmp_path, "name=b", "iterations=4", "validate_every=2", f"resume={earlier}")
+
+
+def test_a_kill_between_the_two_names_of_a_checkpoint_is_mended(tmp_path):
+    train_small(tmp_path, "iterations=4", "validate_every=2")
+    folder = tmp_path / "custom"
+    reference = json.loads((folder / "best.json").read_text())
+    newest = folder / "checkpoints" / "iteration_0000004.ckpt"
+    newest.unlink()
+    train_small(tmp_path, "iterations=4", "validate_every=2", "resume=auto")
+    assert newest.is_file()
+    assert json.loads((folder / "best.json").read_text()) == reference
+
+
+def test_rows_are_on_the_disk_while_the_run_goes_on(tmp_path):
+    from lightning import Callback
+
+    seen = []
+
+    class Witness(Callback):
+        def on_train_batch_start(self, trainer, phase, batch, batch_idx):
+            files = list(tmp_path.rglob("metrics.csv"))
+            seen.append(len(files[0].read_text().splitlines()) if files else 0)
+
+    cfg = compose_config("train", *SMALL, f"paths.runs={tmp_path}", "iterations=3")
+    original = train_module.build_trainer
+
+    def witnessed(cfg):
+        trainer = original(cfg)
+        trainer.callbacks.insert(0, Witness())
+        return trainer
+
+    train_module.build_trainer = witnessed
+    try:
+        train(cfg)
+    finally:
+        train_module.build_trainer = original
+    assert seen == [0, 3, 5]  # head, then a training and a validation row an iteration
+
+
+def test_what_breaks_a_run_keeps_its_trace(tmp_path, command, monkeypatch):
+    def broken(cfg):
+        phase = original(cfg)
+        phase.training_step = lambda *_: (_ for _ in ()).throw(ValueError("inside the step"))
+        return phase
+
+    original = train_module.build_phase
+    monkeypatch.setattr(train_module, "build_phase", broken)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(ValueError, match="inside the step") as caught:
+        command(*SMALL)
+    assert "resume=auto goes on with it" in caught.value.__notes__[0]
+
+
+def test_changed_photos_are_noticed_on_resume(tmp_path, photo_folder):
+    options = ("data=folder", f"data.photos.train_folder={photo_folder}", "data.photos.holdout=2")
+    train_small(tmp_path, *options, "data.cache_mb=0")
+    next(iter(sorted(photo_folder.iterdir()))).unlink()
+    with pytest.raises(ValueError, match="the training photos changed: 8 in the checkpoint"):
+        train_small(tmp_path, *options, "resume=auto")
 
 
 @pytest.mark.parametrize("experiment", ["phase1", "phase3"])

@@ -149,6 +149,13 @@ def test_validations_fall_on_the_clock_after_a_resume(tmp_path):
     assert validated == [8, 12]
 
 
+def test_one_nan_image_makes_the_validation_nan(tmp_path):
+    phase = RestorationPhase(optimizer=sgd, **shared(iterations=1))
+    phase.metrics._functions["mae"] = lambda sr, hr: torch.tensor([0.2, float("nan")])
+    fit(phase, tmp_path, count=1)
+    assert math.isnan(phase.validation["mae"])
+
+
 def test_every_part_is_logged_raw_and_weighted(tmp_path):
     phase = adversarial_phase(iterations=1)
     rows = []
