@@ -8,6 +8,7 @@ import difflib
 import functools
 import inspect
 import logging
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -53,12 +54,53 @@ def entry_point(config_name: str) -> Callable[[Task], Callable[[], None]]:
                     raise  # a sweep's other jobs go on; what broke a run is shown with its trace
                 raise SystemExit(f"error: {_innermost(error)}") from error
 
-        main: Callable[[], None] = hydra.main(
+        compose_and_run: Callable[[], None] = hydra.main(
             version_base="1.3", config_path=str(CONF_DIR), config_name=config_name
         )(friendly)
+
+        def main() -> None:
+            """Command line."""
+            if {"-h", "--help"} & set(sys.argv[1:]):
+                about = inspect.getdoc(inspect.getmodule(task)) or ""
+                sys.stdout.write(help_text(config_name, about))
+            else:
+                compose_and_run()
+
         return main
 
     return decorate
+
+
+def help_text(config_name: str, about: str) -> str:
+    """What a command does, its keys with their comments, and the files it can be made of."""
+    root = (CONF_DIR / f"{config_name}.yaml").read_text().split("defaults:")[1]
+    keys = root.split("\n\n", 1)[1].strip()
+    used = {group.split("@")[0] for group in _root_groups(config_name).values()}
+    if config_name == "train":
+        used |= {"experiment", "sweep", "term"}
+    chosen = [f"  {group}: {', '.join(_options(group))}" for group in sorted(used)]
+    return "\n".join(
+        [
+            about,
+            "",
+            f"Keys of conf/{config_name}.yaml, set as KEY=VALUE (a new key as +KEY=VALUE):",
+            "",
+            *(f"  {line}" for line in keys.splitlines()),
+            "",
+            "Files to choose from, as GROUP=NAME (+experiment=NAME, +sweep=NAME):",
+            "",
+            *chosen,
+            "",
+            "--cfg job prints everything that was composed, --config-dir DIR adds your own files,",
+            "-m runs several values of a key, --hydra-help shows Hydra's own options.",
+            "",
+        ]
+    )
+
+
+def _options(group: str) -> list[str]:
+    """Names of a group's files; those of parts begin with an underscore and are left out."""
+    return sorted(p.stem for p in (CONF_DIR / group).glob("*.yaml") if p.stem[0] != "_")
 
 
 def _in_multirun() -> bool:

@@ -4,9 +4,10 @@ import math
 import pytest
 import torch
 from lightning import Trainer
-from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.callbacks import EarlyStopping, ProgressBar
 from torch.utils.data import DataLoader
 
+from srlit.callbacks import LPIPSCheckpoint
 from srlit.losses import L1, CompositeLoss, LeastSquares
 from srlit.metrics import MetricSuite
 from srlit.models import EDSR, PatchGAN
@@ -207,6 +208,16 @@ def test_the_rate_is_halved_on_a_plateau_of_validations(tmp_path):
     assert scheduler.factor == 0.5
     assert scheduler.num_bad_epochs == 1  # 5 validations: first is best, 3 bad, halved, 1 bad
     assert scheduler.last_epoch == 5
+
+
+def test_early_stopping_counts_validations(tmp_path):
+    phase = RestorationPhase(
+        optimizer=lambda p: torch.optim.SGD(p, lr=0.0), **shared(iterations=10)
+    )
+    stopping = EarlyStopping("val/loss", patience=2, check_on_train_epoch_end=False)
+    keeping = LPIPSCheckpoint(folder=str(tmp_path), metric="loss")
+    fit(phase, tmp_path, count=10, validate_every=1, callbacks=[stopping, keeping])
+    assert phase.iteration == 3  # the first validation is the best, two are not better
 
 
 def test_dropout_is_a_function_of_the_iteration(tmp_path):

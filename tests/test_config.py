@@ -1,0 +1,64 @@
+import pytest
+from omegaconf import OmegaConf
+
+from srlit.config import ConfigError, build, check_config, help_text
+from tests.helpers import compose_config, run
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate", "select", "upscale"])
+def test_help_shows_every_key_with_its_comment_and_every_choice(name):
+    text = help_text(name, "What it does.")
+    assert text.startswith("What it does.")
+    keys = {
+        "train": "validate_every",
+        "evaluate": "baselines",
+        "select": "floors",
+        "upscale": "tile",
+    }
+    assert f"  {keys[name]}:" in text
+    assert "#" in text
+    assert "model: edsr, edsr_small, unet, unet_small" in text
+    assert "_base" not in text
+
+
+def test_help_is_quick_and_the_same_for_both_commands(tmp_path):
+    by_module = run("srlit.train", "--help", cwd=tmp_path)
+    by_command = run("srlit", "train", "--help", cwd=tmp_path)
+    assert by_module.returncode == 0
+    assert by_module.stdout == by_command.stdout
+    assert "+experiment=NAME" in by_module.stdout
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate"])
+def test_the_shipped_configuration_passes_its_own_check(name):
+    check_config(compose_config(name), name)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"modle": {}}, "unknown key modle; did you mean model?"),
+        ({"model": {"widht": 3}}, "unknown key model.widht; did you mean model.width?"),
+        (
+            {"model": {"_target_": "srlit.models.UNett"}},
+            "model._target_=srlit.models.UNett",
+        ),
+        ({"phase": {"optimizer": {"beta": 1}}}, "unknown key phase.optimizer.beta; did you mean"),
+        (
+            {"degradation": {"stages": {"blur": {"kernel": 3}}}},
+            "unknown key degradation.stages.blur.kernel; did you mean",
+        ),
+    ],
+)
+def test_misspelt_keys_are_found_wherever_they_are(change, message):
+    cfg = compose_config("train")
+    OmegaConf.set_struct(cfg, value=False)
+    with pytest.raises(ConfigError, match=message.replace("?", r"\?")):
+        check_config(OmegaConf.merge(cfg, change), "train")
+
+
+def test_given_arguments_are_neither_copied_nor_instantiated():
+    node = OmegaConf.create({"_target_": "builtins.dict"})
+    marker = {"_target_": "builtins.list"}
+    built = build(node, marker=marker)
+    assert built["marker"] is marker
