@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from srlit.degradation.stages import Params, Stage, check_range, per_sample
+from srlit.degradation.stages import Params, Stage, check_range
 from srlit.ops.rng import RowGenerator
+from srlit.ops.rows import apply_to_rows
 
 Draws = Mapping[str, Params]
 
@@ -40,12 +41,12 @@ class CoinFlip:
         return draws
 
     def apply(self, x: Float[Tensor, "n 3 h w"], params: Params) -> Float[Tensor, "n 3 h w"]:
-        """`first`, `second`, `first` in a row; each sample passes the first of its two turns."""
-        leads = per_sample(params["first_leads"])
+        """`first`, `second`, `first` in a row; each sample takes one turn of `first`."""
+        leads = params["first_leads"]
         first, second = _part(params, "first."), _part(params, "second.")
-        x = torch.where(leads, self.first.apply(x, first), x)
+        x = apply_to_rows(leads, self.first.apply, x, first)
         x = self.second.apply(x, second)
-        return torch.where(leads, x, self.first.apply(x, first))
+        return apply_to_rows(~leads, self.first.apply, x, first)
 
 
 def _part(params: Params, prefix: str) -> Params:

@@ -1,7 +1,7 @@
 """The stages: what may happen to an image on its way, every parameter drawn per sample.
 
 `sample(rows)` draws one row of parameters a sample; `apply(x, params)` is deterministic. Choices
-between kinds are drawn as numbers and used through `torch.where` or tables, so that nothing waits
+between kinds are drawn as numbers and used through `apply_to_rows` or tables, so that nothing waits
 for the device and no sample depends on its batch mates.
 """
 
@@ -17,6 +17,7 @@ from srlit.ops.jpeg import jpeg
 from srlit.ops.noise import poisson_quantile
 from srlit.ops.resize import decimation_pad, decimation_table, decimation_taps, imresize
 from srlit.ops.rng import RowGenerator, constant, normal_from_uniform, uniform_field
+from srlit.ops.rows import RowFunction, apply_to_rows
 
 Params = Mapping[str, Tensor]
 Range = Sequence[float]
@@ -126,9 +127,8 @@ class Blur:
         self, *, kernels: Sequence[Kernel], weights: Sequence[float] | None = None
     ) -> None:
         self.kernels = list(kernels)
-        self.weights = list(weights) if weights else [1.0] * len(self.kernels)
+        self.weights = check_weights("Blur.weights", weights, len(self.kernels))
         self.size = max(kernel.size for kernel in self.kernels)
-        check_weights("Blur.weights", self.weights, len(self.kernels))
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw family and kernel: `taps` (n, size)."""
@@ -142,11 +142,14 @@ class Blur:
         return separable_filter(x, params["taps"], pad=(self.size // 2, self.size // 2))
 
 
-def check_weights(name: str, weights: Sequence[float], count: int) -> None:
-    """Raise ValueError unless there are `count` weights, none negative, some positive."""
+def check_weights(name: str, weights: Sequence[float] | None, count: int) -> list[float]:
+    """The weights, equal ones where None; ValueError where they are not `count` numbers >= 0."""
+    if weights is None:
+        return [1.0] * count
     if len(weights) != count or min(weights) < 0 or sum(weights) <= 0:
         msg = f"{name}={list(weights)}: expected {count} numbers >= 0 with a positive sum"
         raise ValueError(msg)
+    return list(weights)
 
 
 class Decimate:
@@ -277,8 +280,7 @@ class Noise:
         self, *, kinds: Sequence[NoiseKind], weights: Sequence[float] | None = None
     ) -> None:
         self.kinds = list(kinds)
-        self.weights = list(weights) if weights else [1.0] * len(self.kinds)
-        check_weights("Noise.weights", self.weights, len(self.kinds))
+        self.weights = check_weights("Noise.weights", weights, len(self.kinds))
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `kind` (n,), `strength` (n, kinds) and the `key` (n,) of the field."""
@@ -287,13 +289,21 @@ class Noise:
         return {"kind": kind, "strength": torch.stack(strengths, 1), "key": rows.keys()}
 
     def apply(self, x: Float[Tensor, "n 3 h w"], params: Params) -> Float[Tensor, "n 3 h w"]:
-        """All kinds read the same uniform field; each sample keeps its own kind's result."""
-        u = uniform_field(params["key"], x.shape[1:])
+        """Each sample receives the noise of its own kind."""
         result = x
         for index, kind in enumerate(self.kinds):
-            noisy = kind.noisy(x, u, params["strength"][:, index])
-            result = torch.where(per_sample(params["kind"] == index), noisy, result)
+            drawn = {"strength": params["strength"][:, index], "key": params["key"]}
+            result = apply_to_rows(params["kind"] == index, _add(kind), result, drawn)
         return result
+
+
+def _add(kind: NoiseKind) -> RowFunction:
+    """Noise of one kind, from the uniform field of each sample's key."""
+
+    def add(x: Tensor, drawn: Params) -> Tensor:
+        return kind.noisy(x, uniform_field(drawn["key"], x.shape[1:]), drawn["strength"])
+
+    return add
 
 
 class Jpeg:
@@ -320,8 +330,10 @@ class Jpeg:
 
     def apply(self, x: Float[Tensor, "n 3 h w"], params: Params) -> Float[Tensor, "n 3 h w"]:
         """Round to 8 bits, encode, decode."""
-        coded = jpeg(x.clamp(0, 1), params["quality"], subsampling=self.subsampling)
-        return torch.where(per_sample(params["used"]), coded, x)
+        return apply_to_rows(params["used"], self._code, x, params)
+
+    def _code(self, x: Tensor, params: Params) -> Tensor:
+        return jpeg(x.clamp(0, 1), params["quality"], subsampling=self.subsampling)
 
 
 class Quantise:

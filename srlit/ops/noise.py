@@ -23,7 +23,12 @@ def poisson_quantile(
         rate: expected counts, >= 0.
         u: uniform numbers in (0, 1).
     """
-    return torch.where(rate < SMALL_RATE, _summed(rate, u), _expanded(rate, u))
+    small = rate < SMALL_RATE
+    if not rate.is_cpu:
+        return torch.where(small, _summed(rate, u), _expanded(rate, u))
+    counts = _expanded(rate, u)  # the sum is long: on a CPU only where it is needed
+    counts[small] = _summed(rate[small], u[small])
+    return counts
 
 
 def _expanded(rate: Tensor, u: Tensor) -> Tensor:
