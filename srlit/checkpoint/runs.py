@@ -1,6 +1,5 @@
 """The record beside every run, and how later runs find earlier ones."""
 
-import fcntl
 import json
 import os
 import socket
@@ -85,6 +84,8 @@ def own_folder(folder: Path) -> Iterator[None]:
     Raises:
         CheckpointError: another process owns the folder; the message names it.
     """
+    import fcntl
+
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("a+") as lock:
         try:

@@ -1,0 +1,20 @@
+"""What entry points share: composing, checking and building. Only here and there Hydra is known."""
+
+from srlit.config.build import build, build_known, load_generator, plain
+from srlit.config.check import ConfigError, check_config
+from srlit.config.entry import EXPECTED, entry_point, quieten
+from srlit.config.root import CONF_DIR, help_text
+
+__all__ = [
+    "CONF_DIR",
+    "EXPECTED",
+    "ConfigError",
+    "build",
+    "build_known",
+    "check_config",
+    "entry_point",
+    "help_text",
+    "load_generator",
+    "plain",
+    "quieten",
+]

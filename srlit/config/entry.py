@@ -1,0 +1,88 @@
+"""From the command line to a task: composing, checking, and mistakes in one line."""
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import hydra
+from hydra.errors import HydraException, InstantiationException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from srlit.config.check import check_config
+from srlit.config.root import CONF_DIR, help_text
+
+Task = Callable[[DictConfig], Any]
+
+# Mistakes of a user, as opposed to errors of the program: shown without a stack trace.
+EXPECTED = (ValueError, FileNotFoundError, HydraException, OmegaConfBaseException)
+
+
+def entry_point(config_name: str) -> Callable[[Task], Callable[[], None]]:
+    """Turn a task into a command line program.
+
+    Expected mistakes end with one line on stderr and exit code 1. In a multirun they are raised,
+    so that Hydra runs the other jobs first.
+    """
+
+    def decorate(task: Task) -> Callable[[], None]:
+        @functools.wraps(task)
+        def friendly(cfg: DictConfig) -> Any:  # noqa: ANN401 - Hydra passes it to sweepers
+            quieten()
+            try:
+                check_config(cfg, config_name)
+                return task(cfg)
+            except EXPECTED as error:
+                if _in_multirun() or getattr(error, "__notes__", None):
+                    raise  # a sweep's other jobs go on; what broke a run is shown with its trace
+                raise SystemExit(f"error: {_innermost(error)}") from error
+
+        compose_and_run: Callable[[], None] = hydra.main(
+            version_base="1.3", config_path=str(CONF_DIR), config_name=config_name
+        )(friendly)
+
+        def main() -> None:
+            """Command line."""
+            if {"-h", "--help"} & set(sys.argv[1:]):
+                about = inspect.getdoc(inspect.getmodule(task)) or ""
+                sys.stdout.write(help_text(config_name, about))
+            else:
+                compose_and_run()
+
+        return main
+
+    return decorate
+
+
+def _in_multirun() -> bool:
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def _innermost(error: BaseException) -> str:
+    """The message of the error below Hydra's wrapping, with the key that Hydra names."""
+    if isinstance(error, InstantiationException):
+        key = str(error).rsplit("full_key: ", 1)[-1] if "full_key: " in str(error) else ""
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        message = str(error) if cause is error else f"{cause}"
+        return f"{message} (at {key})" if key and cause is not error else message
+    return str(error)
+
+
+def quieten() -> None:
+    """Leave out warnings about what srlit decides on purpose, or what libraries do inside."""
+    import warnings
+
+    for message in (
+        ".*does not have many workers.*",
+        ".*parameter 'pretrained' is deprecated.*",
+        ".*Arguments other than a weight enum.*",
+        ".*treespec, LeafSpec.*",
+    ):
+        warnings.filterwarnings("ignore", message)

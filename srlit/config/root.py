@@ -1,0 +1,66 @@
+"""Where `conf/` lies, and what its root files declare."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+# A wheel carries conf/ inside the package; in the repository it lies beside it.
+_PACKAGED = Path(__file__).parents[1] / "conf"
+CONF_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "conf"
+
+
+def root_file(config_name: str) -> DictConfig:
+    """A root file as it stands."""
+    root = OmegaConf.load(CONF_DIR / f"{config_name}.yaml")
+    assert isinstance(root, DictConfig)
+    return root
+
+
+def root_keys(config_name: str) -> set[str]:
+    """Top-level keys that a root file sets itself."""
+    return {str(key) for key in root_file(config_name)} - {"defaults", "hydra"}
+
+
+def root_groups(config_name: str) -> dict[str, str]:
+    """Top-level keys that a root file takes from a group, with what chooses their file.
+
+    `degradation@eval_degradation: fixed` fills `eval_degradation`.
+    """
+    groups: dict[str, str] = {}
+    for entry in root_file(config_name).get("defaults", []):
+        if isinstance(entry, DictConfig):
+            name = str(next(iter(entry))).strip("/")
+            groups[name.split("@")[-1]] = name
+    return groups
+
+
+def options(group: str) -> list[str]:
+    """Names of a group's files; those of parts begin with an underscore and are left out."""
+    return sorted(p.stem for p in (CONF_DIR / group).glob("*.yaml") if p.stem[0] != "_")
+
+
+def help_text(config_name: str, about: str) -> str:
+    """What a command does, its keys with their comments, and the files it can be made of."""
+    root = (CONF_DIR / f"{config_name}.yaml").read_text().split("defaults:")[1]
+    keys = root.split("\n\n", 1)[1].strip()
+    used = {group.split("@")[0] for group in root_groups(config_name).values()}
+    if config_name == "train":
+        used |= {"experiment", "sweep", "term"}
+    chosen = [f"  {group}: {', '.join(options(group))}" for group in sorted(used)]
+    return "\n".join(
+        [
+            about,
+            "",
+            f"Keys of conf/{config_name}.yaml, set as KEY=VALUE (a new key as +KEY=VALUE):",
+            "",
+            *(f"  {line}" for line in keys.splitlines()),
+            "",
+            "Files to choose from, as GROUP=NAME (+experiment=NAME, +sweep=NAME):",
+            "",
+            *chosen,
+            "",
+            "--cfg job prints everything that was composed, --config-dir DIR adds your own files,",
+            "-m runs several values of a key, --hydra-help shows Hydra's own options.",
+            "",
+        ]
+    )
