@@ -89,10 +89,17 @@ def plot(path: Path, rows: "list[Row]", psnr: str, lpips: str) -> None:
 
     figure = Figure(figsize=(8, 6), layout="constrained")
     axes = figure.add_subplot()
-    axes.scatter([row[psnr] for row in rows], [row[lpips] for row in rows])
-    for row in rows:
+    axes.scatter([row[psnr] for row in rows], [row[lpips] for row in rows], zorder=2)
+    middle = sum(row[psnr] for row in rows) / len(rows)
+    for row in rows:  # labels point inward, so that none leaves the picture
+        left = row[psnr] <= middle
         axes.annotate(
-            row["name"], (row[psnr], row[lpips]), xytext=(4, 4), textcoords="offset points", size=8
+            row["name"],
+            (row[psnr], row[lpips]),
+            xytext=(6 if left else -6, 4),
+            textcoords="offset points",
+            ha="left" if left else "right",
+            size=8,
         )
     axes.set(xlabel=f"{psnr} (dB, higher is better)", ylabel=f"{lpips} (lower is better)")
     axes.grid(alpha=0.3)

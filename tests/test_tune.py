@@ -1,0 +1,39 @@
+import json
+import sys
+
+import pytest
+from PIL import Image
+
+from srlit import tune
+from srlit.checkpoint import write_json
+
+
+def make_sweep(folder, values, psnr="psnr_rgb_b0", lpips="lpips_alex"):
+    for i, (quality, distance) in enumerate(values):
+        metrics = {psnr: quality, lpips: distance, "loss": 0.1 * i}
+        write_json(
+            folder / f"run_{i}" / "best.json",
+            {"checkpoint": "x", "iteration": 10, "metrics": metrics},
+        )
+
+
+def test_the_report_ranks_tabulates_and_plots(tmp_path, capsys):
+    make_sweep(tmp_path, [(25.0, 0.3), (24.0, 0.2), (26.0, 0.4)])
+    rows = tune.report_sweep(tmp_path)
+    assert [row["name"] for row in rows] == ["run_1", "run_0", "run_2"]
+    assert json.loads((tmp_path / "table.json").read_text()) == rows
+    assert "| run_1 | 10 | 24.00 | **0.2000** |" in (tmp_path / "table.md").read_text()
+    assert Image.open(tmp_path / "psnr_lpips.png").width > 500
+    assert "run_2" in capsys.readouterr().out
+
+
+def test_without_lpips_there_is_a_table_but_no_plot(tmp_path):
+    make_sweep(tmp_path, [(25.0, 0.3), (24.0, 0.2)], lpips="mae")
+    assert [row["name"] for row in tune.write_report(tmp_path)] == ["run_0", "run_1"]
+    assert not (tmp_path / "psnr_lpips.png").exists()
+
+
+def test_a_folder_without_runs_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["srlit tune", str(tmp_path)])
+    with pytest.raises(SystemExit, match="error: .*no run below this folder"):
+        tune.main()
