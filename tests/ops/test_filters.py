@@ -1,3 +1,4 @@
+import pytest
 import torch
 from scipy import ndimage
 
@@ -20,11 +21,13 @@ def test_box_taps_by_hand():
     torch.testing.assert_close(taps[1], torch.full((5,), 0.2))
 
 
-def test_each_sample_is_filtered_with_its_own_kernel_as_scipy_does():
-    x = torch.rand(2, 3, 17, 13)
-    taps = gaussian_taps(torch.tensor([0.8, 1.4]), torch.tensor([7, 7]), 7)
+@pytest.mark.parametrize("n", [1, 2, 4, 9])  # few and many samples are laid out differently
+def test_each_sample_is_filtered_with_its_own_kernel_as_scipy_does(n):
+    x = torch.rand(n, 3, 17, 13)
+    taps = gaussian_taps(torch.linspace(0.6, 1.4, n), torch.full((n,), 7), 7)
     ours = separable_filter(x, taps, pad=(3, 3))
-    for i in range(2):
+    assert ours.is_contiguous()
+    for i in range(n):
         for c in range(3):
             rows = ndimage.correlate1d(x[i, c].numpy(), taps[i].numpy(), 1, mode="nearest")
             both = ndimage.correlate1d(rows, taps[i].numpy(), 0, mode="nearest")
