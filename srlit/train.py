@@ -56,6 +56,8 @@ def train(cfg: DictConfig) -> float:
 
     best = read_best(folder)
     log.info("selected %s (%s)", folder / best["checkpoint"], best["rule"])
+    if not best["reaches_floors"]:
+        log.warning("no checkpoint reaches the floors of callbacks.lpips_checkpoint.floors")
     _log_best(trainer, folder / best["checkpoint"], cfg.name)
     metric = cfg.callbacks.lpips_checkpoint.metric
     return float(best["metrics"].get(metric, best["metrics"].get(f"{metric}_untrained")))
@@ -167,7 +169,10 @@ def checkpoint_to_resume(cfg: DictConfig, folder: Path) -> Path | None:
 
     last = folder / LAST
     if cfg.resume == "auto":
-        return last if last.is_file() else None
+        if last.is_file():
+            return last
+        log.info("resume=auto: no checkpoint in %s yet, starting at iteration 0", folder)
+        return None
     named = None if cfg.resume is None else resolve_checkpoint(cfg.resume)
     if named is not None and named.resolve().is_relative_to(folder.resolve()):
         return named
