@@ -16,6 +16,7 @@ from srlit.config import ConfigError, build, entry_point, plain
 if TYPE_CHECKING:
     from lightning import Trainer
 
+    from srlit.callbacks import LPIPSCheckpoint
     from srlit.data import PhotoDataModule
     from srlit.phases import Phase
 
@@ -32,6 +33,7 @@ def train(cfg: DictConfig) -> float:
 
     from srlit.checkpoint import RunRecord
     from srlit.checkpoint.runs import read_best
+    from srlit.metrics import measured_name
 
     folder = Path(cfg.paths.run)
     resume = checkpoint_to_resume(cfg, folder)
@@ -45,7 +47,7 @@ def train(cfg: DictConfig) -> float:
     else:
         data.first_iteration = check_resumable(resume, phase, data)
     trainer = build_trainer(cfg)
-    require_selection(trainer, phase)
+    selector = require_selection(trainer, phase)
 
     record = RunRecord(
         name=cfg.name, label=cfg.label, model=plain(cfg.model), command=" ".join(sys.argv)
@@ -59,8 +61,7 @@ def train(cfg: DictConfig) -> float:
     if not best["reaches_floors"]:
         log.warning("no checkpoint reaches the floors of callbacks.lpips_checkpoint.floors")
     _log_best(trainer, folder / best["checkpoint"], cfg.name)
-    metric = cfg.callbacks.lpips_checkpoint.metric
-    return float(best["metrics"].get(metric, best["metrics"].get(f"{metric}_untrained")))
+    return float(best["metrics"][measured_name(selector.metric, best["metrics"])])
 
 
 # -- the parts ----------------------------------------------------------------------------------
@@ -139,8 +140,8 @@ def resolve_precision(precision: str, accelerator: str) -> str:
     return "bf16-mixed" if native else "32-true"
 
 
-def require_selection(trainer: "Trainer", phase: "Phase") -> None:
-    """See that checkpoints will be selected and saved, by something that is measured.
+def require_selection(trainer: "Trainer", phase: "Phase") -> "LPIPSCheckpoint":
+    """The callback that selects and saves checkpoints, by something that is measured.
 
     Raises:
         ConfigError: no callback does.
@@ -153,6 +154,7 @@ def require_selection(trainer: "Trainer", phase: "Phase") -> None:
         msg = "callbacks.lpips_checkpoint=null: without it nothing would be saved; it must stay"
         raise ConfigError(msg)
     selectors[0].check(phase.metrics)
+    return selectors[0]
 
 
 # -- where a run starts from --------------------------------------------------------------------

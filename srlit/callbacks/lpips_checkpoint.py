@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from srlit.checkpoint.files import link_file, write_json
 from srlit.checkpoint.runs import BEST, LAST
-from srlit.metrics import MetricSuite, SelectionRule
+from srlit.metrics import MetricSuite, SelectionRule, measured_name
 from srlit.phases import Phase
 
 
@@ -64,7 +64,7 @@ class LPIPSCheckpoint(Checkpoint):
         """
         measured = {*metrics.names, "loss"}
         for name in (self.metric, *self.floors):
-            if not {name, f"{name}_untrained"} & measured:
+            if measured_name(name, measured) not in measured:
                 msg = (
                     f"callbacks.lpips_checkpoint asks for {name!r}, "
                     f"but metrics.names measures {', '.join(sorted(measured))}"
@@ -87,12 +87,8 @@ class LPIPSCheckpoint(Checkpoint):
     def rule_for(self, row: Mapping[str, Any]) -> SelectionRule:
         """The rule, with metrics named as they were measured."""
         metrics = row["metrics"]
-
-        def measured(name: str) -> str:
-            return name if name in metrics else f"{name}_untrained"
-
-        floors = {measured(name): value for name, value in self.floors.items()}
-        return SelectionRule(metric=measured(self.metric), floors=floors)
+        floors = {measured_name(name, metrics): value for name, value in self.floors.items()}
+        return SelectionRule(metric=measured_name(self.metric, metrics), floors=floors)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save, rank, record, and only then remove what fell out of the ranking."""

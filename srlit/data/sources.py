@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import os
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -106,8 +107,9 @@ class FolderPhotos:
             raise ValueError(msg)
         return list_photos(Path(folder).expanduser(), f"data.photos.{key}")
 
+    @cached_property
     def _split(self) -> tuple[list[Path], list[Path], list[Path]]:
-        """The training folder's photos for training, validation and test."""
+        """The training folder's photos for training, validation and test; listed once."""
         train = self._list(self.train_folder, "train_folder")
         val: list[Path] = []
         test: list[Path] = []
@@ -119,19 +121,19 @@ class FolderPhotos:
 
     def train(self) -> list[Path]:
         """The training folder less what is held back."""
-        return self._split()[0]
+        return self._split[0]
 
     def val(self) -> list[Path]:
         """The validation folder, or what is held back for it."""
         if self.val_folder is not None:
             return self._list(self.val_folder, "val_folder")
-        return self._split()[1]
+        return self._split[1]
 
     def test(self) -> list[Path]:
         """The test folder, or what is held back for it."""
         if self.test_folder is not None:
             return self._list(self.test_folder, "test_folder")
-        return self._split()[2]
+        return self._split[2]
 
 
 class SamplePhotos:

@@ -4,19 +4,10 @@ A stage draws its parameters (`sample`, one row a sample) apart from using them 
 deterministic), so every degraded image can be recorded and replayed.
 """
 
+from srlit.degradation.kernels import BoxKernel, GaussianKernel
+from srlit.degradation.noises import GaussianNoise, PoissonNoise
 from srlit.degradation.pipeline import CoinFlip, Degradation
-from srlit.degradation.stages import (
-    Bicubic,
-    Blur,
-    BoxKernel,
-    Decimate,
-    GaussianKernel,
-    GaussianNoise,
-    Jpeg,
-    Noise,
-    PoissonNoise,
-    Quantise,
-)
+from srlit.degradation.stages import Bicubic, Blur, Decimate, Jpeg, Noise, Quantise
 
 __all__ = [
     "Bicubic",

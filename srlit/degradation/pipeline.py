@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from srlit.degradation.stages import Params, Stage, check_range
+from srlit.degradation.checks import check_range
+from srlit.degradation.stages import Params, Stage
 from srlit.ops.rng import RowGenerator
 from srlit.ops.rows import apply_to_rows
 

@@ -9,18 +9,19 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from torch import Tensor
 
-from srlit.ops.filters import box_taps, gaussian_taps, separable_filter
+from srlit.degradation.checks import Range, check_range, check_weights
+from srlit.degradation.kernels import Kernel
+from srlit.degradation.noises import NoiseKind
+from srlit.ops.filters import separable_filter
 from srlit.ops.jpeg import jpeg
-from srlit.ops.noise import poisson_quantile
 from srlit.ops.resize import decimation_pad, decimation_table, decimation_taps, imresize
-from srlit.ops.rng import RowGenerator, constant, normal_from_uniform, uniform_field
+from srlit.ops.rng import RowGenerator, uniform_field
 from srlit.ops.rows import RowFunction, apply_to_rows
 
 Params = Mapping[str, Tensor]
-Range = Sequence[float]
 
 
 @runtime_checkable
@@ -39,78 +40,6 @@ class Stage(Protocol):
     def apply(self, x: Float[Tensor, "n 3 h w"], params: Params) -> Float[Tensor, "n 3 oh ow"]:
         """Degrade images in [0, 1] with drawn parameters; n rows of both belong together."""
         ...
-
-
-def check_range(name: str, values: Range, low: float, high: float) -> tuple[float, float]:
-    """Return (least, greatest) or raise ValueError naming what is wrong with them."""
-    if len(values) != 2 or not low <= values[0] <= values[1] <= high:
-        msg = f"{name}={list(values)}: expected [least, greatest] within {low:g} to {high:g}"
-        raise ValueError(msg)
-    return float(values[0]), float(values[1])
-
-
-def per_sample(value: Shaped[Tensor, " n"]) -> Shaped[Tensor, "n 1 1 1"]:
-    """One number a sample, ready to meet images."""
-    return value.view(-1, 1, 1, 1)
-
-
-@runtime_checkable
-class Kernel(Protocol):
-    """A family of separable blur kernels."""
-
-    size: int
-
-    def taps(self, rows: RowGenerator, size: int) -> Float[Tensor, "n size"]:
-        """Draw normalised taps of length `size`."""
-        ...
-
-
-class GaussianKernel:
-    """Isotropic Gaussian kernels.
-
-    Args:
-        sizes: odd kernel sizes to draw from, in pixels.
-        sigma: range of the standard deviation, in pixels.
-    """
-
-    def __init__(self, *, sizes: Sequence[int], sigma: Range) -> None:
-        self.sizes = check_sizes("GaussianKernel.sizes", sizes)
-        self.sigma = check_range("GaussianKernel.sigma", sigma, 1e-3, 1e3)
-        self.size = max(self.sizes)
-
-    def taps(self, rows: RowGenerator, size: int) -> Float[Tensor, "n size"]:
-        """Draw size and sigma, give exp(-x^2 / 2 sigma^2), normalised."""
-        return gaussian_taps(rows.uniform(*self.sigma), draw_size(rows, self.sizes), size)
-
-
-class BoxKernel:
-    """Square means.
-
-    Args:
-        sizes: odd kernel sizes to draw from, in pixels.
-    """
-
-    def __init__(self, *, sizes: Sequence[int]) -> None:
-        self.sizes = check_sizes("BoxKernel.sizes", sizes)
-        self.size = max(self.sizes)
-
-    def taps(self, rows: RowGenerator, size: int) -> Float[Tensor, "n size"]:
-        """Draw the size, give 1 / size inside it."""
-        return box_taps(draw_size(rows, self.sizes), size)
-
-
-def check_sizes(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
-    """Return the kernel sizes or raise ValueError where one is even or below 1."""
-    if not sizes or any(size < 1 or size % 2 == 0 for size in sizes):
-        msg = f"{name}={list(sizes)}: expected odd numbers >= 1"
-        raise ValueError(msg)
-    return tuple(sizes)
-
-
-def draw_size(rows: RowGenerator, sizes: Sequence[int]) -> Tensor:
-    """One of `sizes` a row, all equally likely."""
-    table = constant(tuple(sizes), rows.rows.device)
-    return table[rows.integers(0, len(sizes) - 1)]
 
 
 class Blur:
@@ -140,16 +69,6 @@ class Blur:
     def apply(self, x: Float[Tensor, "n 3 h w"], params: Params) -> Float[Tensor, "n 3 h w"]:
         """Correlate with the kernel; the border pixel is repeated outside."""
         return separable_filter(x, params["taps"], pad=(self.size // 2, self.size // 2))
-
-
-def check_weights(name: str, weights: Sequence[float] | None, count: int) -> list[float]:
-    """The weights, equal ones where None; ValueError where they are not `count` numbers >= 0."""
-    if weights is None:
-        return [1.0] * count
-    if len(weights) != count or min(weights) < 0 or sum(weights) <= 0:
-        msg = f"{name}={list(weights)}: expected {count} numbers >= 0 with a positive sum"
-        raise ValueError(msg)
-    return list(weights)
 
 
 class Decimate:
@@ -197,73 +116,6 @@ class Bicubic:
     ) -> Float[Tensor, "n 3 oh ow"]:
         """(n, 3, H, W) -> (n, 3, H / scale, W / scale)."""
         return imresize(x, 1 / self.shrink)
-
-
-@runtime_checkable
-class NoiseKind(Protocol):
-    """A kind of noise with one strength a sample."""
-
-    def strength(self, rows: RowGenerator) -> Float[Tensor, " n"]:
-        """Draw the strength."""
-        ...
-
-    def noisy(
-        self,
-        x: Float[Tensor, "n 3 h w"],
-        u: Float[Tensor, "n 3 h w"],
-        strength: Float[Tensor, " n"],
-    ) -> Float[Tensor, "n 3 h w"]:
-        """The images with noise whose quantiles are `u`."""
-        ...
-
-
-class GaussianNoise:
-    """x + sigma z, z ~ N(0, 1) in every pixel and channel.
-
-    Args:
-        sigma: range of the standard deviation in 8-bit levels (0 to 255).
-    """
-
-    def __init__(self, *, sigma: Range) -> None:
-        self.sigma = check_range("GaussianNoise.sigma", sigma, 0, 255)
-
-    def strength(self, rows: RowGenerator) -> Float[Tensor, " n"]:
-        """Draw sigma, in units of [0, 1] images."""
-        return rows.uniform(*self.sigma) / 255
-
-    def noisy(
-        self,
-        x: Float[Tensor, "n 3 h w"],
-        u: Float[Tensor, "n 3 h w"],
-        strength: Float[Tensor, " n"],
-    ) -> Float[Tensor, "n 3 h w"]:
-        """X + sigma * quantile(u)."""
-        return x + per_sample(strength) * normal_from_uniform(u)
-
-
-class PoissonNoise:
-    """Photon noise: Poisson(x * scale) / scale; the fewer photons, the stronger.
-
-    Args:
-        scale: range of the photons a white pixel receives.
-    """
-
-    def __init__(self, *, scale: Range) -> None:
-        self.scale = check_range("PoissonNoise.scale", scale, 1e-3, 1e6)
-
-    def strength(self, rows: RowGenerator) -> Float[Tensor, " n"]:
-        """Draw the number of photons of a white pixel."""
-        return rows.uniform(*self.scale)
-
-    def noisy(
-        self,
-        x: Float[Tensor, "n 3 h w"],
-        u: Float[Tensor, "n 3 h w"],
-        strength: Float[Tensor, " n"],
-    ) -> Float[Tensor, "n 3 h w"]:
-        """Counts by their quantile, divided by the photons again."""
-        photons = per_sample(strength)
-        return poisson_quantile(x.clamp(0, 1) * photons, u) / photons
 
 
 class Noise:

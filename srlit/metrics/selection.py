@@ -1,6 +1,6 @@
 """Which of several checkpoints is the best, and in which direction a metric is better."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeVar
 
 RISING = ("psnr", "ssim")
@@ -21,6 +21,11 @@ def rises(metric: str) -> bool:
         return False
     msg = f"metric {metric!r}: expected a name that begins with {', '.join(RISING + FALLING)}"
     raise ValueError(msg)
+
+
+def measured_name(name: str, measured: Collection[str]) -> str:
+    """The name under which a metric was measured: on an untrained backbone it ends so."""
+    return name if name in measured else f"{name}_untrained"
 
 
 class SelectionRule:

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from srlit.metrics.fidelity import mae, psnr
+from srlit.metrics.selection import measured_name
 from srlit.metrics.structure import WINDOW, ssim
 from srlit.ops.colour import rgb_to_y
 from srlit.types import Images
@@ -93,7 +94,7 @@ class MetricSuite:
 
     def reported_name(self, name: str) -> str:
         """The reported name of a metric asked for: `lpips_alex` may be `lpips_alex_untrained`."""
-        return name if name in self._functions else f"{name}_untrained"
+        return measured_name(name, self._functions)
 
     @torch.no_grad()
     def __call__(self, sr: Images, hr: Images) -> dict[str, Float[Tensor, " n"]]:

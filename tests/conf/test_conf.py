@@ -59,7 +59,7 @@ def test_every_option_runs(path, tmp_path, monkeypatch):
         overrides = [*ADVERSARIAL, f"loss={path.stem}"]
     if path.stem == "adversarial":
         overrides = ADVERSARIAL
-    run_training(tmp_path, *overrides)
+    assert run_training(tmp_path, *overrides).iterations == 2
 
 
 @pytest.mark.parametrize("path", [p for p in FILES if p.parent.name == "experiment"], ids=str)
