@@ -8,16 +8,17 @@ h2v2_downsample), jdsample.c (h2v2_fancy_upsample), jfdctint.c,
 jidctint.c and jcparam.c (jpeg_quality_scaling).
 """
 
-import math
 from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
+from srlit.ops.canvas import extend
 from srlit.ops.rng import constant
 
+SUBSAMPLINGS = ("4:2:0", "4:4:4")
 LUMA_TABLE = (
     16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55,
     14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87, 80, 62,
@@ -30,21 +31,30 @@ CHROMA_TABLE = (
     99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99,
     99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99,
 )  # fmt: skip
-TO_YCBCR = (0.299, 0.587, 0.114, -0.168736, -0.331264, 0.5, 0.5, -0.418688, -0.081312)
-TO_RGB = (1.0, 0.0, 1.402, 1.0, -0.344136, -0.714136, 1.0, 1.772, 0.0)
+# jccolor.c's and jdcolor.c's constants, 2^16 times the real ones.
+TO_YCBCR = (19595, 38470, 7471, -11059, -21709, 32768, 32768, -27439, -5329)
+TO_RGB = (65536, 0, 91881, 65536, -22554, -46802, 65536, 116130, 0)
+
+
+# libjpeg's 8-point DCT-II in whole numbers: 2^13 sqrt(8) times the orthonormal one. jfdctint.c and
+# jidctint.c multiply by 13-bit constants and round once a pass, so that each of their passes is
+# this matrix, or its transpose, and a rounding shift. Right halves mirror left ones.
+DCT_LEFT = (
+    (8192, 8192, 8192, 8192), (11363, 9633, 6437, 2260),
+    (10703, 4433, -4433, -10703), (9633, -2259, -11362, -6436),
+    (8192, -8192, -8192, 8192), (6437, -11362, 2261, 9633),
+    (4433, -10704, 10704, -4433), (2260, -6436, 9633, -11363),
+)  # fmt: skip
 
 
 @lru_cache(maxsize=8)
 def dct_passes(device: torch.device) -> tuple[Float[Tensor, "64 64"], Float[Tensor, "64 64"]]:
-    """The 8-point DCT-II over the rows and over the columns of a flattened block.
-
-    Both are scaled by sqrt(8), as libjpeg's passes are, so that one transform enlarges by 8.
-    """
-    k = torch.arange(8, dtype=torch.float64)
-    basis = torch.cos((2 * k[None, :] + 1) * k[:, None] * math.pi / 16) * math.sqrt(2)
-    basis[0] /= math.sqrt(2)
+    """The DCT over the rows and over the columns of a flattened block."""
+    left = torch.tensor(DCT_LEFT, dtype=torch.float64)
+    signs = torch.tensor([1, -1], dtype=torch.float64).repeat(4)[:, None]
+    basis = torch.cat([left, signs * left.flip(1)], 1)
     eye = torch.eye(8, dtype=torch.float64)
-    return torch.kron(eye, basis).float().to(device), torch.kron(basis, eye).float().to(device)
+    return torch.kron(eye, basis).to(device), torch.kron(basis, eye).to(device)
 
 
 @lru_cache(maxsize=8)
@@ -61,15 +71,15 @@ def quantisation_tables(quality: Float[Tensor, " n"]) -> Float[Tensor, "n 2 64"]
     return scaled.floor().clamp_(1, 255)
 
 
-def _pad_after(plane: Float[Tensor, "n c h w"], multiple_h: int, multiple_w: int) -> Tensor:
+def _pad_after(plane: Tensor, multiple_h: int, multiple_w: int) -> Tensor:
     """Repeat the last row and column until the sizes are multiples."""
     h, w = plane.shape[-2:]
     return F.pad(plane, (0, -w % multiple_w, 0, -h % multiple_h), mode="replicate")
 
 
-def _descale(x: Tensor) -> Tensor:
-    """Round half up, in place: libjpeg's DESCALE."""
-    return x.add_(0.5).floor_()
+def _shift_right(x: Tensor, bits: int) -> Tensor:
+    """Divide by 2^bits and round half up, in place: libjpeg's DESCALE."""
+    return x.div_(1 << bits).add_(0.5).floor_()
 
 
 def _code_blocks(
@@ -77,18 +87,17 @@ def _code_blocks(
 ) -> Float[Tensor, "n c h w"]:
     """Quantise the DCT coefficients of every 8x8 block and give the decoded pixels, 0 to 255.
 
-    jfdctint.c and jidctint.c keep 2 fractional bits between their two passes and give
-    coefficients as eighths; rounding there too decides ties as libjpeg does, and brings the mean
-    difference from 1.3 levels to 0.13 at quality 90.
+    jfdctint.c and jidctint.c keep 2 fractional bits between their two passes; coefficients are
+    eighths.
     """
     n, c, h, w = plane.shape
     rows, columns = dct_passes(plane.device)
     blocks = (plane - 128).view(n, c, h // 8, 8, w // 8, 8).transpose(3, 4).reshape(n, -1, 64)
-    eighths = _descale(_descale(blocks @ (rows.T * 4)) @ (columns.T / 4))
+    eighths = _shift_right(_shift_right(blocks @ rows.T, 11) @ columns.T, 15)
     step = table[:, None, :]
     # Half away from zero, as the encoder divides magnitudes.
     coefficients = (eighths.abs() / (8 * step)).add_(0.5).floor_().mul_(step).copysign_(eighths)
-    pixels = _descale(_descale(coefficients @ (columns * 4)) @ (rows / 32))
+    pixels = _shift_right(_shift_right(coefficients @ columns, 11) @ rows, 18)
     pixels = pixels.add_(128).clamp_(0, 255)
     return pixels.view(n, c, h // 8, w // 8, 8, 8).transpose(3, 4).reshape(n, c, h, w)
 
@@ -109,13 +118,34 @@ def _double(chroma: Float[Tensor, "n 2 h w"]) -> Float[Tensor, "n 2 dh dw"]:
     return (wide + bias).floor_()
 
 
-def _convert(image: Float[Tensor, "n 3 h w"], matrix: tuple[float, ...]) -> Tensor:
-    """Multiply the channels of every pixel by a 3x3 matrix."""
-    return torch.einsum("dc,nchw->ndhw", constant(matrix, image.device).view(3, 3), image)
+def _convert(image: Float[Tensor, "n 3 h w"], matrix: tuple[int, ...]) -> Tensor:
+    """Multiply the channels of every pixel by a 3x3 matrix; the result is 2^16 times as large."""
+    return torch.einsum(
+        "dc,nchw->ndhw", constant(matrix, image.device, image.dtype).view(3, 3), image
+    )
+
+
+def _to_ycbcr(rgb: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    """Levels to levels. Halves of Cb and Cr round down: libjpeg adds ONE_HALF - 1 to them."""
+    ycbcr = _convert(rgb, TO_YCBCR)
+    ycbcr[:, :1] += 1 << 15
+    ycbcr[:, 1:] += (128 << 16) + (1 << 15) - 1
+    return ycbcr.div_(1 << 16).floor_()
+
+
+def check_subsampling(subsampling: str) -> None:
+    """ValueError where it is none of `SUBSAMPLINGS`."""
+    if subsampling not in SUBSAMPLINGS:
+        msg = f"unknown chroma subsampling {subsampling!r}: expected '4:2:0' or '4:4:4'"
+        raise ValueError(msg)
 
 
 def jpeg(
-    x: Float[Tensor, "n 3 h w"], quality: Float[Tensor, " n"], *, subsampling: str = "4:2:0"
+    x: Float[Tensor, "n 3 h w"],
+    quality: Float[Tensor, " n"],
+    *,
+    subsampling: str = "4:2:0",
+    sizes: Int64[Tensor, "n 2"] | None = None,
 ) -> Float[Tensor, "n 3 h w"]:
     """Encode to baseline JPEG and decode again, each sample at its own quality.
 
@@ -123,30 +153,39 @@ def jpeg(
         x: images in [0, 1]; they are rounded to 8 bits first, as a file would.
         quality: 1 to 100 a sample; rounded to whole numbers.
         subsampling: '4:2:0' or '4:4:4'.
+        sizes: height and width of every sample, where they differ; `x` must then repeat each
+            sample's border (`ops.canvas.extend`).
 
     Returns:
-        Decoded images in [0, 1], on the 8-bit grid.
+        Decoded images in [0, 1], on the 8-bit grid, libjpeg's to the bit.
 
     Raises:
         ValueError: the subsampling is neither of the two.
     """
-    if subsampling not in {"4:2:0", "4:4:4"}:
-        msg = f"unknown chroma subsampling {subsampling!r}: expected '4:2:0' or '4:4:4'"
-        raise ValueError(msg)
+    check_subsampling(subsampling)
     h, w = x.shape[-2:]
-    tables = quantisation_tables(quality)
-    ycbcr = _convert((x * 255).round().clamp_(0, 255), TO_YCBCR)
-    ycbcr[:, 1:] += 128
-    luma = _pad_after(ycbcr[:, :1].round(), 8, 8)
-    # Halves of Cb and Cr round down: libjpeg adds ONE_HALF - 1 to them.
-    chroma = (ycbcr[:, 1:] + (0.5 - 2**-16)).floor()
-    luma = _code_blocks(luma, tables[:, 0])[..., :h, :w]
+    tables = quantisation_tables(quality).double()
+    # Float64 holds every sum of whole numbers below exactly.
+    ycbcr = _to_ycbcr((x * 255).round().clamp_(0, 255).double())
+    luma = _code_blocks(_pad_after(ycbcr[:, :1], 8, 8), tables[:, 0])[..., :h, :w]
     if subsampling == "4:2:0":
-        small = _halve(_pad_after(chroma, 2, 16))
-        rows, columns = (h + 1) // 2, (w + 1) // 2
-        small = _code_blocks(_pad_after(small, 8, 8), tables[:, 1])[..., :rows, :columns]
-        chroma = _double(small)[..., :h, :w]
+        chroma = _code_at_half_size(ycbcr[:, 1:], tables[:, 1], sizes)[..., :h, :w]
     else:
-        chroma = _code_blocks(_pad_after(chroma, 8, 8), tables[:, 1])[..., :h, :w]
-    rgb = _convert(torch.cat([luma, chroma - 128], 1), TO_RGB)
-    return rgb.round_().clamp_(0, 255).div_(255)
+        chroma = _code_blocks(_pad_after(ycbcr[:, 1:], 8, 8), tables[:, 1])[..., :h, :w]
+    rgb = _shift_right(_convert(torch.cat([luma, chroma - 128], 1), TO_RGB), 16)
+    return rgb.clamp_(0, 255).to(x.dtype).div_(255)
+
+
+def _code_at_half_size(
+    chroma: Float[Tensor, "n 2 h w"], table: Float[Tensor, "n 64"], sizes: Tensor | None
+) -> Float[Tensor, "n 2 dh dw"]:
+    """Halve, code, double. The halved plane goes on below by its own last row, not the image's."""
+    h, w = chroma.shape[-2:]
+    small = _halve(_pad_after(chroma, 2, 16))
+    rows, columns = (h + 1) // 2, (w + 1) // 2
+    if sizes is None:
+        return _double(_code_blocks(_pad_after(small, 8, 8), table)[..., :rows, :columns])
+    half = (sizes + 1) // 2
+    only_rows = torch.stack([half[:, 0], torch.full_like(half[:, 1], small.shape[-1])], 1)
+    small = _pad_after(extend(small, only_rows), 8, 8)
+    return _double(extend(_code_blocks(small, table)[..., :rows, :columns], half))

@@ -1,11 +1,28 @@
-"""Pictures to compare: images side by side."""
+"""Pictures to compare: images side by side, each below its name."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 GAP = 4
+LABEL_HEIGHT = 26
+
+
+def image_pixels(image: Image.Image) -> Float[Tensor, "3 h w"]:
+    """An RGB image of Pillow in [0, 1]."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
+
+
+def labelled(text: str, image: Float[Tensor, "3 _ w"]) -> Float[Tensor, "3 _ w"]:
+    """The image below a bar with a text, black on white."""
+    width = image.shape[2]
+    bar = Image.new("RGB", (width, LABEL_HEIGHT), "white")
+    font = ImageFont.load_default(15)
+    ImageDraw.Draw(bar).text((width / 2, LABEL_HEIGHT / 2), text, "black", font, anchor="mm")
+    return torch.cat([image_pixels(bar).to(image), image.clamp(0, 1)], 1)
 
 
 def side_by_side(

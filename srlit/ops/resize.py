@@ -1,12 +1,15 @@
 """Resizing as linear operators: MATLAB's antialiased bicubic, and decimation by an integer."""
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
+
+from srlit.ops.canvas import own_rows
 
 DECIMATIONS = ("bilinear", "bicubic", "area")
 
@@ -14,14 +17,14 @@ DECIMATIONS = ("bilinear", "bicubic", "area")
 def cubic(x: Float[Tensor, "*shape"], a: float) -> Float[Tensor, "*shape"]:
     """Keys' cubic convolution (1981, eq. 8); a = -0.5 in MATLAB, -0.75 in OpenCV and torch."""
     x = x.abs()
-    near = (a + 2) * x**3 - (a + 3) * x**2 + 1
-    far = a * x**3 - 5 * a * x**2 + 8 * a * x - 4 * a
+    near = ((a + 2) * x - (a + 3)) * x * x + 1
+    far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
     return torch.where(x <= 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
 
 
 @lru_cache(maxsize=64)
 def bicubic_matrix(
-    source: int, target: int, scale: float, device: torch.device
+    source: int, target: int, scale: float, device: torch.device, dtype: torch.dtype
 ) -> Float[Tensor, "target source"]:
     """Rows hold the weights of each output pixel, as in MATLAB's imresize with antialiasing.
 
@@ -32,6 +35,7 @@ def bicubic_matrix(
         target: pixels of the output axis.
         scale: target / source as the user asked for it (MATLAB keeps it apart from the sizes).
         device: where the matrix is kept.
+        dtype: its type; it is computed in float64.
     """
     stretch = max(1.0, 1.0 / scale)
     centre = (torch.arange(target, dtype=torch.float64) + 0.5) / scale - 0.5
@@ -42,7 +46,7 @@ def bicubic_matrix(
     weights = weights / weights.sum(1, keepdim=True)
     inside = position.long().clamp(0, source - 1)
     matrix = torch.zeros(target, source, dtype=torch.float64).scatter_add_(1, inside, weights)
-    return matrix.float().to(device)
+    return matrix.to(dtype).to(device)
 
 
 def imresize(
@@ -62,8 +66,8 @@ def imresize(
     """
     h, w = x.shape[-2:]
     oh, ow = size or (math.ceil(scale * h), math.ceil(scale * w))
-    rows = bicubic_matrix(h, oh, scale, x.device)
-    columns = bicubic_matrix(w, ow, scale, x.device)
+    rows = bicubic_matrix(h, oh, scale, x.device, x.dtype)
+    columns = bicubic_matrix(w, ow, scale, x.device, x.dtype)
     return _round_half_up(_round_half_up(rows @ (x * 255)) @ columns.T) / 255
 
 
@@ -75,6 +79,118 @@ def _round_half_up(levels: Tensor) -> Tensor:
 def bilinear(x: Float[Tensor, "n c h w"], scale: int) -> Float[Tensor, "n c oh ow"]:
     """Bilinear enlargement by an integer, pixel centres aligned."""
     return F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
+
+
+INTERPOLATIONS = (
+    "nearest", "bilinear", "bicubic", "lanczos", "area",
+    "bilinear_antialiased", "bicubic_antialiased", "lanczos_antialiased",
+)  # fmt: skip
+
+
+def interpolation_matrix(
+    kind: str, source: Int64[Tensor, " n"], target: Int64[Tensor, " n"], shape: tuple[int, int]
+) -> Float[Tensor, "n oh h"]:
+    """Rows that interpolate an axis of `source` pixels at the centres of `target` new pixels.
+
+    As in Pillow and torch, antialiasing stretches the kernel when shrinking, `bicubic` has a =
+    -0.75 without and -0.5 with it, lanczos has 3 lobes, and `area` is the mean of the pixels that a
+    new pixel touches. Taps outside the image are dropped and the others normalised (torch does so
+    where it antialiases; its plain bicubic repeats the border pixel instead).
+
+    Args:
+        kind: one of `INTERPOLATIONS`.
+        source: sizes before, a sample each.
+        target: sizes after.
+        shape: rows and columns of the matrices: at least the greatest target and source.
+    """
+    source, target = source.view(-1, 1, 1), target.view(-1, 1, 1)
+    out = torch.arange(shape[0], device=source.device)[:, None]
+    position = torch.arange(shape[1], device=source.device)
+    # Cells are compared in whole numbers: where one begins must not depend on rounding.
+    if kind == "nearest":
+        weights = (position == (2 * out + 1) * source // (2 * target)).double()
+    elif kind == "area":
+        begins, ends = out * source // target, ((out + 1) * source + target - 1) // target
+        weights = ((position >= begins) & (position < ends)).double()
+    else:
+        step = source.double() / target
+        x = position - ((out + 0.5) * step - 0.5)
+        weights = _continuous_weights(kind, x, step)
+    weights = weights * (position < source)
+    return weights / weights.sum(2, keepdim=True).clamp(min=1e-9)
+
+
+def _continuous_weights(kind: str, x: Tensor, step: Tensor) -> Tensor:
+    """The kernel at distances of x old pixels, `step` of which make a new one."""
+    kernel, _, antialiased = kind.partition("_")
+    if antialiased:
+        x = x / step.clamp(min=1)
+    if kernel == "bilinear":
+        return (1 - x.abs()).clamp_(min=0)
+    if kernel == "bicubic":
+        return cubic(x, a=-0.5 if antialiased else -0.75)
+    return torch.sinc(x) * torch.sinc(x / 3) * (x.abs() < 3)
+
+
+def interpolate(
+    x: Float[Tensor, "n c h w"],
+    source: Int64[Tensor, "n 2"],
+    target: Int64[Tensor, "n 2"],
+    kind: Int64[Tensor, " n"],
+    kinds: Sequence[str],
+    greatest: tuple[int, int],
+) -> Float[Tensor, "n c oh ow"]:
+    """Resize every sample by its own interpolation from its own size to its own size.
+
+    On a CPU each sample at its size; elsewhere on whole canvases, as asking for the sizes would
+    wait for the device.
+
+    Args:
+        x: images, each in the top left corner of its canvas.
+        source: height and width of every sample.
+        target: height and width that it gets, at most `greatest`.
+        kind: index into `kinds`.
+        kinds: of `INTERPOLATIONS`.
+        greatest: height and width of the new canvas.
+    """
+    if x.is_cpu:
+        result = x.new_zeros(*x.shape[:2], *greatest)
+        told = zip(source.tolist(), target.tolist(), kind.tolist(), strict=True)
+        for i, ((h, w), (oh, ow), own) in enumerate(told):
+            result[i, :, :oh, :ow] = _interpolate_one(x[i, :, :h, :w], (oh, ow), kinds[own])
+        return result
+    rows, columns = (
+        _own_matrices(source[:, axis], target[:, axis], shape, kind, kinds).to(x.dtype)[:, None]
+        for axis, shape in enumerate(zip(greatest, x.shape[2:], strict=True))
+    )
+    return rows @ x @ columns.transpose(2, 3)
+
+
+def _own_matrices(
+    source: Tensor, target: Tensor, shape: tuple[int, int], kind: Tensor, kinds: Sequence[str]
+) -> Float[Tensor, "n oh h"]:
+    """Each sample's matrix, all kinds computed."""
+    matrices = (interpolation_matrix(name, source, target, shape) for name in kinds)
+    return own_rows(kind, matrices)
+
+
+def _matrix(kind: str, before: int, after: int) -> Float[Tensor, "after before"]:
+    """The matrix of one axis, on the CPU."""
+    shape = after, before
+    return interpolation_matrix(kind, torch.tensor([before]), torch.tensor([after]), shape)[0]
+
+
+def _interpolate_one(
+    x: Float[Tensor, "c h w"], size: tuple[int, int], kind: str
+) -> Float[Tensor, "c oh ow"]:
+    """One image; first along the axis that leaves fewer pixels."""
+    h, w = x.shape[1:]
+    if (h, w) == size:
+        return x
+    rows, columns = (
+        _matrix(kind, before, after).to(x.dtype) for before, after in zip((h, w), size, strict=True)
+    )
+    return rows @ (x @ columns.T) if size[1] < w else (rows @ x) @ columns.T
 
 
 def decimation_taps(kind: str, scale: int) -> Float[Tensor, " scale4"]:

@@ -3,8 +3,8 @@
 `torch.Generator` hands out one stream for a whole batch, so what sample i draws depends on its
 batch mates and on how many numbers they took. Here a number is a hash of (key of the row, which
 draw, which element): row i is the same alone and in a batch, on CPU and on GPU, and a draw is
-recorded by its 64-bit key instead of its pixels. Integer arithmetic is exact everywhere; only the
-last bits of `erfinv` may differ between devices. Nothing here waits for the device.
+recorded by its 64-bit key instead of its pixels. Integer arithmetic is the same everywhere, and
+nothing here waits for the device.
 
 Source: J. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011) for the idea;
 the mixers are C. Wellons' lowbias32 and S. Vigna's SplitMix64.
@@ -13,7 +13,7 @@ the mixers are C. Wellons' lowbias32 and S. Vigna's SplitMix64.
 import math
 import zlib
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import accumulate
 
 import torch
@@ -33,14 +33,18 @@ _MIX_64 = _signed(0xBF58476D1CE4E5B9, 64), _signed(0x94D049BB133111EB, 64)
 
 
 @lru_cache(maxsize=256)
-def constant(values: tuple[float, ...], device: torch.device) -> Tensor:
+def constant(values: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
     """Numbers on a device, copied there once: a copy in every step would wait for it."""
-    return torch.tensor(values, device=device)
+    return torch.tensor(values, device=device, dtype=dtype)
+
+
+# Numbers that one hash gives at once: for a batch of rows, one costs as much as sixteen.
+BLOCK = 16
 
 
 def _fold_bits(x: Tensor, shift: int, bits: int) -> Tensor:
     """X ^= x >> shift with a logical shift, in place."""
-    return x.bitwise_xor_((x >> shift).bitwise_and_((1 << (bits - shift)) - 1))
+    return x.bitwise_xor_(x.bitwise_right_shift(shift).bitwise_and_((1 << (bits - shift)) - 1))
 
 
 def mix64(x: Int64[Tensor, "*shape"]) -> Int64[Tensor, "*shape"]:
@@ -71,31 +75,39 @@ def make_keys(seed: int, path: Sequence[int], rows: Int64[Tensor, " n"]) -> Int6
     return fold_in(keys, rows)
 
 
-def hash_field(keys: Int64[Tensor, " n"], count: int) -> Int32[Tensor, "n count"]:
-    """32 random bits for each of `count` elements of each row."""
-    low = keys.to(torch.int32)[:, None]
-    high = (keys >> 32).to(torch.int32)[:, None]
-    x = torch.arange(count, dtype=torch.int32, device=keys.device).mul_(_WEYL_32) + low
-    x = _fold_bits(x, 16, 32).mul_(_MIX_32[0])
-    x = _fold_bits(x, 15, 32).mul_(_MIX_32[1])
-    x = _fold_bits(x, 16, 32)
-    # The second word of the key enters between two rounds, so that rows never share a sequence.
-    x = x.bitwise_xor_(high).mul_(_MIX_32[0])
-    return _fold_bits(x, 15, 32)
-
-
 def uniform_field(keys: Int64[Tensor, " n"], shape: Sequence[int]) -> Float[Tensor, "n ..."]:
     """Uniform numbers in the open interval (0, 1) with 23 bits, (n, *shape) float32.
 
-    23 and not 24, as the largest, 1 - 2^-24, must still differ from 1 in float32.
+    Each row is the SplitMix64 sequence that starts at its key. 23 bits and not 24, as the largest,
+    1 - 2^-24, must still differ from 1 in float32.
     """
-    bits = hash_field(keys, math.prod(shape)).bitwise_right_shift_(9).bitwise_and_(0x7FFFFF)
+    steps = torch.arange(math.prod(shape), device=keys.device).mul_(_WEYL_64)
+    bits = mix64(steps + keys[:, None]).bitwise_right_shift_(41).bitwise_and_(0x7FFFFF)
     return bits.float().mul_(2**-23).add_(2**-24).reshape(len(keys), *shape)
 
 
-def normal_from_uniform(u: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Standard normal quantile of `u`: sqrt(2) erfinv(2u - 1)."""
-    return (2 * u - 1).erfinv_().mul_(math.sqrt(2))
+def pixel_field(keys: Int64[Tensor, " n"], shape: tuple[int, int, int]) -> Int32[Tensor, "n c h w"]:
+    """16 random bits for every pixel of each row's image, 0 to 65535.
+
+    The bits belong to the place (channel, y, x) and to the key: an image that is cut, or that lies
+    on a larger canvas, has the same bits where it has pixels. Two neighbours share one 32-bit hash.
+
+    Args:
+        keys: (n,) int64.
+        shape: channels (at most 8), height (at most 32768), width (at most 32768).
+    """
+    c, h, w = shape
+    pairs = (w + 1) // 2
+    line = torch.arange(c, dtype=torch.int32, device=keys.device)[:, None].mul_(1 << 15)
+    line = line + torch.arange(h, dtype=torch.int32, device=keys.device)
+    pair = torch.arange(pairs, dtype=torch.int32, device=keys.device).mul_(_WEYL_32)
+    place = line.mul_(_signed((0x9E3779B9 << 14) & 0xFFFFFFFF, 32))[..., None] + pair
+    # An odd factor and a summand of its own for every row: no row is another one, shifted.
+    factor = keys.to(torch.int32).bitwise_or_(1).view(-1, 1, 1, 1)
+    x = (place * factor).add_((keys >> 32).to(torch.int32).view(-1, 1, 1, 1))
+    x = _fold_bits(x, 16, 32).mul_(_MIX_32[0])
+    x = _fold_bits(x, 15, 32).mul_(_MIX_32[1])
+    return _fold_bits(x, 16, 32).view(torch.uint16)[..., :w].to(torch.int32)
 
 
 class RowGenerator:
@@ -110,25 +122,38 @@ class RowGenerator:
 
     def __init__(self, keys: Int64[Tensor, " n"]) -> None:
         self.rows = keys
-        self._draws = 0
+        self._keys_drawn = self._numbers_drawn = 0
+        self._block = torch.empty(0)
 
     @property
     def n(self) -> int:
         """Number of rows."""
         return len(self.rows)
 
+    @cached_property
+    def _mixed(self) -> Int64[Tensor, " n"]:
+        return mix64(self.rows)
+
+    def _fold(self, data: int) -> Int64[Tensor, " n"]:
+        """`fold_in` of the rows' keys, half of which is done."""
+        return mix64(self._mixed ^ _signed(data & (2**64 - 1), 64))
+
     def child(self, name: str) -> "RowGenerator":
         """A stream of its own for the part called `name`."""
-        return RowGenerator(fold_in(self.rows, zlib.crc32(name.encode())))
+        return RowGenerator(self._fold(zlib.crc32(name.encode())))
 
     def keys(self) -> Int64[Tensor, " n"]:
         """Fresh keys, to be kept as a parameter and spent on a field of noise later."""
-        self._draws += 1
-        return fold_in(self.rows, self._draws)
+        self._keys_drawn += 1
+        return self._fold(-self._keys_drawn)
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> Float[Tensor, " n"]:
         """One number in (low, high) a row."""
-        return uniform_field(self.keys(), (1,))[:, 0] * (high - low) + low
+        block, place = divmod(self._numbers_drawn, BLOCK)
+        if place == 0:
+            self._block = uniform_field(self._fold(block) if block else self.rows, (BLOCK,))
+        self._numbers_drawn += 1
+        return self._block[:, place] * (high - low) + low
 
     def integers(self, low: int, high: int) -> Int64[Tensor, " n"]:
         """One integer in [low, high], both ends included, a row."""
@@ -141,5 +166,5 @@ class RowGenerator:
 
     def categorical(self, weights: Sequence[float]) -> Int64[Tensor, " n"]:
         """Index drawn in proportion to `weights`, a row."""
-        edges = constant(tuple(accumulate(weights)), self.rows.device)
+        edges = constant(tuple(accumulate(weights)), self.rows.device, torch.float32)
         return torch.bucketize(self.uniform(high=float(sum(weights))), edges[:-1], right=True)

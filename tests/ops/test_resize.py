@@ -5,7 +5,15 @@ import torch.nn.functional as F
 from PIL import Image
 
 from srlit.ops.filters import separable_filter
-from srlit.ops.resize import DECIMATIONS, decimation_pad, decimation_taps, imresize
+from srlit.ops.resize import (
+    DECIMATIONS,
+    INTERPOLATIONS,
+    decimation_pad,
+    decimation_taps,
+    imresize,
+    interpolate,
+)
+from tests.elsewhere import elsewhere, here
 
 
 def read(path):
@@ -52,3 +60,61 @@ def test_decimation_is_torchs_interpolation(kind, scale):
 def test_unknown_decimation_is_named():
     with pytest.raises(ValueError, match="'lanczos'.*bilinear, bicubic, area"):
         decimation_taps("lanczos", 2)
+
+
+SIZES = [((37, 50), (20, 31)), ((37, 50), (53, 77)), ((30, 40), (15, 20)), ((41, 7), (6, 7))]
+
+
+def resize(x, size, kind, place=lambda tensor: tensor):
+    n, (h, w) = len(x), x.shape[-2:]
+    source, target = torch.tensor([[h, w]] * n), torch.tensor([list(size)] * n)
+    return interpolate(place(x), source, target, torch.zeros(n).long(), [kind], size)
+
+
+@pytest.mark.parametrize(("before", "after"), SIZES)
+@pytest.mark.parametrize(
+    ("kind", "torchs"),
+    [
+        ("nearest", {"mode": "nearest-exact"}),
+        ("bilinear", {"mode": "bilinear"}),
+        ("area", {"mode": "area"}),
+        ("bilinear_antialiased", {"mode": "bilinear", "antialias": True}),
+        ("bicubic_antialiased", {"mode": "bicubic", "antialias": True}),
+    ],
+)
+def test_interpolations_are_torchs(kind, torchs, before, after):
+    x = torch.rand(2, 3, *before)
+    expected = F.interpolate(x, size=after, **torchs)
+    torch.testing.assert_close(resize(x, after, kind), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("before", "after"), SIZES[:3])
+def test_bicubic_is_torchs_where_its_taps_lie_inside(before, after):
+    """At the border torch repeats the last pixel; here the taps outside are dropped."""
+    x = torch.rand(1, 3, *before)
+    difference = resize(x, after, "bicubic") - F.interpolate(x, size=after, mode="bicubic")
+    assert difference[..., 3:-3, 3:-3].abs().max() < 1e-5
+
+
+@pytest.mark.parametrize(("before", "after"), SIZES)
+def test_lanczos_is_pillows(photo, before, after):
+    pixels = photo[0, 0, 50 : 50 + before[0], 90 : 90 + before[1]]
+    image = Image.fromarray(pixels.float().numpy())
+    reference = np.array(image.resize(after[::-1], Image.Resampling.LANCZOS))
+    ours = resize(pixels.float().expand(1, 3, -1, -1), after, "lanczos_antialiased")
+    torch.testing.assert_close(ours[0, 0], torch.from_numpy(reference), atol=2e-3, rtol=0)
+
+
+def test_every_sample_has_its_own_sizes_and_kind_on_every_device():
+    n = len(INTERPOLATIONS)
+    x = torch.rand(n, 3, 24, 30)
+    source = torch.tensor([[24 - i, 30 - 2 * i] for i in range(n)])
+    target = torch.tensor([[10 + 3 * i, 33 - 3 * i] for i in range(n)])
+    kind = torch.arange(n)
+    canvas = interpolate(x, source, target, kind, INTERPOLATIONS, (31, 33))
+    other = here(interpolate(elsewhere(x), source, target, kind, INTERPOLATIONS, (31, 33)))
+    for i, name in enumerate(INTERPOLATIONS):
+        (h, w), (oh, ow) = source[i].tolist(), target[i].tolist()
+        alone = resize(x[i : i + 1, :, :h, :w], (oh, ow), name)
+        assert torch.equal(canvas[i : i + 1, :, :oh, :ow], alone)
+        torch.testing.assert_close(other[i : i + 1, :, :oh, :ow], alone, atol=1e-6, rtol=0)

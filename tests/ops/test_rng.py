@@ -2,7 +2,7 @@ import pytest
 import torch
 from scipy import stats
 
-from srlit.ops.rng import RowGenerator, make_keys, normal_from_uniform, uniform_field
+from srlit.ops.rng import RowGenerator, make_keys, pixel_field, uniform_field
 
 
 def rows(count: int, seed: int = 0) -> RowGenerator:
@@ -17,13 +17,29 @@ def test_uniform_numbers_pass_kolmogorov_smirnov():
         assert stats.kstest(row.numpy(), "uniform").pvalue > 1e-3
 
 
-def test_normal_numbers_have_the_moments_of_a_normal():
-    z = normal_from_uniform(uniform_field(make_keys(5, (), torch.arange(8)), (100_000,))).double()
-    assert torch.isfinite(z).all()
-    assert abs(z.mean()) < 0.005
-    assert abs(z.std() - 1) < 0.005
-    assert abs((z**3).mean()) < 0.02
-    assert abs((z**4).mean() - 3) < 0.05
+def test_pixel_bits_are_uniform_and_uncorrelated():
+    bits = pixel_field(make_keys(5, (), torch.arange(6)), (3, 128, 131)).double()
+    for image in bits:
+        assert stats.kstest(image.flatten().numpy(), "uniform", (0, 65536)).pvalue > 1e-3
+    flat = bits.flatten(1)
+    shifted = [flat, *(flat[:1].roll(lag, 1) for lag in (1, 2, 131, 128 * 131))]
+    turned = bits[:1].transpose(2, 3).flatten(1)
+    correlation = torch.corrcoef(torch.cat([*shifted, turned])).fill_diagonal_(0)
+    assert correlation.abs().max() < 0.02
+
+
+def test_pixel_bits_belong_to_the_place_and_the_key():
+    keys = make_keys(5, (), torch.arange(6))
+    whole = pixel_field(keys, (3, 40, 41))
+    assert torch.equal(pixel_field(keys[2:3], (3, 17, 20)), whole[2:3, :, :17, :20])
+    assert len({tuple(image.flatten().tolist()) for image in whole}) == 6
+
+
+def test_a_stream_outlives_its_first_block():
+    generator = rows(1)
+    drawn = [float(generator.uniform()[0]) for _ in range(50)]
+    generator.keys()
+    assert len({*drawn, float(generator.uniform()[0])}) == 51
 
 
 def test_rows_and_neighbours_are_uncorrelated():
