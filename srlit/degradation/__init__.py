@@ -4,22 +4,63 @@ A stage draws its parameters (`sample`, one row a sample) apart from using them 
 deterministic), so every degraded image can be recorded and replayed.
 """
 
-from srlit.degradation.kernels import BoxKernel, GaussianKernel
-from srlit.degradation.noises import GaussianNoise, PoissonNoise
-from srlit.degradation.pipeline import CoinFlip, Degradation
-from srlit.degradation.stages import Bicubic, Blur, Decimate, Jpeg, Noise, Quantise
+from srlit.degradation.codecs import H264, Avif, Jpeg, WebP
+from srlit.degradation.combine import Chain, Choice, Maybe, Shuffle
+from srlit.degradation.kernels import (
+    AnisotropicGaussian,
+    BoxKernel,
+    Defocus,
+    GaussianKernel,
+    GeneralisedGaussian,
+    Motion,
+    Plateau,
+    Sinc,
+)
+from srlit.degradation.noises import CorrelatedNoise, GaussianNoise, PoissonNoise, SpeckleNoise
+from srlit.degradation.pipeline import Degradation
+from srlit.degradation.stages import (
+    Bicubic,
+    Blur,
+    BlurDecimate,
+    Decimate,
+    Noise,
+    Quantise,
+    Resize,
+    Sharpen,
+    Shrink,
+    Stage,
+)
 
 __all__ = [
+    "H264",
+    "AnisotropicGaussian",
+    "Avif",
     "Bicubic",
     "Blur",
+    "BlurDecimate",
     "BoxKernel",
-    "CoinFlip",
+    "Chain",
+    "Choice",
+    "CorrelatedNoise",
     "Decimate",
+    "Defocus",
     "Degradation",
     "GaussianKernel",
     "GaussianNoise",
+    "GeneralisedGaussian",
     "Jpeg",
+    "Maybe",
+    "Motion",
     "Noise",
+    "Plateau",
     "PoissonNoise",
     "Quantise",
+    "Resize",
+    "Sharpen",
+    "Shrink",
+    "Shuffle",
+    "Sinc",
+    "SpeckleNoise",
+    "Stage",
+    "WebP",
 ]

@@ -1,82 +1,179 @@
-"""Kinds of noise, each with one strength a sample."""
+"""Kinds of noise, each with strengths of its own a sample."""
 
-from typing import Protocol, runtime_checkable
+import math
+from abc import ABC, abstractmethod
 
-from jaxtyping import Float, Shaped
+import torch
+from jaxtyping import Float, Int32
 from torch import Tensor
 
-from srlit.degradation.checks import Range, check_range
-from srlit.ops.noise import poisson_quantile
-from srlit.ops.rng import RowGenerator, normal_from_uniform
+from srlit.degradation.checks import Range, check_number, check_range
+from srlit.ops.canvas import Params
+from srlit.ops.colour import luma
+from srlit.ops.noise import normal_noise, poisson_noise
+from srlit.ops.rng import RowGenerator
+
+Pixels = Float[Tensor, "n 3 h w"]
+Bits = Int32[Tensor, "n 3 h w"]
 
 
-def per_sample(value: Shaped[Tensor, " n"]) -> Shaped[Tensor, "n 1 1 1"]:
+def per_sample(value: Float[Tensor, " n"], like: Tensor) -> Float[Tensor, "n 1 1 1"]:
     """One number a sample, ready to meet images."""
-    return value.view(-1, 1, 1, 1)
+    return value.view(-1, 1, 1, 1).to(like.dtype)
 
 
-@runtime_checkable
-class NoiseKind(Protocol):
-    """A kind of noise with one strength a sample."""
+class NoiseKind(ABC):
+    """A kind of noise.
 
-    def strength(self, rows: RowGenerator) -> Float[Tensor, " n"]:
-        """Draw the strength."""
-        ...
+    Attributes:
+        name: what reports and records call it.
+        gray: probability that all channels receive the same noise.
+    """
 
-    def noisy(
-        self,
-        x: Float[Tensor, "n 3 h w"],
-        u: Float[Tensor, "n 3 h w"],
-        strength: Float[Tensor, " n"],
-    ) -> Float[Tensor, "n 3 h w"]:
-        """The images with noise whose quantiles are `u`."""
-        ...
+    name: str
+    gray: float = 0.0
+
+    @abstractmethod
+    def sample(self, rows: RowGenerator) -> Params:
+        """Draw strengths, (n,) each."""
+
+    @abstractmethod
+    def noisy(self, x: Pixels, bits: Bits, params: Params) -> Pixels:
+        """The images with noise that follows from 16 random bits a pixel and channel.
+
+        Args:
+            x: images in [0, 1].
+            bits: the same in all channels where `params["gray"]`.
+            params: what `sample` drew, and `gray` (n,) where `gray` > 0.
+        """
 
 
-class GaussianNoise:
-    """x + sigma z, z ~ N(0, 1) in every pixel and channel.
+class _NormalNoise(NoiseKind):
+    """Noise that is a multiple of z ~ N(0, 1)."""
+
+    def __init__(self, *, sigma: Range, gray: float = 0.0) -> None:
+        owner = type(self).__name__
+        self.sigma = check_range(f"{owner}.sigma", sigma, 0, 255)
+        self.gray = check_number(f"{owner}.gray", gray, 0, 1)
+
+    def sample(self, rows: RowGenerator) -> Params:
+        """Draw `sigma`, in levels."""
+        return {"sigma": rows.uniform(*self.sigma)}
+
+    def noisy(self, x: Pixels, bits: Bits, params: Params) -> Pixels:
+        """X + deviation * z."""
+        z = normal_noise(bits).to(x.dtype)
+        return torch.addcmul(x, self.deviation(x, per_sample(params["sigma"] / 255, x)), z)
+
+    @staticmethod
+    @abstractmethod
+    def deviation(x: Pixels, sigma: Float[Tensor, "n 1 1 1"]) -> Float[Tensor, "..."]:
+        """The standard deviation at every pixel."""
+
+
+class GaussianNoise(_NormalNoise):
+    """x + sigma z, z ~ N(0, 1).
 
     Args:
         sigma: range of the standard deviation in 8-bit levels (0 to 255).
+        gray: probability that all channels receive the same z.
     """
 
-    def __init__(self, *, sigma: Range) -> None:
-        self.sigma = check_range("GaussianNoise.sigma", sigma, 0, 255)
+    name = "gaussian"
 
-    def strength(self, rows: RowGenerator) -> Float[Tensor, " n"]:
-        """Draw sigma, in units of [0, 1] images."""
-        return rows.uniform(*self.sigma) / 255
-
-    def noisy(
-        self,
-        x: Float[Tensor, "n 3 h w"],
-        u: Float[Tensor, "n 3 h w"],
-        strength: Float[Tensor, " n"],
-    ) -> Float[Tensor, "n 3 h w"]:
-        """X + sigma * quantile(u)."""
-        return x + per_sample(strength) * normal_from_uniform(u)
+    @staticmethod
+    def deviation(x: Pixels, sigma: Float[Tensor, "n 1 1 1"]) -> Float[Tensor, "..."]:  # noqa: ARG004
+        """The same everywhere."""
+        return sigma
 
 
-class PoissonNoise:
-    """Photon noise: Poisson(x * scale) / scale; the fewer photons, the stronger.
+class SpeckleNoise(_NormalNoise):
+    """x + x sigma z, z ~ N(0, 1): noise that grows with the light.
 
     Args:
-        scale: range of the photons a white pixel receives.
+        sigma: range of the standard deviation of a white pixel in 8-bit levels (0 to 255).
+        gray: probability that all channels receive the same z.
     """
 
-    def __init__(self, *, scale: Range) -> None:
-        self.scale = check_range("PoissonNoise.scale", scale, 1e-3, 1e6)
+    name = "speckle"
 
-    def strength(self, rows: RowGenerator) -> Float[Tensor, " n"]:
-        """Draw the number of photons of a white pixel."""
-        return rows.uniform(*self.scale)
+    @staticmethod
+    def deviation(x: Pixels, sigma: Float[Tensor, "n 1 1 1"]) -> Float[Tensor, "..."]:
+        """In proportion to the light."""
+        return x * sigma
 
-    def noisy(
-        self,
-        x: Float[Tensor, "n 3 h w"],
-        u: Float[Tensor, "n 3 h w"],
-        strength: Float[Tensor, " n"],
-    ) -> Float[Tensor, "n 3 h w"]:
+
+class PoissonNoise(NoiseKind):
+    """Photon noise: x + gain (Poisson(x photons) / photons - x).
+
+    Args:
+        photons: range of the photons a white pixel receives; the fewer, the stronger the noise.
+        gain: range of the factor of the noise; 1 is physics.
+        gray: probability that the noise is that of the gray image, the same in all channels.
+    """
+
+    name = "poisson"
+
+    def __init__(self, *, photons: Range, gain: Range = (1.0, 1.0), gray: float = 0.0) -> None:
+        self.photons = check_range("PoissonNoise.photons", photons, 1e-3, 1e6)
+        self.gain = check_range("PoissonNoise.gain", gain, 0, 1e3)
+        self.gray = check_number("PoissonNoise.gray", gray, 0, 1)
+
+    def sample(self, rows: RowGenerator) -> Params:
+        """Draw `photons` and `gain`."""
+        return {"photons": rows.uniform(*self.photons), "gain": rows.uniform(*self.gain)}
+
+    def noisy(self, x: Pixels, bits: Bits, params: Params) -> Pixels:
         """Counts by their quantile, divided by the photons again."""
-        photons = per_sample(strength)
-        return poisson_quantile(x.clamp(0, 1) * photons, u) / photons
+        clean = x.clamp(0, 1)
+        if self.gray:
+            clean = torch.where(params["gray"].view(-1, 1, 1, 1), luma(clean).expand_as(x), clean)
+        photons = per_sample(params["photons"], x)
+        noise = poisson_noise(clean * photons, bits).div_(photons).sub_(clean)
+        return torch.addcmul(x, per_sample(params["gain"], x), noise)
+
+
+class CorrelatedNoise(NoiseKind):
+    """Gaussian noise whose channels are correlated: x + sigma U' sqrt(D) z.
+
+    D is diagonal and uniform in (0, 1), U a random rotation, z ~ N(0, 1): covariance U' D U.
+
+    Args:
+        sigma: range of the greatest standard deviation in 8-bit levels (0 to 255).
+
+    Source: K. Zhang et al., "Designing a practical degradation model" (ICCV 2021), section 3.3.
+    """
+
+    name = "correlated"
+
+    def __init__(self, *, sigma: Range) -> None:
+        self.sigma = check_range("CorrelatedNoise.sigma", sigma, 0, 255)
+
+    def sample(self, rows: RowGenerator) -> Params:
+        """Draw `sigma`, in levels, and `mixing` (n, 3, 3): U' sqrt(D)."""
+        spread = torch.stack([rows.uniform() for _ in range(3)], 1).sqrt()
+        return {
+            "sigma": rows.uniform(*self.sigma),
+            "mixing": _random_rotations(rows).transpose(1, 2) * spread[:, None, :],
+        }
+
+    def noisy(self, x: Pixels, bits: Bits, params: Params) -> Pixels:
+        """Mix the channels of white noise."""
+        mixing = (params["mixing"] * (params["sigma"] / 255).view(-1, 1, 1)).to(x.dtype)
+        return x + torch.einsum("ndc,nchw->ndhw", mixing, normal_noise(bits).to(x.dtype))
+
+
+def _random_rotations(rows: RowGenerator) -> Float[Tensor, "n 3 3"]:
+    """Uniform rotations, from uniform unit quaternions.
+
+    Source: K. Shoemake, "Uniform random rotations" (Graphics Gems III, 1992).
+    """
+    u, angle_1, angle_2 = rows.uniform(), rows.uniform(0, math.tau), rows.uniform(0, math.tau)
+    a, b = (1 - u).sqrt(), u.sqrt()
+    x, y, z, w = a * angle_1.sin(), a * angle_1.cos(), b * angle_2.sin(), b * angle_2.cos()
+    elements = (
+        1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w),
+        2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w),
+        2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y),
+    )  # fmt: skip
+    return torch.stack(elements, 1).view(-1, 3, 3)

@@ -1,58 +1,20 @@
-"""A degradation is a list of stages; its draws are a table that can be recorded and replayed."""
+"""A degradation is a chain of stages; its draws are a table that can be recorded and replayed."""
 
-import math
 from collections.abc import Mapping
+from fractions import Fraction
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from srlit.degradation.checks import check_range
-from srlit.degradation.stages import Params, Stage
+from srlit.degradation.combine import WHOLE, Chain
+from srlit.degradation.stages import Stage
+from srlit.ops.canvas import Canvas, Params
+from srlit.ops.precision import float64_device, full_precision
 from srlit.ops.rng import RowGenerator
-from srlit.ops.rows import apply_to_rows
 
-Draws = Mapping[str, Params]
-
-
-class CoinFlip:
-    """Two stages whose order is drawn per sample.
-
-    Args:
-        first: applied first where the coin says so, else second.
-        second: the other one.
-        p: probability that `first` comes first.
-    """
-
-    shrink = 1
-
-    def __init__(self, *, first: Stage, second: Stage, p: float = 0.5) -> None:
-        if (first.shrink, second.shrink) != (1, 1):
-            msg = "CoinFlip: expected two stages that keep the size"
-            raise ValueError(msg)
-        check_range("CoinFlip.p", (0, p), 0, 1)
-        self.first, self.second, self.p = first, second, p
-
-    def sample(self, rows: RowGenerator) -> Params:
-        """Draw the coin, `first_leads` (n,), and both stages' parameters."""
-        draws = {"first_leads": rows.bernoulli(self.p)}
-        for name, stage in (("first", self.first), ("second", self.second)):
-            drawn = stage.sample(rows.child(name))
-            draws.update({f"{name}.{key}": value for key, value in drawn.items()})
-        return draws
-
-    def apply(self, x: Float[Tensor, "n 3 h w"], params: Params) -> Float[Tensor, "n 3 h w"]:
-        """`first`, `second`, `first` in a row; each sample takes one turn of `first`."""
-        leads = params["first_leads"]
-        first, second = _part(params, "first."), _part(params, "second.")
-        x = apply_to_rows(leads, self.first.apply, x, first)
-        x = self.second.apply(x, second)
-        return apply_to_rows(~leads, self.first.apply, x, first)
-
-
-def _part(params: Params, prefix: str) -> Params:
-    """The parameters below a prefix."""
-    return {k.removeprefix(prefix): v for k, v in params.items() if k.startswith(prefix)}
+# Interpolation and sharpening may leave [0, 1] by a little; levels of 0 to 255 leave it by far.
+MOST_OUTSIDE = 0.5
 
 
 class Degradation:
@@ -62,48 +24,103 @@ class Degradation:
         name: the preset's name, for reports.
         scale: by how much the stages shrink an image together.
         stages: name to stage, in order of application.
+        sharpen: what sharpens the target of a training pair, from which the input is made too.
     """
 
-    def __init__(self, *, name: str, scale: int, stages: Mapping[str, Stage]) -> None:
+    def __init__(
+        self, *, name: str, scale: int, stages: Mapping[str, Stage], sharpen: Stage | None = None
+    ) -> None:
         self.name = name
         self.scale = scale
-        self.stages = dict(stages)
-        shrink = math.prod(stage.shrink for stage in self.stages.values())
-        if shrink != scale:
+        self.chain = Chain(stages=stages)
+        self.sharpen = sharpen
+        share = self.chain.share_after(WHOLE)
+        if share != Fraction(1, scale):
+            found = "to sizes that vary" if share is None else f"by {float(1 / share):g}"
             msg = (
-                f"degradation {name!r} shrinks by {shrink}, but scale={scale}: "
-                "exactly one stage must carry the scale"
+                f"degradation {name!r} shrinks {found}, but scale={scale}: "
+                "exactly one stage must carry the scale, or a last Resize with factors [[1, 1]]"
             )
             raise ValueError(msg)
 
-    def sample(self, keys: Int64[Tensor, " n"]) -> Draws:
+    def sample(self, keys: Int64[Tensor, " n"]) -> Params:
         """Draw every stage's parameters, a row a key; row i depends on key i alone."""
-        rows = RowGenerator(keys)
-        with torch.autocast(keys.device.type, enabled=False):
-            return {name: stage.sample(rows.child(name)) for name, stage in self.stages.items()}
+        keys = keys.to(float64_device(keys.device))
+        with full_precision(keys.device):
+            return self.chain.sample(RowGenerator(keys))
 
-    def apply(self, hr: Float[Tensor, "n 3 h w"], draws: Draws) -> Float[Tensor, "n 3 oh ow"]:
+    def apply(self, hr: Float[Tensor, "n _ h w"], draws: Params) -> Float[Tensor, "n 3 oh ow"]:
         """Degrade with recorded draws.
 
         Args:
-            hr: images in [0, 1] whose sizes are multiples of the scale.
-            draws: from `sample`, for the same number of images.
+            hr: RGB images in [0, 1], (n, 3, h, w), whose sizes are multiples of the scale. Where
+                they are float64 so is everything on the way, and devices agree on the 8-bit result.
+                A device without float64 has its images degraded on the CPU.
+            draws: from `sample` or `from_records`, for the same number of images, on any device.
+
+        Returns:
+            Degraded images in [0, 1], float32.
 
         Raises:
-            ValueError: a size is no multiple of the scale.
+            ValueError: the images are not such, or do not suit a stage, which is named.
         """
+        home = float64_device(hr.device)
+        own = {name: value.to(home) for name, value in draws.items()}
+        try:
+            self._check(hr)
+            with full_precision(home):
+                canvas = self.chain.apply(Canvas.of(in_full(hr.to(home))), own)
+        except ValueError as error:
+            msg = f"degradation {self.name!r}: {error}"
+            raise ValueError(msg) from error
         h, w = hr.shape[-2:]
-        if h % self.scale or w % self.scale:
-            msg = f"degradation {self.name!r}: {h}x{w} pixels are no multiple of scale={self.scale}"
-            raise ValueError(msg)
-        x = hr.float()
-        with torch.autocast(hr.device.type, enabled=False):  # levels of 1/255 need float32
-            for name, stage in self.stages.items():
-                x = stage.apply(x, draws[name])
-        return x
+        pixels = canvas.pixels.clone() if canvas.pixels is hr else canvas.pixels
+        lr = pixels[..., : h // self.scale, : w // self.scale].float().contiguous()
+        return lr.to(hr.device)
+
+    def _check(self, hr: Tensor) -> None:
+        """`check_images`, with the name of the stage that would have received them."""
+        try:
+            check_images(hr, self.scale)
+        except ValueError as error:
+            msg = f"input of stage {next(iter(self.chain.stages))!r}: {error}"
+            raise ValueError(msg) from error
 
     def __call__(
-        self, hr: Float[Tensor, "n 3 h w"], keys: Int64[Tensor, " n"]
+        self, hr: Float[Tensor, "n _ h w"], keys: Int64[Tensor, " n"]
     ) -> Float[Tensor, "n 3 oh ow"]:
         """Draw and apply."""
         return self.apply(hr, self.sample(keys))
+
+    def target(self, hr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+        """What a training should aim at: the photo, sharpened where the preset says so."""
+        if self.sharpen is None:
+            return hr
+        home = in_full(hr.to(float64_device(hr.device)))
+        with full_precision(home.device):
+            return self.sharpen.apply(Canvas.of(home), {}).pixels.to(hr.device)
+
+
+def in_full(x: Tensor) -> Tensor:
+    """Float64 stays, all else becomes float32."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
+def check_images(hr: Tensor, scale: int) -> None:
+    """ValueError where images are no finite RGB in [0, 1] or no multiples of the scale in size.
+
+    Values are looked at on a CPU only: another device would have to be waited for.
+    """
+    if hr.dim() != 4 or hr.shape[1] != 3:
+        msg = f"shape {tuple(hr.shape)}: expected (n, 3, h, w)"
+        raise ValueError(msg)
+    h, w = hr.shape[-2:]
+    if h % scale or w % scale or min(h, w) < scale:
+        msg = f"{h}x{w} pixels are no multiple of scale={scale}"
+        raise ValueError(msg)
+    if not hr.is_cpu or hr.numel() == 0:
+        return
+    least, greatest = (value.item() for value in torch.aminmax(hr))
+    if not (-MOST_OUTSIDE <= least <= greatest <= 1 + MOST_OUTSIDE):
+        msg = f"values from {least:g} to {greatest:g}: expected finite numbers in [0, 1]"
+        raise ValueError(msg)

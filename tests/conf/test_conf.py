@@ -19,7 +19,13 @@ ADVERSARIAL = ["+experiment=phase3", "init_from=null", EDSR]
 # treated below.
 USES = {
     "callbacks": ["callbacks={name}", EDSR],
-    "degradation": ["degradation={name}", "degradation@eval_degradation={name}", EDSR],
+    "degradation": [
+        "degradation={name}",
+        "degradation@eval_degradation={name}",
+        "data.patch_size=128",
+        "data.eval_crop=128",
+        EDSR,
+    ],
     "discriminator": [*ADVERSARIAL, "discriminator={name}"],
     "logger": ["logger={name}", EDSR],
     "loss": ["loss={name}", EDSR],
@@ -34,7 +40,7 @@ USES = {
 
 
 def run_training(tmp_path, *overrides):
-    cfg = compose_config("train", *overrides, *TINY, f"paths.runs={tmp_path}")
+    cfg = compose_config("train", *TINY, *overrides, f"paths.runs={tmp_path}")
     check_config(cfg, "train")
     train(cfg)
     best = json.loads(next(tmp_path.rglob("best.json")).read_text())
@@ -44,8 +50,8 @@ def run_training(tmp_path, *overrides):
 
 def test_nothing_is_left_out():
     groups = {path.parent.name for path in FILES}
-    assert groups == {*USES, "data", "experiment", "sweep"}
-    assert ROOTS == ["evaluate", "run_folder", "select", "train", "upscale"]
+    assert groups == {*USES, "data", "experiment", "stage", "sweep"}
+    assert ROOTS == ["evaluate", "report", "run_folder", "select", "train", "upscale"]
 
 
 @pytest.mark.parametrize(
@@ -117,9 +123,23 @@ def test_every_data_file_runs(path, tmp_path, data_sets):
     run_training(tmp_path / "runs", *overrides, EDSR)
 
 
+@pytest.mark.parametrize("path", [p for p in FILES if p.parent.name == "stage"], ids=str)
+def test_every_stage_is_part_of_a_preset(path):
+    presets = [CONF_DIR / p for p in FILES if p.parent.name == "degradation"]
+    assert any(f": {path.stem}\n" in preset.read_text() for preset in presets)
+
+
 def test_files_are_short_and_documented():
     for path in FILES:
         lines = (CONF_DIR / path).read_text().splitlines()
         assert len(lines) <= 30, f"{path} has {len(lines)} lines"
-        if path.parent.name in {"model", "discriminator", "loss", "term", "degradation", "data"}:
+        if path.parent.name in {
+            "model",
+            "discriminator",
+            "loss",
+            "term",
+            "degradation",
+            "data",
+            "stage",
+        }:
             assert path.stem == "_base" or lines[0].startswith("# "), f"{path} has no header"

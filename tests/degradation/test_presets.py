@@ -1,16 +1,39 @@
-import json
-
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
-from srlit.config import build
-from srlit.degradation import CoinFlip, Degradation, Jpeg, Quantise
+from srlit.config import CONF_DIR, build
+from srlit.degradation import Degradation, Maybe, Quantise, Stage
+from srlit.ops import jpeg as ops_jpeg
+from srlit.ops import noise as ops_noise
+from srlit.ops import resize as ops_resize
+from srlit.ops import rng as ops_rng
 from srlit.ops.jpeg import jpeg
 from srlit.ops.resize import imresize
 from srlit.ops.rng import make_keys
+from tests.elsewhere import elsewhere, here
 from tests.helpers import compose_config
 
-PRESETS = ["blind", "fixed", "bicubic"]
+PRESETS = sorted(path.stem for path in (CONF_DIR / "degradation").glob("*.yaml"))
+# Of each preset, some draws that must differ from sample to sample.
+VARIES = {
+    "blind": ["shrink.family", "shrink.sigma", "shrink.kind", "noise_and_jpeg.order"],
+    "realesrgan": [
+        "first.blur.family",
+        "first.blur.support",
+        "first.resize.factor",
+        "first.resize.kind",
+        "first.noise.kind",
+        "first.noise.gray",
+        "first.jpeg.quality",
+        "second.blur.used",
+        "second.resize.factor",
+        "last.shuffled.order",
+        "last.shuffled.resize_and_ring.ring.sinc.cutoff",
+    ],
+    "bsrgan": ["shuffled.order", "shuffled.blur.family", "shuffled.shrink.choice", "jpeg.quality"],
+    "camera": ["blur.blur.blur.family", "sensor.photons.photons", "file.saved.subsampling"],
+}
 
 
 def preset(name: str, scale: int = 2) -> Degradation:
@@ -23,18 +46,24 @@ def keys(n: int, seed: int = 0) -> torch.Tensor:
 
 @pytest.fixture
 def hr(photo):
-    parts = [photo[..., 20 * i : 20 * i + 96, 30 * i : 30 * i + 96] for i in range(6)]
+    parts = [photo[..., 20 * i : 20 * i + 192, 30 * i : 30 * i + 192] for i in range(6)]
     return torch.cat(parts).float() / 255
+
+
+def test_the_presets_are_those_of_the_documentation():
+    assert PRESETS == ["bicubic", "blind", "bsrgan", "camera", "fixed", "realesrgan"]
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_shrink_by_the_scale_and_end_in_8_bits(name, scale, hr):
+    before = hr.clone()
     lr = preset(name, scale)(hr, keys(6))
-    assert lr.shape == (6, 3, 96 // scale, 96 // scale)
+    assert lr.shape == (6, 3, 192 // scale, 192 // scale)
     assert lr.min() >= 0
     assert lr.max() <= 1
     torch.testing.assert_close(lr * 255, (lr * 255).round(), atol=1e-4, rtol=0)
+    assert torch.equal(hr, before)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -43,44 +72,138 @@ def test_a_sample_is_the_same_alone_and_in_a_batch(name, hr):
     together = degradation(hr, k)
     for i in range(6):
         assert torch.equal(together[i : i + 1], degradation(hr[i : i + 1], k[i : i + 1]))
+    assert torch.equal(degradation(hr[2:5].clone(), k[2:5]), together[2:5])
 
 
-def test_draws_are_recorded_and_replayed_through_json(hr):
-    degradation = preset("blind")
-    draws = degradation.sample(keys(6))
-    stored = json.loads(
-        json.dumps({s: {k: v.tolist() for k, v in p.items()} for s, p in draws.items()})
-    )
-    replayed = {
-        stage: {k: torch.tensor(v, dtype=draws[stage][k].dtype) for k, v in params.items()}
-        for stage, params in stored.items()
-    }
-    assert torch.equal(degradation.apply(hr, draws), degradation.apply(hr, replayed))
+@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("name", PRESETS)
+def test_other_devices_give_the_same_8_bit_pictures(name, scale, hr):
+    """Whole canvases and the tensor codec against samples of their own size and libjpeg.
+
+    In float64, as evaluations are.
+    """
+    degradation, k, exact = preset(name, scale), keys(6, seed=3), hr.double()
+    ours = degradation(exact, k)
+    theirs = here(degradation(elsewhere(exact), elsewhere(k)))
+    levels = (ours - theirs).abs() * 255
+    assert (levels > 0.5).float().mean() < 1e-3
+    assert levels.max() < 1.5
+    assert ours.dtype == torch.float32
 
 
-def test_blind_draws_every_choice_per_sample():
+@pytest.fixture
+def no_cached_tables():
+    """Tables are kept for each device; those of a fake one must not stay."""
+
+    def clear():
+        for module in (ops_jpeg, ops_noise, ops_resize, ops_rng):
+            for function in vars(module).values():
+                if hasattr(function, "cache_clear"):
+                    function.cache_clear()
+
+    clear()
+    yield
+    clear()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_nothing_waits_for_the_device(name, no_cached_tables):
+    """On a fake GPU every question for a value is an error."""
+    degradation = preset(name, 4)
+    with FakeTensorMode():
+        hr = torch.empty(3, 3, 192, 256, device="cuda")
+        lr = degradation(degradation.target(hr), torch.zeros(3, dtype=torch.long, device="cuda"))
+        assert lr.shape == (3, 3, 48, 64)
+        assert lr.device.type == "cuda"
+
+
+@pytest.mark.parametrize("name", VARIES)
+def test_every_choice_is_drawn_per_sample(name):
+    draws = preset(name, 4).sample(keys(512))
+    again = preset(name, 4).sample(keys(512))
+    for parameter in VARIES[name]:
+        value = draws[parameter]
+        values = {str(row.tolist()) for row in value}
+        assert len(values) >= 2, parameter
+        # As many as there can be: hundreds where it is a range, each choice often where it is few.
+        if value.is_floating_point():
+            assert len(values) > 100, parameter
+        else:
+            counts = torch.unique(value, dim=0, return_counts=True)[1]
+            assert counts.min() >= 2 or len(counts) > 20, parameter
+        torch.testing.assert_close(value, again[parameter], rtol=0, atol=0, equal_nan=True)
+    for parameter, value in draws.items():
+        if parameter.endswith("key"):
+            assert len(set(value.tolist())) == 512
+
+
+def test_blind_draws_experiment_as_ranges():
     draws = preset("blind").sample(keys(512))
-    assert len(set(draws["shrink"]["kind"].tolist())) == 3
-    params = draws["noise_and_jpeg"]
-    for coin in ("first_leads", "first.kind"):
-        assert abs(params[coin].float().mean() - 0.5) < 0.08
-    assert abs(params["second.used"].float().mean() - 0.8) < 0.07
-    sigma, photons = params["first.strength"].unbind(1)
-    assert 1 / 255 <= sigma.min() < 2 / 255
-    assert 14 / 255 < sigma.max() <= 15 / 255
-    assert 10 <= photons.min() < 12
-    assert 58 < photons.max() <= 60
-    assert len(set(params["first.key"].tolist())) == 512
+    assert torch.bincount(draws["shrink.kind"]).min() > 140
+    assert abs(draws["noise_and_jpeg.order"][:, 0].float().mean() - 0.5) < 0.08
+    assert abs(draws["noise_and_jpeg.noise.kind"].float().mean() - 0.5) < 0.08
+    assert abs(draws["noise_and_jpeg.jpeg.used"].float().mean() - 0.8) < 0.07
+    sigma = draws["noise_and_jpeg.noise.sigma"]
+    photons = draws["noise_and_jpeg.noise.photons"]
+    assert torch.equal(sigma.isnan(), ~photons.isnan())
+    assert 1 <= sigma.nan_to_num(nan=9).min() < 1.2
+    assert 14.8 < sigma.nan_to_num(nan=9).max() <= 15
+    assert 10 <= photons.nan_to_num(nan=30).min() < 11
+    assert 59 < photons.nan_to_num(nan=30).max() <= 60
+    quality = draws["noise_and_jpeg.jpeg.jpeg.quality"]
+    assert (quality.min(), quality.max()) == (60, 95)
+
+
+def test_realesrgan_draws_the_published_ranges():
+    draws = preset("realesrgan", 4).sample(keys(8000))
+    share = torch.bincount(draws["first.blur.family"], minlength=8) / 8000
+    published = torch.tensor([0.405, 0.225, 0.108, 0.027, 0.108, 0.027, 0.0375, 0.0625])
+    torch.testing.assert_close(share, published, atol=0.015, rtol=0)
+    for name, low, high in (
+        ("first.blur.support", 7, 21),
+        ("first.blur.sigma", 0.2, 3),
+        ("first.blur.sigma_x", 0.2, 3),
+        ("first.blur.beta", 0.5, 4),
+        ("first.resize.factor", 0.15, 1.5),
+        ("first.noise.sigma", 1, 30),
+        ("first.noise.gain", 0.05, 3),
+        ("first.jpeg.quality", 30, 95),
+        ("second.blur.blur.sigma", 0.2, 1.5),
+        ("second.resize.factor", 0.3, 1.2),
+        ("second.noise.sigma", 1, 25),
+        ("second.noise.gain", 0.05, 2.5),
+        ("last.shuffled.jpeg.quality", 30, 95),
+    ):
+        value = draws[name].double()
+        value = value[~value.isnan()]
+        margin = 0.03 * (high - low)
+        assert low - 1e-6 <= value.min() <= low + margin, name
+        assert high - margin <= value.max() <= high + 1e-6, name
+    for name, probability in (
+        ("second.blur.used", 0.8),
+        ("last.shuffled.resize_and_ring.ring.used", 0.8),
+        ("first.noise.gray", 0.4),
+    ):
+        assert abs(draws[name].float().mean() - probability) < 0.02, name
+    down = (draws["first.resize.factor"] < 1).float().mean()
+    assert abs(down - 0.7) < 0.02
+
+
+def test_the_target_of_realesrgan_is_sharpened_and_only_its(hr):
+    assert torch.equal(preset("blind").target(hr), hr)
+    sharpened = preset("realesrgan").target(hr)
+    assert sharpened.var() > hr.var()
+    assert sharpened.min() >= 0
+    assert sharpened.max() <= 1
 
 
 def test_fixed_is_the_reference_protocol(hr):
     """Only the noise field differs between photos, and without noise it is blur, area, JPEG 75."""
     degradation = preset("fixed")
     draws = degradation.sample(keys(6))
-    assert (draws["jpeg"]["quality"] == 75).all()
-    assert draws["jpeg"]["used"].all()
-    torch.testing.assert_close(draws["noise"]["strength"], torch.full((6, 1), 10 / 255))
-    silent = {**draws, "noise": {**draws["noise"], "strength": torch.zeros(6, 1)}}
+    assert (draws["jpeg.quality"] == 75).all()
+    torch.testing.assert_close(draws["noise.sigma"], torch.full((6,), 10.0))
+    silent = {**draws, "noise.sigma": torch.zeros(6)}
     t = torch.arange(-2.0, 3)
     taps = torch.exp(-t * t / 2)
     kernel = torch.outer(taps, taps) / taps.sum() ** 2
@@ -113,36 +236,80 @@ def test_bicubic_is_matlabs(hr):
     assert torch.equal(preset("bicubic", 3)(hr, keys(6)), imresize(hr, 1 / 3))
 
 
-def test_coin_flip_applies_both_orders():
-    class Add:
-        shrink = 1
-
-        def sample(self, rows):
-            return {}
-
-        def apply(self, x, params):
-            return x + 0.25
-
-    class Halve(Add):
-        def apply(self, x, params):
-            return x / 2
-
-    flip = CoinFlip(first=Add(), second=Halve())
-    result = flip.apply(torch.full((2, 3, 1, 1), 0.5), {"first_leads": torch.tensor([True, False])})
-    assert result[:, 0, 0, 0].tolist() == [0.375, 0.5]
+def nan(hr):
+    hr = hr.clone()
+    hr[1, 2, 3, 4] = float("nan")
+    return hr
 
 
-def test_mistakes_are_named(hr):
-    with pytest.raises(ValueError, match="shrinks by 1, but scale=2"):
+@pytest.mark.parametrize(
+    ("name", "spoil", "message"),
+    [
+        (
+            "fixed",
+            lambda hr: hr[..., :95],
+            "'fixed': input of stage 'shrink': 192x95 pixels are no multiple of scale=2",
+        ),
+        (
+            "blind",
+            lambda hr: hr[:, :1],
+            r"stage 'shrink': shape \(6, 1, 192, 192\): expected \(n, 3",
+        ),
+        ("blind", nan, "'blind': input of stage 'shrink': values from nan to nan: expected finite"),
+        (
+            "blind",
+            lambda hr: hr * 255,
+            "input of stage 'shrink': values from 0 to .*: expected finite",
+        ),
+        (
+            "realesrgan",
+            lambda hr: hr[..., :40, :40],
+            "'realesrgan': stage 'second': .*stage 'blur': a blur kernel reaches 10 .* 6x6",
+        ),
+        (
+            "realesrgan",
+            lambda hr: hr[..., :2, :2],
+            "'realesrgan': stage 'first': stage 'blur': .*reaches 10 pixels.*2x2",
+        ),
+    ],
+)
+def test_bad_images_are_named_with_their_stage(name, spoil, message, hr):
+    with pytest.raises(ValueError, match=message):
+        preset(name)(spoil(hr), keys(6))
+
+
+def test_a_preset_that_misses_its_scale_is_refused():
+    with pytest.raises(ValueError, match="'mine' shrinks by 1, but scale=2"):
         Degradation(name="mine", scale=2, stages={"eight_bit": Quantise()})
-    with pytest.raises(ValueError, match="'fixed': 96x95 pixels are no multiple of scale=2"):
-        preset("fixed")(hr[..., :95], keys(6))
-    with pytest.raises(ValueError, match="two stages that keep the size"):
-        CoinFlip(first=preset("bicubic").stages["shrink"], second=Jpeg(quality=[1, 2]))
+    stages = build(compose_config("train", "degradation=realesrgan").degradation).chain.stages
+    with pytest.raises(ValueError, match="shrinks to sizes that vary, but scale=2.*last Resize"):
+        Degradation(name="mine", scale=2, stages={"first": stages["first"]})
 
 
-def test_autocast_changes_nothing(hr):
+def test_what_the_caller_holds_is_neither_changed_nor_returned(hr):
+    class Same(Stage):
+        def apply(self, canvas, params):
+            return canvas.map(lambda x, _: x, params)
+
+    stages = {"same": Same(), "maybe": Maybe(p=0.5, stages={"eight_bit": Quantise()})}
+    degradation, before = Degradation(name="mine", scale=1, stages=stages), (hr * 0.997).clone()
+    given = before.clone()
+    lr = degradation(given, keys(6))
+    assert torch.equal(given, before)
+    assert not torch.equal(lr, before)
+    never = Degradation(name="n", scale=1, stages={"m": Maybe(p=0, stages={"q": Quantise()})})
+    assert never(given, keys(6)).data_ptr() != given.data_ptr()
+
+
+def test_autocast_and_tf32_change_nothing(hr):
     degradation = preset("blind")
     plain = degradation(hr, keys(6))
-    with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(degradation(hr, keys(6)), plain)
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(degradation(hr, keys(6)), plain)
+        assert torch.get_float32_matmul_precision() == "medium"
+        assert torch.backends.cudnn.enabled
+        assert torch.backends.cudnn.allow_tf32
+    finally:
+        torch.set_float32_matmul_precision("highest")
