@@ -1,7 +1,7 @@
 """Measure checkpoints: `python -m srlit.evaluate 'checkpoints=[runs/phase3]'`.
 
 One table of all methods on one data set under one degradation, as console text, JSON and Markdown,
-and a comparison picture a photo.
+a comparison picture a photo, and what was drawn for each photo (`draws.json`, for `replay`).
 """
 
 import logging
@@ -26,12 +26,13 @@ def evaluate(cfg: DictConfig) -> "list[Row]":
     Returns:
         A row a method: its name and the mean of each metric.
     """
-    from srlit.inference import Pictures, measure, pick_device
+    from srlit.inference import DrawBook, Pictures, measure, pick_device
 
     folder = Path(cfg.paths.run)
     data = evaluation_data(cfg)
     metrics: MetricSuite = build(cfg.metrics)
     methods = [*baselines(cfg), *networks(cfg)]
+    book = DrawBook(data.eval_degradation, Path(cfg.replay) if cfg.replay else None)
     found = measure(
         methods,
         data.evaluation_loader(cfg.split, metrics.least_size),
@@ -39,7 +40,9 @@ def evaluate(cfg: DictConfig) -> "list[Row]":
         metrics,
         pick_device(cfg.device),
         Pictures(folder / "pictures", cfg.pictures),
+        book,
     )
+    book.write(folder / "draws.json")
     degraded = f"{data.eval_degradation.name} x{cfg.scale}"
     write_results(folder, f"{cfg.split} photos of {_data_name(cfg)} under {degraded}", found)
     if data.rejected:

@@ -3,7 +3,8 @@
 import netrc
 import os
 
-from lightning.pytorch.loggers import WandbLogger
+import torch
+from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
 
 def logged_in() -> bool:
@@ -29,3 +30,11 @@ def wandb_logger(
     """
     chosen = not logged_in() if offline is None else offline
     return WandbLogger(name=name, save_dir=folder, project=project, offline=chosen)
+
+
+def log_picture(logger: Logger, name: str, picture: torch.Tensor, iteration: int) -> None:
+    """Give a picture, (3, h, w) in [0, 1], to a logger that can show one."""
+    if isinstance(logger, TensorBoardLogger):
+        logger.experiment.add_image(name, picture, iteration)
+    elif isinstance(logger, WandbLogger):
+        logger.log_image(name, [picture], step=iteration)

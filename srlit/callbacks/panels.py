@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from torchvision.utils import save_image
 
+from srlit.callbacks.loggers import log_picture
 from srlit.checkpoint.files import atomic_file
 from srlit.ops.panel import side_by_side, stacked
 from srlit.phases import Phase
@@ -59,7 +59,7 @@ class Panels(Callback):
         with atomic_file(self.folder / f"iteration_{pl_module.iteration:07d}.png") as path:
             save_image(picture, path)
         for logger in trainer.loggers:
-            log_picture(logger, picture, pl_module.iteration)
+            log_picture(logger, "panels/lr_sr_hr", picture, pl_module.iteration)
 
 
 def centre(image: torch.Tensor, side: int) -> torch.Tensor:
@@ -68,11 +68,3 @@ def centre(image: torch.Tensor, side: int) -> torch.Tensor:
     side_h, side_w = min(side, h), min(side, w)
     top, left = (h - side_h) // 2, (w - side_w) // 2
     return image[:, top : top + side_h, left : left + side_w]
-
-
-def log_picture(logger: Logger, picture: torch.Tensor, iteration: int) -> None:
-    """Give a picture to the loggers that can show one."""
-    if isinstance(logger, TensorBoardLogger):
-        logger.experiment.add_image("panels/lr_sr_hr", picture, iteration)
-    elif isinstance(logger, WandbLogger):
-        logger.log_image("panels/lr_sr_hr", [picture], step=iteration)

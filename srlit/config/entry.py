@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from srlit.config.check import check_config
 from srlit.config.root import CONF_DIR, help_text
+from srlit.ops.memory import keep_freed_memory
 
 Task = Callable[[DictConfig], Any]
 
@@ -31,6 +32,7 @@ def entry_point(config_name: str) -> Callable[[Task], Callable[[], None]]:
         @functools.wraps(task)
         def friendly(cfg: DictConfig) -> Any:  # noqa: ANN401 - Hydra passes it to sweepers
             quieten()
+            keep_freed_memory()
             try:
                 check_config(cfg, config_name)
                 return task(cfg)

@@ -1,5 +1,6 @@
 """Where `conf/` lies, and what its root files declare."""
 
+import math
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -7,6 +8,10 @@ from omegaconf import DictConfig, OmegaConf
 # A wheel carries conf/ inside the package; in the repository it lies beside it.
 _PACKAGED = Path(__file__).parents[1] / "conf"
 CONF_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "conf"
+
+# Arithmetic for files of conf/ whose numbers follow the scale: ${srlit.sum:4,${scale}}.
+OmegaConf.register_new_resolver("srlit.sum", lambda *terms: sum(terms), replace=True)
+OmegaConf.register_new_resolver("srlit.product", lambda *factors: math.prod(factors), replace=True)
 
 
 def root_file(config_name: str) -> DictConfig:

@@ -3,10 +3,12 @@
 from srlit.inference.compare import comparison
 from srlit.inference.files import find_images, output_path, read_image, write_image
 from srlit.inference.measure import Measured, Pictures, measure
+from srlit.inference.replay import DrawBook
 from srlit.inference.restorers import Interpolator, Network, Restorer, pick_device
 from srlit.inference.tables import Row, markdown_table, print_table
 
 __all__ = [
+    "DrawBook",
     "Interpolator",
     "Measured",
     "Network",

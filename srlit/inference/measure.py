@@ -13,6 +13,7 @@ from srlit.data.pairs import evaluation_pair
 from srlit.degradation import Degradation
 from srlit.inference.compare import comparison
 from srlit.inference.files import write_image
+from srlit.inference.replay import DrawBook
 from srlit.inference.restorers import Restorer
 from srlit.inference.tables import Row
 from srlit.metrics import MetricSuite
@@ -50,6 +51,7 @@ def measure(
     metrics: MetricSuite,
     device: torch.device,
     pictures: Pictures | None = None,
+    book: DrawBook | None = None,
 ) -> Measured:
     """Degrade each photo, restore it by every method, compare with the original.
 
@@ -60,14 +62,17 @@ def measure(
         metrics: what is measured.
         device: where all of it is computed.
         pictures: where to draw LR, every method and HR side by side.
+        book: gives and keeps what is drawn for each photo; the degradation's own without it.
     """
     paths = [photo.path for photo in loader.dataset.photos]  # type: ignore[attr-defined]
+    book = book or DrawBook(degradation)
     rows: list[Row] = []
     done = 0
     for batch in track(loader, "measuring", transient=True):
         photos = Photos(batch.pixels.to(device), batch.keys.to(device))
-        lr, hr = evaluation_pair(photos, degradation)
-        names = [path.name for path in paths[done : done + len(hr)]]
+        names = [path.name for path in paths[done : done + len(photos.keys)]]
+        h, w = photos.pixels.shape[-2:]
+        lr, hr = evaluation_pair(photos, degradation, book.draws(names, (h, w), photos.keys))
         restored = {method.name: method(lr) for method in methods}
         for method, sr in restored.items():
             rows += _rows(method, names, metrics(sr, hr))

@@ -6,9 +6,11 @@ from PIL import Image
 
 from srlit.callbacks import EMA, IterationProgress, LPIPSCheckpoint, Panels
 from srlit.callbacks.loggers import logged_in, wandb_logger
-from srlit.checkpoint import load_checkpoint
+from srlit.checkpoint import CheckpointError, load_checkpoint
 from srlit.checkpoint.io import AtomicCheckpointIO
 from srlit.phases import RestorationPhase
+from srlit.train import train
+from tests.helpers import TINY, compose_config
 from tests.phases.test_phases import adversarial_phase, fit, sgd, shared
 
 
@@ -163,3 +165,18 @@ def test_wandb_is_offline_unless_logged_in(tmp_path, monkeypatch):
     assert logger._offline
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     assert logged_in()
+
+
+def test_a_training_shows_what_it_degrades_with_once(tmp_path, caplog):
+    overrides = [one for one in TINY if not one.startswith("callbacks.degradation")]
+    small = ("model=edsr_small", "model.width=8", "model.blocks=1", "logger.csv=null")
+    cfg = compose_config("train", *overrides, *small, f"paths.runs={tmp_path}", "data.batch_size=5")
+    train(cfg)
+    folder = tmp_path / "custom" / "degradation"
+    with Image.open(folder / "pairs.png") as pairs:
+        assert pairs.size == (2 * 48 + 4, 4 * 48 + 3 * 4)  # LR enlarged beside HR, four pairs
+    draws = (folder / "draws.png").stat().st_mtime_ns
+    cfg.iterations, cfg.resume = 3, "auto"
+    with pytest.raises(CheckpointError, match="iterations"):
+        train(cfg)
+    assert (folder / "draws.png").stat().st_mtime_ns == draws

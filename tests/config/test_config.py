@@ -45,8 +45,8 @@ def test_the_shipped_configuration_passes_its_own_check(name):
         ),
         ({"phase": {"optimizer": {"beta": 1}}}, "unknown key phase.optimizer.beta; did you mean"),
         (
-            {"degradation": {"stages": {"blur": {"kernel": 3}}}},
-            "unknown key degradation.stages.blur.kernel; did you mean",
+            {"degradation": {"stages": {"shrink": {"kernel": 3}}}},
+            "unknown key degradation.stages.shrink.kernel; did you mean",
         ),
     ],
 )

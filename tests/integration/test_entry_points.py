@@ -114,6 +114,52 @@ def test_an_unreadable_photo_is_reported_and_the_rest_is_done(trained, tmp_path,
     assert len(photos) == 3 * 12
 
 
+@pytest.mark.parametrize("batch", [1, 4])
+def test_what_was_drawn_is_kept_and_followed(trained, tmp_path, batch):
+    """Another seed, but the draws of the first evaluation: the same pixels."""
+    # Sums over pixels do not depend on the batch, LPIPS does in its last digits.
+    blind = ("degradation=blind", "pictures=0", "checkpoints=[]", "metrics.names=[mae]")
+    first = evaluate(evaluation(trained, tmp_path, *blind))
+    book = tmp_path / "evaluation" / "draws.json"
+    told = json.loads(book.read_text())
+    assert (told["degradation"], told["scale"]) == ("blind", 2)
+    assert [photo["photo"] for photo in told["photos"]] == ["astronaut.png", "coffee.png"]
+    assert told["photos"][0]["size"] == [64, 64]
+    assert told["photos"][0]["draws"]["shrink.kind"] in {"bilinear", "bicubic", "area"}
+    other = (*blind, "data.eval_seed=7", f"data.eval_batch_size={batch}", "name=other")
+    assert evaluate(evaluation(trained, tmp_path, *other)) != first
+    assert evaluate(evaluation(trained, tmp_path, *other, f"replay={book}")) == first
+    assert json.loads((tmp_path / "other" / "draws.json").read_text()) == told
+
+
+def test_a_degradation_without_draws_is_recorded_and_followed_too(trained, tmp_path):
+    bicubic = ("degradation=bicubic", "pictures=0", "checkpoints=[]", "metrics.names=[mae]")
+    first = evaluate(evaluation(trained, tmp_path, *bicubic))
+    book = tmp_path / "evaluation" / "draws.json"
+    assert [photo["draws"] for photo in json.loads(book.read_text())["photos"]] == [{}, {}]
+    again = evaluate(evaluation(trained, tmp_path, *bicubic, "name=again", f"replay={book}"))
+    assert again == first
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["degradation=fixed"], "drawn for degradation=blind scale=2, but this is .*fixed"),
+        (["split=val"], "photo 1 is astronaut.png of size .*but this evaluation has"),
+        (["data.eval_crop=48"], r"photo 1 is astronaut.png of size \[64, 64\], but .*\[48, 48\]"),
+    ],
+)
+def test_draws_of_another_evaluation_are_refused(trained, tmp_path, overrides, message):
+    blind = ("degradation=blind", "pictures=0", "checkpoints=[]")
+    evaluate(evaluation(trained, tmp_path, *blind))
+    book = tmp_path / "evaluation" / "draws.json"
+    with pytest.raises(ValueError, match=message):
+        evaluate(evaluation(trained, tmp_path, *blind, f"replay={book}", *overrides))
+    (tmp_path / "broken.json").write_text("{")
+    with pytest.raises(ValueError, match="broken.json: .*expected the draws.json"):
+        evaluate(evaluation(trained, tmp_path, *blind, f"replay={tmp_path / 'broken.json'}"))
+
+
 # -- select -------------------------------------------------------------------------------------
 
 

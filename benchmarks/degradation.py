@@ -1,0 +1,519 @@
+"""How exact and how fast is srlit's degradation engine, set beside others in the same run?
+
+Four sections, each of which `--sections` can choose:
+
+    correctness  the tensor JPEG codec against Pillow's, `bicubic` against MATLAB's files of set5
+    speed        `blind` at scale 2 on a CPU against kornia, OpenCV and a bare copy of the memory;
+                 its JPEG and its photon noise by themselves
+    realesrgan   `realesrgan` at scale 4 on a CPU against Real-ESRGAN's own code, and the sharpening
+    gpu          both presets on a GPU: samples a second, and how often the host waits for it
+
+The peers are in `degradation_peers.py`. Kornia comes with srlit's development tools; the others,
+kept apart from srlit's environment:
+
+    pip install --no-deps --no-build-isolation --target build/peers \
+        basicsr==1.4.2 realesrgan==0.3.0 opencv-python-headless
+
+What is missing is left out, and the line printed instead says how to get it. Photos come from the
+folder that SRLIT_DATA names (`bsd100`, `set5/x2/HR`, `set5/x2/LR` ...), else from scikit-image, as
+do all where a photo must have 400 pixels a side.
+
+    SRLIT_DATA=... python benchmarks/degradation.py --json degradation.json
+
+`times` is the time of a row as a multiple of its table's first row, which is srlit's: 2 means that
+srlit needs half as long. Machines are noisy, so contestants take turns in rounds of blocks; a block
+is calls for half a second, at least one of them (two where the cost depends on what is drawn). A
+row's value is its median block, `times` the median of the rounds' ratios, `min` and `max` the
+extremes of these, and `of means` the ratio of the sums of all blocks, which is what counts over a
+training where cost is drawn. Nothing is asserted: the tests do that. In full it takes about 5
+minutes on two cores, nearly all of them Real-ESRGAN's, and with `--quick` less than one.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache, partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import degradation_peers as peers
+import torch
+from hydra import compose, initialize_config_dir
+from jaxtyping import Float, Int64
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from srlit.config import CONF_DIR, build, quieten
+from srlit.data import SamplePhotos, read_photo
+from srlit.data.photo import pixels_of
+from srlit.degradation import Degradation
+from srlit.ops import codecs
+from srlit.ops.jpeg import SUBSAMPLINGS, jpeg
+from srlit.ops.memory import keep_freed_memory
+from srlit.ops.noise import poisson_noise
+from srlit.ops.rng import make_keys, pixel_field
+
+SEED = 1
+QUALITIES = (30, 60, 75, 90)
+BATCH, HR_SIZE = 16, 256
+REALESRGAN_SIZE, REALESRGAN_SCALE, REALESRGAN_CROP = 400, 4, 256
+GPU_BATCH, GPU_CALLS = 64, 10
+SAMPLES = (
+    "coffee.png", "astronaut.png", "rocket.jpg", "motorcycle_left.png", "retina.jpg", "ihc.png",
+    "hubble_deep_field.jpg", "camera.png", "brick.png", "grass.png", "gravel.png", "moon.png",
+    "chelsea.png", "coins.png",
+)  # fmt: skip
+# Where a photo is cut, as shares of what is left over; the centre first.
+PLACES = ((0.5, 0.5), (0.0, 0.0), (1.0, 1.0), (0.0, 1.0), (1.0, 0.0))
+
+Call = Callable[[], object]
+Factory = Callable[[], Call]
+Images = Float[Tensor, "n 3 h w"]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured.
+
+    Args:
+        rounds: blocks of each contestant.
+        block: seconds that a block takes at least.
+        draws: calls in a block, at least, where cost depends on what is drawn.
+        photos: on which JPEG is compared.
+        batch: images of 400 x 400.
+    """
+
+    rounds: int
+    block: float
+    draws: int
+    photos: int
+    batch: int
+
+
+FULL = Effort(rounds=6, block=0.5, draws=2, photos=20, batch=12)
+QUICK = Effort(rounds=2, block=0.1, draws=1, photos=5, batch=4)
+
+
+@dataclass
+class Row:
+    """One line of the result; a line without a value says in `note` why it has none."""
+
+    section: str
+    name: str
+    value: float | None = None
+    unit: str = ""
+    times: float | None = None
+    least: float | None = None
+    greatest: float | None = None
+    of_means: float | None = None
+    note: str = ""
+    blocks: list[float] = field(default_factory=list)  # seconds a call
+
+
+def preset(name: str, scale: int) -> Degradation:
+    """A degradation of `conf/degradation`."""
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        return build(compose("train", [f"degradation={name}", f"scale={scale}"]).degradation)
+
+
+def data_folder() -> Path | None:
+    """What SRLIT_DATA names."""
+    name = os.environ.get("SRLIT_DATA")
+    return Path(name) if name else None
+
+
+@lru_cache(maxsize=1)
+def photo_paths() -> list[Path]:
+    """The photos of BSD100, where they are, then those of scikit-image."""
+    folder = data_folder()
+    found = sorted((folder / "bsd100").glob("*.png")) if folder else []
+    return found + SamplePhotos(train_names=SAMPLES, val_names=[], test_names=[]).train()
+
+
+def crops(count: int, size: int) -> Images:
+    """Squares out of different photos; where these are too few, out of different places."""
+    squares: list[Tensor] = []
+    for down, right in PLACES:
+        for path in photo_paths():
+            photo = read_photo(path)
+            top, left = (
+                round(d * (n - size)) for d, n in zip((down, right), photo.shape[1:], strict=True)
+            )
+            if min(photo.shape[1:]) >= size:
+                squares.append(photo[:, top : top + size, left : left + size])
+            if len(squares) == count:
+                return torch.stack(squares).float() / 255
+    msg = f"found {len(squares)} squares of {size} pixels: expected {count}"
+    raise ValueError(msg)
+
+
+# Timing
+
+
+def seconds_a_call(call: Call, effort: Effort, least: int, wait: Callable[[], None]) -> float:
+    """One block: the mean time of calls that together take long enough."""
+    calls = 0
+    start = time.perf_counter()
+    while (spent := time.perf_counter() - start) < effort.block or calls == 0:
+        for _ in range(least):
+            call()
+        wait()
+        calls += least
+    return spent / calls
+
+
+def race(
+    contestants: Mapping[str, Call],
+    effort: Effort,
+    *,
+    least: int = 1,
+    wait: Callable[[], None] = lambda: None,
+) -> dict[str, list[float]]:
+    """Blocks of all contestants, taking turns; each round another one begins.
+
+    Args:
+        contestants: name to what is timed.
+        effort: how many blocks, and how long.
+        least: calls in a block, at least; `wait` follows every so many.
+        wait: for what the calls have only begun.
+
+    Returns:
+        Name to seconds a call, a number a round.
+    """
+    names = list(contestants)
+    for name in names:
+        contestants[name]()
+        wait()
+    blocks: dict[str, list[float]] = {name: [] for name in names}
+    for turn in range(effort.rounds):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            blocks[name].append(seconds_a_call(contestants[name], effort, least, wait))
+    return blocks
+
+
+def timed_rows(
+    section: str, blocks: Mapping[str, list[float]], samples: int, *, rate: bool = False
+) -> list[Row]:
+    """The first contestant's time, and the others' beside it.
+
+    Args:
+        section: its title.
+        blocks: from `race`.
+        samples: images in a call.
+        rate: samples a second instead of milliseconds a sample.
+    """
+    reference = next(iter(blocks.values()))
+    rows = []
+    for name, own in blocks.items():
+        ratios = [mine / theirs for mine, theirs in zip(own, reference, strict=True)]
+        median = statistics.median(own)
+        rows.append(
+            Row(
+                section,
+                name,
+                samples / median if rate else 1000 * median / samples,
+                "samples/s" if rate else "ms/sample",
+                statistics.median(ratios),
+                min(ratios),
+                max(ratios),
+                sum(own) / sum(reference),
+                blocks=own,
+            )
+        )
+    return rows
+
+
+def gather(section: str, factories: Mapping[str, Factory]) -> tuple[dict[str, Call], list[Row]]:
+    """Prepare contestants; those whose packages are missing become a line that says so."""
+    ready: dict[str, Call] = {}
+    missing: list[Row] = []
+    for name, factory in factories.items():
+        try:
+            ready[name] = factory()
+        except peers.MissingPeerError as error:
+            missing.append(Row(section, name, note=f"left out: {error}"))
+    return ready, missing
+
+
+def ours(degradation: Degradation, hr: Images, *, sharpen: bool = False) -> Call:
+    """Srlit's contestant: draws anew in every call, the keys included."""
+    images = torch.arange(len(hr), device=hr.device)
+    seeds = itertools.count(SEED)
+
+    def run() -> Tensor:
+        keys: Int64[Tensor, " n"] = make_keys(next(seeds), (), images)
+        return degradation(degradation.target(hr) if sharpen else hr, keys)
+
+    return run
+
+
+# The sections
+
+
+def jpeg_differences(photos: Iterable[Path], quality: int, subsampling: str) -> tuple[float, float]:
+    """The mean and the greatest difference of the tensor codec and Pillow, in levels."""
+    total, count, greatest = 0.0, 0, 0.0
+    for path in photos:
+        photo = read_photo(path)
+        file = BytesIO()
+        Image.fromarray(photo.permute(1, 2, 0).numpy()).save(
+            file, "JPEG", quality=quality, subsampling=subsampling
+        )
+        theirs = pixels_of(Image.open(file).convert("RGB")).double()
+        coded = jpeg(photo[None].float() / 255, torch.tensor([quality]), subsampling=subsampling)
+        difference = (coded[0].double() * 255 - theirs).round().abs()
+        total, count = total + difference.sum().item(), count + difference.numel()
+        greatest = max(greatest, difference.max().item())
+    return total / count, greatest
+
+
+def jpeg_correctness(effort: Effort) -> list[Row]:
+    """The tensor codec against Pillow's libjpeg."""
+    photos = photo_paths()[: effort.photos]
+    section = f"tensor JPEG against Pillow, {len(photos)} photos"
+    rows = []
+    for subsampling, quality in itertools.product(SUBSAMPLINGS, QUALITIES):
+        mean, greatest = jpeg_differences(photos, quality, subsampling)
+        name, note = f"{subsampling}, quality {quality}", f"greatest {greatest:g}"
+        rows.append(Row(section, name, mean, "levels", note=note))
+    return rows
+
+
+def bicubic_correctness() -> list[Row]:
+    """`bicubic` against the files that MATLAB's imresize left."""
+    section = "bicubic against MATLAB, set5"
+    folder = data_folder()
+    if folder is None or not (folder / "set5").is_dir():
+        return [Row(section, "x2, x3, x4", note="left out: SRLIT_DATA names no folder with set5")]
+    rows = []
+    for scale in (2, 3, 4):
+        degradation = preset("bicubic", scale)
+        differences = []
+        for path in sorted((folder / "set5" / f"x{scale}" / "HR").glob("*.png")):
+            lr = degradation(read_photo(path)[None].float() / 255, torch.zeros(1).long())
+            matlab = read_photo(path.parents[1] / "LR" / path.name)
+            differences.append((lr[0] * 255 - matlab).round().abs().flatten())
+        off = torch.cat(differences)
+        share = 100 * (off > 1).float().mean().item()
+        note = f"off at all: {100 * (off > 0).float().mean().item():g} %"
+        rows.append(Row(section, f"x{scale}", share, "% off by > 1", note=note))
+    return rows
+
+
+def correctness(effort: Effort, _: int) -> list[Row]:
+    """What is exact, and how exact."""
+    return jpeg_correctness(effort) + bicubic_correctness()
+
+
+def bare_copy(hr: Images, scale: int) -> Call:
+    """Moves as many bytes as reading the batch once and writing its degraded images once.
+
+    A copy reads and writes each of its bytes, so half as many are copied.
+    """
+    source = hr.flatten()[: (hr.numel() + hr.numel() // scale**2) // 2].clone()
+    return partial(torch.empty_like(source).copy_, source)
+
+
+def blind_speed(effort: Effort, threads: int) -> list[Row]:
+    """`blind` against those who would build it from other libraries."""
+    section = f"blind x2, CPU, {BATCH} x {HR_SIZE}"
+    hr = crops(BATCH, HR_SIZE)
+    opencv = partial(peers.opencv_blind, hr, SEED, threads=threads)
+    ready, missing = gather(
+        section,
+        {
+            "srlit": partial(ours, preset("blind", 2), hr),
+            "kornia": partial(peers.kornia_blind, hr, SEED),
+            "OpenCV and numpy": opencv,
+            "OpenCV and numpy, 8 bits": partial(opencv, eight_bit=True),
+            "bare copy: read HR, write LR": partial(bare_copy, hr, 2),
+        },
+    )
+    rows = timed_rows(section, race(ready, effort), BATCH)
+    rows[-1].note = f"srlit reaches {cell(100 * (rows[-1].times or 0))} % of its speed"
+    return rows + missing
+
+
+def jpeg_speed(effort: Effort) -> list[Row]:
+    """Both of srlit's coders; on a CPU `Jpeg` takes the first."""
+    lr = crops(BATCH, HR_SIZE // 2)
+    quality = torch.linspace(60, 95, BATCH).round()
+    contestants = {
+        "srlit, libjpeg": partial(codecs.libjpeg, lr, quality),
+        "srlit, tensors": partial(jpeg, lr, quality),
+    }
+    section = f"JPEG 4:2:0, CPU, {BATCH} x {HR_SIZE // 2}"
+    return timed_rows(section, race(contestants, effort), BATCH)
+
+
+def noise_speed(effort: Effort) -> list[Row]:
+    """Photon noise, the making of its random bits included."""
+    lr = crops(BATCH, HR_SIZE // 2)
+    rate = lr * torch.linspace(10, 60, BATCH).view(-1, 1, 1, 1)
+    images, seeds = torch.arange(BATCH), itertools.count(SEED)
+    generator = torch.Generator().manual_seed(SEED)
+    shape = 3, HR_SIZE // 2, HR_SIZE // 2
+
+    def by_table() -> Tensor:
+        return poisson_noise(rate, pixel_field(make_keys(next(seeds), (), images), shape))
+
+    contestants: dict[str, Call] = {
+        "srlit, table": by_table,
+        "torch.poisson": partial(torch.poisson, rate, generator=generator),
+    }
+    section = f"Poisson noise, CPU, {BATCH} x {HR_SIZE // 2}"
+    return timed_rows(section, race(contestants, effort), BATCH)
+
+
+def speed(effort: Effort, threads: int) -> list[Row]:
+    """`blind` and two of its parts, on a CPU."""
+    return blind_speed(effort, threads) + jpeg_speed(effort) + noise_speed(effort)
+
+
+def realesrgan_contestants(hr: Images) -> dict[str, Factory]:
+    """Srlit's preset with its sharpening, and Real-ESRGAN's own code with and without its crop."""
+    feed = partial(peers.realesrgan_feed_data, hr, SEED, scale=REALESRGAN_SCALE)
+    degradation = preset("realesrgan", REALESRGAN_SCALE)
+    return {
+        "srlit": partial(ours, degradation, hr, sharpen=True),
+        "feed_data": feed,
+        f"feed_data, gt_size {REALESRGAN_CROP}": partial(feed, gt_size=REALESRGAN_CROP),
+    }
+
+
+def realesrgan(effort: Effort, _: int) -> list[Row]:
+    """`realesrgan` and its sharpening, on a CPU."""
+    hr = crops(effort.batch, REALESRGAN_SIZE)
+    size = f"CPU, {effort.batch} x {REALESRGAN_SIZE}"
+    section = f"realesrgan x{REALESRGAN_SCALE}, {size}"
+    ready, missing = gather(section, realesrgan_contestants(hr))
+    blocks = race(ready, effort, least=effort.draws)
+    rows = timed_rows(section, blocks, len(hr)) + missing
+    section = f"sharpening, {size}"
+    sharpen = partial(preset("realesrgan", REALESRGAN_SCALE).target, hr)
+    ready, missing = gather(
+        section, {"srlit": lambda: sharpen, "USMSharp": partial(peers.realesrgan_usm, hr)}
+    )
+    return rows + timed_rows(section, race(ready, effort), len(hr)) + missing
+
+
+def host_waits(call: Call) -> int:
+    """How often so many calls make the host wait for the GPU, as torch counts it."""
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            for _ in range(GPU_CALLS):
+                call()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    return sum("called a synchronizing" in str(warning.message) for warning in seen)
+
+
+def gpu_rows(section: str, factories: Mapping[str, Factory], effort: Effort) -> list[Row]:
+    """Samples a second, and the waits of later calls."""
+    ready, missing = gather(section, factories)
+    blocks = race(ready, effort, least=GPU_CALLS, wait=torch.cuda.synchronize)
+    rows = timed_rows(section, blocks, GPU_BATCH, rate=True)
+    for row in rows:
+        row.note = f"host waits in {GPU_CALLS} calls: {host_waits(ready[row.name])}"
+    return rows + missing
+
+
+def gpu(effort: Effort, _: int) -> list[Row]:
+    """Both presets on a GPU; a call must not wait for it."""
+    if not torch.cuda.is_available():
+        return [Row("on a GPU", "blind, realesrgan", note="left out: no GPU here")]
+    hr = crops(BATCH, HR_SIZE).repeat(GPU_BATCH // BATCH, 1, 1, 1).cuda()
+    blind: dict[str, Factory] = {
+        "srlit": partial(ours, preset("blind", 2), hr),
+        "kornia": partial(peers.kornia_blind, hr, SEED),
+    }
+    rows = gpu_rows(f"blind x2, GPU, {GPU_BATCH} x {HR_SIZE}", blind, effort)
+    hr = crops(BATCH, REALESRGAN_SIZE).repeat(GPU_BATCH // BATCH, 1, 1, 1).cuda()
+    section = f"realesrgan x{REALESRGAN_SCALE}, GPU, {GPU_BATCH} x {REALESRGAN_SIZE}"
+    return rows + gpu_rows(section, realesrgan_contestants(hr), effort)
+
+
+SECTIONS: dict[str, Callable[[Effort, int], list[Row]]] = {
+    "correctness": correctness,
+    "speed": speed,
+    "realesrgan": realesrgan,
+    "gpu": gpu,
+}
+
+
+# The result
+
+
+def cell(value: float | None) -> str:
+    """Three significant digits; nothing for nothing."""
+    return "" if value is None else f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def print_rows(rows: Sequence[Row]) -> None:
+    """A table a section; lines without a value below theirs."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=160)
+    for section, group in itertools.groupby(rows, key=lambda row: row.section):
+        lines = list(group)
+        table = Table(title=section, title_justify="left")
+        table.add_column("name", no_wrap=True)
+        for name in ("value", "unit", "times", "min", "max", "of means"):
+            table.add_column(name, justify="left" if name == "unit" else "right", no_wrap=True)
+        table.add_column("note")
+        for row in lines:
+            if row.value is not None:
+                numbers = map(cell, (row.times, row.least, row.greatest, row.of_means))
+                table.add_row(row.name, cell(row.value), row.unit, *numbers, row.note)
+        console.print(table if table.row_count else section, highlight=False)
+        for row in lines:
+            if row.value is None:
+                console.print(
+                    f"{row.name}: {row.note}", markup=False, highlight=False, soft_wrap=True
+                )
+
+
+def main() -> None:
+    """Measure, print, store."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--quick", action="store_true", help="few rounds, small batches")
+    parser.add_argument("--threads", type=int, default=2, help="of torch, and of OpenCV's pool")
+    parser.add_argument(
+        "--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="which to run"
+    )
+    parser.add_argument("--json", type=Path, help="write the numbers here")
+    args = parser.parse_args()
+    quieten()
+    keep_freed_memory()  # as every command of srlit does; for the peers too
+    torch.set_num_threads(args.threads)
+    effort = QUICK if args.quick else FULL
+    rows: list[Row] = []
+    for name in args.sections:
+        with torch.no_grad():
+            found = SECTIONS[name](effort, args.threads)
+        print_rows(found)
+        rows += found
+    if args.json:
+        result: dict[str, Any] = {
+            "torch": torch.__version__,
+            "threads": args.threads,
+            "effort": asdict(effort),
+            "rows": [asdict(row) for row in rows],
+        }
+        args.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

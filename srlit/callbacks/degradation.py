@@ -1,0 +1,60 @@
+"""What a training degrades with, before it starts: people see what the network will be given."""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from lightning import Callback, LightningModule, Trainer
+from torchvision.utils import save_image
+
+from srlit.callbacks.loggers import log_picture
+from srlit.checkpoint.files import atomic_file
+from srlit.data import PhotoDataModule
+from srlit.data.pairs import training_pair
+from srlit.degradation.pictures import figure_pixels, histograms
+from srlit.ops.panel import side_by_side, stacked
+from srlit.ops.rng import make_keys
+from srlit.phases import Phase
+from srlit.types import Photos
+
+
+class DegradationPictures(Callback):
+    """Writes `degradation/pairs.png` and `degradation/draws.png`, and gives them to the loggers.
+
+    Args:
+        folder: the run's folder.
+        pairs: how many of the first batch's LR-HR pairs to show.
+        draws: samples in the histograms.
+    """
+
+    def __init__(self, *, folder: str, pairs: int = 4, draws: int = 512) -> None:
+        self.folder = Path(folder) / "degradation"
+        self.pairs = pairs
+        self.draws = draws
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the pictures, unless an earlier start of the run has."""
+        assert isinstance(pl_module, Phase)
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if not trainer.is_global_zero or (self.folder / "draws.png").exists():
+            return
+        assert isinstance(data, PhotoDataModule)
+        pictures = {"pairs": self._pairs(data), "draws": self._histograms(data)}
+        for name, picture in pictures.items():
+            with atomic_file(self.folder / f"{name}.png") as path:
+                save_image(picture, path)
+            for logger in trainer.loggers:
+                log_picture(logger, f"degradation/{name}", picture, pl_module.iteration)
+
+    def _pairs(self, data: PhotoDataModule) -> torch.Tensor:
+        """Patches of the first batch below each other: LR, enlarged, and the target."""
+        photos = data.train_dataloader().dataset[data.first_iteration]
+        shown = Photos(photos.pixels[: self.pairs], photos.keys[: self.pairs])
+        batch = training_pair(shown, data.augmentation, data.degradation)
+        large = F.interpolate(batch.lr, size=batch.hr.shape[-2:])
+        rows = zip(large, batch.hr, strict=True)
+        return stacked([side_by_side(list(pair)) for pair in rows])
+
+    def _histograms(self, data: PhotoDataModule) -> torch.Tensor:
+        keys = make_keys(data.seed, (), torch.arange(self.draws))
+        return figure_pixels(histograms(data.degradation, data.degradation.sample(keys)))

@@ -1,0 +1,110 @@
+"""Reports to look at: `python -m srlit.report degradation`.
+
+`degradation`: a contact sheet of one photo through every preset, from mild to harsh, and for each
+preset histograms of what it draws. Written as pictures below paths.run.
+"""
+
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from srlit.config import ConfigError, build, entry_point
+from srlit.config.root import options
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from srlit.degradation import Degradation
+
+log = logging.getLogger(__name__)
+
+
+def report(cfg: DictConfig) -> Path:
+    """Write the report on `subject`.
+
+    Returns:
+        Its folder.
+
+    Raises:
+        ConfigError: there is no report on such a subject.
+    """
+    if cfg.subject not in SUBJECTS:
+        msg = f"subject={cfg.subject}: expected one of {', '.join(SUBJECTS)}"
+        raise ConfigError(msg)
+    folder = Path(cfg.paths.run)
+    SUBJECTS[cfg.subject](cfg, folder)
+    log.info("written to %s", folder)
+    return folder
+
+
+def report_degradation(cfg: DictConfig, folder: Path) -> None:
+    """`presets.png`, a row a preset, and `PRESET.png`, a plot for each parameter it draws."""
+    import torch
+    from rich.progress import track
+
+    from srlit.degradation.pictures import figure_pixels, histograms, severity_row
+    from srlit.inference import write_image
+    from srlit.ops.panel import stacked
+    from srlit.ops.rng import make_keys
+
+    names = list(cfg.presets) if cfg.presets else options("degradation")
+    hr = photo(cfg)
+    rows = []
+    for name in track(names, "degrading", transient=True):
+        degradation = compose_preset(name, cfg.scale)
+        rows.append(severity_row(degradation, hr, columns=cfg.severities, seed=cfg.seed))
+        draws = degradation.sample(make_keys(cfg.seed, (), torch.arange(cfg.draws)))
+        plots = figure_pixels(histograms(degradation, draws))
+        write_image(folder / f"{name}.png", plots[None])
+    write_image(folder / "presets.png", stacked(rows)[None])
+
+
+def compose_preset(name: str, scale: int) -> "Degradation":
+    """A preset of conf/degradation, or of the user's own folder, by its name.
+
+    Raises:
+        ConfigError: there is none of this name.
+    """
+    from hydra import compose
+    from hydra.errors import MissingConfigException
+
+    try:
+        cfg = compose("train", [f"degradation={name}", f"scale={scale}"])
+    except MissingConfigException as error:
+        msg = f"presets: no degradation {name!r}: expected some of {options('degradation')}"
+        raise ConfigError(msg) from error
+    degradation: Degradation = build(cfg.degradation)
+    return degradation
+
+
+def photo(cfg: DictConfig) -> "Tensor":
+    """The central square of `photo`, or of the data's first test photo: (1, 3, h, w) in [0, 1]."""
+    from srlit.data import read_photo
+
+    named = cfg.photo and Path(cfg.photo).expanduser()
+    pixels = read_photo(named or build(cfg.data.photos).test()[0])
+    height, width = (min(side, cfg.crop) // cfg.scale * cfg.scale for side in pixels.shape[1:])
+    top, left = (pixels.shape[1] - height) // 2, (pixels.shape[2] - width) // 2
+    return pixels[None, :, top : top + height, left : left + width].float() / 255
+
+
+SUBJECTS = {"degradation": report_degradation}
+
+
+@entry_point("report")
+def _compose_and_report(cfg: DictConfig) -> None:
+    report(cfg)
+
+
+def main() -> None:
+    """Command line: the subject comes first and needs no key."""
+    if len(sys.argv) > 1 and "=" not in sys.argv[1] and not sys.argv[1].startswith("-"):
+        sys.argv[1] = f"subject={sys.argv[1]}"
+    _compose_and_report()
+
+
+if __name__ == "__main__":
+    main()
