@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from srlit.config import ConfigError, build, entry_point, load_generator
+from srlit.config.entry import choice
 
 if TYPE_CHECKING:
     from srlit.data import PhotoDataModule
@@ -44,7 +45,11 @@ def evaluate(cfg: DictConfig) -> "list[Row]":
     )
     book.write(folder / "draws.json")
     degraded = f"{data.eval_degradation.name} x{cfg.scale}"
-    write_results(folder, f"{cfg.split} photos of {_data_name(cfg)} under {degraded}", found)
+    write_results(
+        folder,
+        f"{cfg.split} photos of {choice('data', cfg.data.photos['_target_'])} under {degraded}",
+        found,
+    )
     if data.rejected:
         message = "\n".join(f"  {path}: {reason}" for path, reason in data.rejected)
         raise SystemExit(f"{len(data.rejected)} photos could not be used:\n{message}")
@@ -62,17 +67,10 @@ def evaluation_data(cfg: DictConfig) -> "PhotoDataModule":
         scale=cfg.scale,
         iterations=0,
         cache_dir=cfg.paths.cache,
+        store_dir=cfg.paths.store,
         most_bad=1.0,
     )
     return module
-
-
-def _data_name(cfg: DictConfig) -> str:
-    from hydra.core.hydra_config import HydraConfig
-
-    if HydraConfig.initialized():
-        return str(HydraConfig.get().runtime.choices["data"])
-    return str(cfg.data.photos["_target_"]).rsplit(".", 1)[-1]
 
 
 # -- methods ------------------------------------------------------------------------------------

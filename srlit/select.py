@@ -38,7 +38,7 @@ def select(cfg: DictConfig) -> "list[Row]":
         msg = f"metric or floors name {sorted(missing)}, but metrics.names has {metrics.names}"
         raise ConfigError(msg)
     methods = checkpoints(cfg, run)
-    data = validation_data(run, cfg.paths.cache)
+    data = validation_data(run, cache=cfg.paths.cache, store=cfg.paths.store)
     loader = data.evaluation_loader("val", metrics.least_size)
     device = pick_device(cfg.device)
     found = measure(methods, loader, data.eval_degradation, metrics, device)
@@ -72,7 +72,7 @@ def checkpoints(cfg: DictConfig, run: Path) -> list["Restorer"]:
     ]
 
 
-def validation_data(run: Path, cache: str) -> "PhotoDataModule":
+def validation_data(run: Path, *, cache: str, store: str) -> "PhotoDataModule":
     """The run's own photos and evaluation degradation, rebuilt from its `config.yaml`.
 
     Raises:
@@ -91,6 +91,7 @@ def validation_data(run: Path, cache: str) -> "PhotoDataModule":
         "scale": stored["scale"],
         "iterations": 0,
         "cache_dir": cache,
+        "store_dir": store,
     }
     module: PhotoDataModule = build_known(node, str(path))
     return module

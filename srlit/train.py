@@ -77,6 +77,7 @@ def build_data(cfg: DictConfig) -> "PhotoDataModule":
         scale=cfg.scale,
         iterations=cfg.iterations,
         cache_dir=cfg.paths.cache,
+        store_dir=cfg.paths.store,
     )
     return module
 

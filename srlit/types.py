@@ -4,9 +4,10 @@ Images are RGB float32 in [0, 1], shape (n, 3, h, w), everywhere between the dev
 image file. uint8 appears in files, in the store and on the way to the device, nowhere else.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 Images = Float[Tensor, "n 3 h w"]
@@ -19,10 +20,19 @@ class Photos(NamedTuple):
     Attributes:
         pixels: uint8 RGB, (n, 3, H, W).
         keys: one random key an image, (n,); every later draw for that image derives from it.
+        lr: uint8 RGB of real low-resolution partners, (n, 3, h, w); None where there are none.
+        real: (n,), which of them are; None: all. The others are to be degraded.
     """
 
     pixels: UInt8[Tensor, "n 3 h w"]
     keys: Int64[Tensor, " n"]
+    lr: UInt8[Tensor, "n 3 lh lw"] | None = None
+    real: Bool[Tensor, " n"] | None = None
+
+    def each(self, act: Callable[[Tensor], Tensor]) -> "Photos":
+        """Do the same with every part that there is, such as moving it to a device."""
+        lr, real = (None if part is None else act(part) for part in self[2:])
+        return Photos(act(self.pixels), act(self.keys), lr, real)
 
 
 class Batch(NamedTuple):

@@ -25,6 +25,7 @@ TINY = (
     "trainer.accelerator=cpu",
     "trainer.devices=1",
     "trainer.precision=32-true",
+    "paths.store=null",
     "callbacks.degradation=null",  # a second of plotting; it has its own test
 )
 

@@ -65,6 +65,15 @@ def _in_multirun() -> bool:
     return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
+def choice(group: str, default: str) -> str:
+    """Name of the file that was chosen of a group; `default` outside of a command line."""
+    from hydra.core.hydra_config import HydraConfig
+
+    if not HydraConfig.initialized():
+        return default
+    return str(HydraConfig.get().runtime.choices[group])
+
+
 def _innermost(error: BaseException) -> str:
     """The message of the error below Hydra's wrapping, with the key that Hydra names."""
     if isinstance(error, InstantiationException):

@@ -5,17 +5,27 @@ from typing import Any
 from srlit.data.augment import Augmentation
 from srlit.data.datasets import EvaluationPhotos, PatchBatches
 from srlit.data.index import BadDataError, audit
+from srlit.data.mixed import MixedPhotos
+from srlit.data.order import PhotoOrder
+from srlit.data.pair_folders import PairFolders
 from srlit.data.photo import PhotoError, read_photo
+from srlit.data.reader import PhotoReader
 from srlit.data.sources import FolderPhotos, PhotoSets, SamplePhotos
+from srlit.data.store import PackedStore
 
 __all__ = [
     "Augmentation",
     "BadDataError",
     "EvaluationPhotos",
     "FolderPhotos",
+    "MixedPhotos",
+    "PackedStore",
+    "PairFolders",
     "PatchBatches",
     "PhotoDataModule",
     "PhotoError",
+    "PhotoOrder",
+    "PhotoReader",
     "PhotoSets",
     "SamplePhotos",
     "audit",

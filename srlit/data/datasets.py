@@ -6,124 +6,140 @@ numbered through all ranks: two ranks with half a batch each see what one rank w
 """
 
 import logging
-from collections.abc import Sequence
-from functools import lru_cache
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from srlit.data.index import Photo
-from srlit.data.photo import PhotoError, read_photo
-from srlit.ops.rng import RowGenerator, make_keys, uniform_field
+from srlit.data.order import CROP, EVALUATION, SAMPLE, PhotoOrder
+from srlit.data.photo import PhotoError
+from srlit.data.reader import PhotoReader
+from srlit.ops.rng import RowGenerator, make_keys
 from srlit.types import Photos
 
 log = logging.getLogger(__name__)
 
-# Below the seed, each kind of draw has a path of its own.
-ORDER, CROP, SAMPLE, EVALUATION = range(4)
 TRIES = 3
+# Batches whose numbers are drawn together: hashing a thousand rows costs what hashing ten does.
+DRAWN_TOGETHER = 64
 
 
-class PhotoReader:
-    """Decodes photos and keeps what fits into memory.
+class Draws(NamedTuple):
+    """The numbers of some samples.
 
-    Args:
-        photos: the photos, by index.
-        cache_mb: how much decoded pixels each process keeps, in MiB.
+    Attributes:
+        samples: which samples.
+        corners: where to crop, as shares of the room there is, vertical and horizontal.
+        keys: of all that is drawn for them later.
     """
 
-    def __init__(self, photos: Sequence[Photo], *, cache_mb: float) -> None:
-        self.photos = list(photos)
-        self._budget = int(cache_mb * 2**20)
-        self._kept: dict[int, UInt8[Tensor, "3 h w"]] = {}
-
-    def __getitem__(self, index: int) -> UInt8[Tensor, "3 h w"]:
-        """Pixels of photo `index`, upright RGB."""
-        if index in self._kept:
-            return self._kept[index]
-        pixels = read_photo(self.photos[index].path)
-        if pixels.nbytes <= self._budget:
-            self._budget -= pixels.nbytes
-            self._kept[index] = pixels
-        return pixels
-
-
-@lru_cache(maxsize=4)
-def epoch_order(seed: int, epoch: int, count: int) -> Int64[Tensor, " count"]:
-    """The order in which an epoch visits its photos."""
-    keys = make_keys(seed, (ORDER,), torch.tensor([epoch]))
-    return uniform_field(keys, (count,))[0].argsort(stable=True)
+    samples: list[int]
+    corners: list[tuple[float, float]]
+    keys: Int64[Tensor, " n"]
 
 
 class PatchBatches(Dataset[Photos]):
-    """Random square crops, a batch an item; one crop a photo and epoch.
+    """Random square crops, a batch an item.
 
     Args:
-        photos: what to crop from; sides of at least `patch_size`.
+        reader: gives the photos' pixels; sides of at least `patch_size`.
+        order: which photo a sample visits.
         seed: the run's seed.
-        patch_size: side of a crop, in HR pixels.
+        patch_size: side of a crop, in HR pixels, a multiple of the scale.
         batch_size: crops a batch and rank.
-        cache_mb: decoded pixels kept in memory by each worker, in MiB.
+        scale: between the photos and their low-resolution partners, where they have some.
         rank: this process.
         world_size: number of processes.
     """
 
     def __init__(
         self,
-        photos: Sequence[Photo],
+        reader: PhotoReader,
+        order: PhotoOrder,
         *,
         seed: int,
         patch_size: int,
         batch_size: int,
-        cache_mb: float,
+        scale: int = 1,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        self.reader = PhotoReader(photos, cache_mb=cache_mb)
+        self.reader = reader
+        self.order = order
         self.seed = seed
         self.patch_size = patch_size
         self.batch_size = batch_size
+        self.scale = scale
         self.rank, self.world_size = rank, world_size
+        self._drawn: tuple[int, Draws] | None = None
+        real = [photo.lr is not None for photo in reader.photos]
+        self.some_real, self.all_real = any(real), all(real)
 
     def __getitem__(self, iteration: int) -> Photos:
         """The batch of an iteration, counted from 0."""
-        first = (iteration * self.world_size + self.rank) * self.batch_size
-        samples = torch.arange(first, first + self.batch_size)
-        rows = RowGenerator(make_keys(self.seed, (CROP,), samples))
-        corners = torch.stack([rows.uniform(), rows.uniform()], 1).tolist()
-        patches = [
-            self._crop(sample, *corner)
-            for sample, corner in zip(samples.tolist(), corners, strict=True)
-        ]
-        return Photos(torch.stack(patches), make_keys(self.seed, (SAMPLE,), samples))
+        samples, corners, keys = self._draw(iteration)
+        pairs = [self._patch(*drawn) for drawn in zip(samples, corners, strict=True)]
+        pixels = torch.stack([hr for hr, _ in pairs])
+        if not self.some_real:
+            return Photos(pixels, keys)
+        blank = pixels.new_zeros(3, *[self.patch_size // self.scale] * 2)
+        lr = torch.stack([blank if low is None else low for _, low in pairs])
+        real = None if self.all_real else torch.tensor([low is not None for _, low in pairs])
+        return Photos(pixels, keys, lr, real)
 
-    def _crop(self, sample: int, vertical: float, horizontal: float) -> UInt8[Tensor, "3 p p"]:
-        """A crop of the sample's photo, or of the next one that still decodes."""
-        count = len(self.reader.photos)
-        epoch, position = divmod(sample, count)
-        order = epoch_order(self.seed, epoch, count)
+    # -- what is drawn --------------------------------------------------------------------------
+
+    def _draw(self, iteration: int) -> Draws:
+        """The draws of an iteration, one of a block of them."""
+        block, position = divmod(iteration, DRAWN_TOGETHER)
+        if self._drawn is None or self._drawn[0] != block:
+            self._drawn = block, self._draw_block(block)
+        samples, corners, keys = self._drawn[1]
+        part = slice(position * self.batch_size, (position + 1) * self.batch_size)
+        return Draws(samples[part], corners[part], keys[part])
+
+    def _draw_block(self, block: int) -> Draws:
+        """The draws of this rank in `DRAWN_TOGETHER` iterations."""
+        iterations = torch.arange(DRAWN_TOGETHER) + block * DRAWN_TOGETHER
+        first = (iterations * self.world_size + self.rank) * self.batch_size
+        samples = (first[:, None] + torch.arange(self.batch_size)).flatten()
+        rows = RowGenerator(make_keys(self.seed, (CROP,), samples))
+        corners = zip(rows.uniform().tolist(), rows.uniform().tolist(), strict=True)
+        return Draws(samples.tolist(), list(corners), make_keys(self.seed, (SAMPLE,), samples))
+
+    # -- cropping -------------------------------------------------------------------------------
+
+    def _patch(self, sample: int, corner: tuple[float, float]) -> tuple[Tensor, Tensor | None]:
+        """Patches of the sample's photo, or of the next one that is still what it was."""
         failures = []
         for step in range(TRIES):
             try:
-                pixels = self.reader[int(order[(position + step) % count])]
+                return self._cut(self.order.photo(sample, step), corner)
             except PhotoError as error:
                 log.warning("took another photo, as this one changed: %s", error)
                 failures.append(str(error))
-                continue
-            top = int(vertical * (pixels.shape[1] - self.patch_size + 1))
-            left = int(horizontal * (pixels.shape[2] - self.patch_size + 1))
-            return pixels[:, top : top + self.patch_size, left : left + self.patch_size]
-        msg = f"{TRIES} photos in a row no longer decode: {'; '.join(failures)}"
+        msg = f"the data set changed, {TRIES} photos in a row: {'; '.join(failures)}"
         raise PhotoError(msg)
+
+    def _cut(self, index: int, shares: tuple[float, float]) -> tuple[Tensor, Tensor | None]:
+        """The patch whose corner lies at these shares of the room there is."""
+        unit = unit_of(self.reader.photos[index], self.scale)
+        side = self.patch_size // unit
+        area = area_of(self.reader.photos[index], unit)
+        top, left = (
+            int(share * (room - side + 1)) for share, room in zip(shares, area, strict=True)
+        )
+        return cut(self.reader, index, (top, left, side, side), unit)
 
 
 class EvaluationPhotos(Dataset[Photos]):
     """Whole photos or centre crops, grouped into batches of one size.
 
     Args:
-        photos: the photos, whose index keys their degradation.
+        reader: gives the photos' pixels; a photo's index keys its degradation.
         seed: the evaluation's seed.
         scale: sizes are cut to multiples of it.
         crop: side of the centre crop in HR pixels; None keeps the whole photo.
@@ -131,31 +147,36 @@ class EvaluationPhotos(Dataset[Photos]):
     """
 
     def __init__(
-        self, photos: Sequence[Photo], *, seed: int, scale: int, crop: int | None, batch_size: int
+        self, reader: PhotoReader, *, seed: int, scale: int, crop: int | None, batch_size: int
     ) -> None:
-        self.photos = list(photos)
+        self.reader = reader
         self.seed = seed
         self.scale = scale
         self.crop = crop
         self.groups = self._group(batch_size)
 
+    @property
+    def photos(self) -> list[Photo]:
+        """The photos in order."""
+        return self.reader.photos
+
     def _target_size(self, photo: Photo) -> tuple[int, int]:
-        """Height and width after cropping."""
+        """Height and width after cropping, in HR pixels."""
         limit = self.crop or max(photo.width, photo.height)
-        height, width = min(photo.height, limit), min(photo.width, limit)
+        height, width = (min(side * self.scale, limit) for side in area_of(photo, self.scale))
         return height - height % self.scale, width - width % self.scale
 
     def _group(self, batch_size: int) -> list[list[int]]:
-        """Neighbouring photos of equal size, at most `batch_size` together."""
+        """Neighbouring photos of one size and kind, at most `batch_size` together."""
         groups: list[list[int]] = []
         previous = None
         for index, photo in enumerate(self.photos):
-            size = self._target_size(photo)
-            if size == previous and len(groups[-1]) < batch_size:
+            kind = self._target_size(photo), photo.lr is None
+            if kind == previous and len(groups[-1]) < batch_size:
                 groups[-1].append(index)
             else:
                 groups.append([index])
-            previous = size
+            previous = kind
         return groups
 
     def __len__(self) -> int:
@@ -163,13 +184,48 @@ class EvaluationPhotos(Dataset[Photos]):
         return len(self.groups)
 
     def __getitem__(self, group: int) -> Photos:
-        """A batch of equally large photos."""
-        indices = self.groups[group]
-        pixels = torch.stack([self._pixels(self.photos[index]) for index in indices])
-        return Photos(pixels, make_keys(self.seed, (EVALUATION,), torch.tensor(indices)))
+        """A batch of equally large photos.
 
-    def _pixels(self, photo: Photo) -> UInt8[Tensor, "3 h w"]:
-        pixels = read_photo(photo.path)
-        height, width = self._target_size(photo)
-        top, left = (pixels.shape[1] - height) // 2, (pixels.shape[2] - width) // 2
-        return pixels[:, top : top + height, left : left + width]
+        Raises:
+            PhotoError: one of them is no longer what it was.
+        """
+        indices = self.groups[group]
+        keys = make_keys(self.seed, (EVALUATION,), torch.tensor(indices))
+        hr, lr = zip(*(self._centre(index) for index in indices), strict=True)
+        return Photos(torch.stack(hr), keys, None if lr[0] is None else torch.stack(lr))
+
+    def _centre(self, index: int) -> tuple[Tensor, Tensor | None]:
+        photo = self.photos[index]
+        unit = unit_of(photo, self.scale)
+        height, width = (side // unit for side in self._target_size(photo))
+        rows, columns = area_of(photo, unit)
+        box = (rows - height) // 2, (columns - width) // 2, height, width
+        return cut(self.reader, index, box, unit)
+
+
+# -- geometry of photos and pairs -----------------------------------------------------------------
+
+
+def unit_of(photo: Photo, scale: int) -> int:
+    """HR pixels on which crops begin and end: those of one LR pixel where the pair is real."""
+    return 1 if photo.lr is None else scale
+
+
+def area_of(photo: Photo, unit: int) -> tuple[int, int]:
+    """Height and width in units; of a pair, what both of its pictures show."""
+    height, width = photo.height // unit, photo.width // unit
+    if photo.lr is None:
+        return height, width
+    return min(height, photo.lr.height), min(width, photo.lr.width)
+
+
+def cut(
+    reader: PhotoReader, index: int, box: tuple[int, int, int, int], unit: int
+) -> tuple[Tensor, Tensor | None]:
+    """A part of a photo, (top, left, height, width) in units, and of its LR partner if any."""
+    top, left, height, width = (unit * number for number in box)
+    hr = reader[index][:, top : top + height, left : left + width]
+    if reader.photos[index].lr is None:
+        return hr, None
+    top, left, height, width = box
+    return hr, reader.low(index)[:, top : top + height, left : left + width]

@@ -3,32 +3,27 @@
 import hashlib
 import json
 import logging
-import os
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from srlit.data.augment import Augmentation
 from srlit.data.datasets import EvaluationPhotos, PatchBatches
-from srlit.data.index import Photo, audit
+from srlit.data.index import Photo
+from srlit.data.loader import BatchLoader, make_loader
+from srlit.data.order import PhotoOrder
 from srlit.data.pairs import evaluation_pair, training_pair
+from srlit.data.reader import PhotoReader
 from srlit.data.sources import PhotoSets
+from srlit.data.splits import Checks, regroup, without
+from srlit.data.store import PackedStore
 from srlit.degradation import Degradation
 from srlit.types import Batch, Photos
 
 log = logging.getLogger(__name__)
-
-
-def default_workers() -> int:
-    """One worker for each core beyond the first, at most 8."""
-    # Only Linux tells which cores this process may use.
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return min(max(cores - 1, 0), 8)
 
 
 class PhotoDataModule(LightningDataModule):
@@ -47,10 +42,13 @@ class PhotoDataModule(LightningDataModule):
         iterations: how many batches a training takes.
         eval_crop: side of the centre crop to evaluate on, in HR pixels; None takes whole photos.
         eval_batch_size: most equally large photos in an evaluation batch.
-        workers: worker processes; None chooses by the cores.
+        workers: worker processes; None chooses by the cores, and none where all is packed.
         cache_mb: decoded pixels that each worker keeps in memory, in MiB.
         most_bad: share of unusable photos from which on a set is refused.
         cache_dir: folder that remembers audits; None checks every photo at each start.
+        store_dir: folder of the packed store; photos that it lacks are decoded. None: no store.
+        crops_per_photo: patches taken each time a photo is visited; more than one saves decoding
+            where photos are not packed, and makes the patches of a batch more alike.
 
     Raises:
         ValueError: the scale does not divide the patch.
@@ -75,6 +73,8 @@ class PhotoDataModule(LightningDataModule):
         cache_mb: float = 512,
         most_bad: float = 0.05,
         cache_dir: str | None = None,
+        store_dir: str | None = None,
+        crops_per_photo: int = 1,
     ) -> None:
         super().__init__()
         for name, size in {"patch_size": patch_size, "eval_crop": eval_crop or scale}.items():
@@ -88,9 +88,10 @@ class PhotoDataModule(LightningDataModule):
         self.scale, self.patch_size, self.batch_size = scale, patch_size, batch_size
         self.iterations = iterations
         self.eval_crop, self.eval_batch_size = eval_crop, eval_batch_size
-        self.workers = default_workers() if workers is None else workers
-        self.cache_mb, self.most_bad = cache_mb, most_bad
-        self.cache_dir = Path(cache_dir).expanduser() if cache_dir else None
+        self.workers, self.cache_mb, self.crops_per_photo = workers, cache_mb, crops_per_photo
+        self.store = PackedStore(store_dir)
+        cache = Path(cache_dir).expanduser() if cache_dir else None
+        self.checks = Checks(scale, most_bad, cache)
         self.first_iteration = 0
         self.rejected: list[tuple[Path, str]] = []
 
@@ -105,18 +106,17 @@ class PhotoDataModule(LightningDataModule):
             BadDataError: too many photos cannot be used.
             ValueError: a photo is in two sets.
         """
-        self._train_photos = self._audited(self.sets.train(), self.patch_size)
-        self._val_photos = self._audited(self.sets.val(), self._least(least_size))
-        self._check_disjoint()
-        log.info(
-            "data: %d photos to train on, %d to validate",
-            len(self._train_photos),
-            len(self._val_photos),
+        train = self._audited("train", self.patch_size)
+        self._val_photos = self._audited("val", self._least(least_size))
+        self._check_disjoint(train)
+        self._train_photos, counts, shares = regroup(
+            without(train, self._val_photos, "validation"), self.sets.groups()
         )
+        self._order = PhotoOrder(counts, shares=shares, seed=self.seed, crops=self.crops_per_photo)
 
-    def _check_disjoint(self) -> None:
+    def _check_disjoint(self, train: list[Photo]) -> None:
         """Raise ValueError where a photo is in two of the three sets."""
-        sets = {"train": {photo.path.resolve() for photo in self._train_photos}}
+        sets = {"train": {photo.path.resolve() for photo in train}}
         sets["val"] = {photo.path.resolve() for photo in self._val_photos}
         try:
             sets["test"] = {path.resolve() for path in self.sets.test()}
@@ -127,36 +127,35 @@ class PhotoDataModule(LightningDataModule):
                 msg = f"data.photos: {len(shared)} photos are in {one} and {other}: {min(shared)}"
                 raise ValueError(msg)
 
-    def _audited(self, paths: list[Path], least_size: int) -> list[Photo]:
-        found = audit(paths, least_size=least_size, most_bad=self.most_bad, cache=self.cache_dir)
+    def _audited(self, split: str, least_size: int) -> list[Photo]:
+        found = self.sets.audited(split, least_size, self.checks)
         self.rejected += found.rejected
         return found.photos
+
+    def _reader(self, photos: list[Photo], cache_mb: float = 0) -> PhotoReader:
+        return PhotoReader(photos, cache_mb=cache_mb, store=self.store, read=self.sets.read)
 
     def setup(self, stage: str) -> None:
         """Audit what has not been audited."""
         if stage == "fit" and not hasattr(self, "_train_photos"):
             self.check()
 
-    def train_dataloader(self) -> DataLoader[Photos]:
+    def train_dataloader(self) -> "BatchLoader | DataLoader[Photos]":
         """Batches from `first_iteration` to `iterations`, in order."""
         trainer = self.trainer
-        dataset = PatchBatches(
-            self._train_photos,
+        reader = self._reader(self._train_photos, self.cache_mb)
+        batches = PatchBatches(
+            reader,
+            self._order,
             seed=self.seed,
             patch_size=self.patch_size,
             batch_size=self.batch_size,
-            cache_mb=self.cache_mb,
+            scale=self.scale,
             rank=trainer.global_rank if trainer else 0,
             world_size=trainer.world_size if trainer else 1,
         )
-        return DataLoader(
-            dataset,
-            sampler=range(self.first_iteration, self.iterations),
-            batch_size=None,
-            num_workers=self.workers,
-            persistent_workers=self.workers > 0,
-            pin_memory=torch.cuda.is_available(),
-        )
+        iterations = range(self.first_iteration, self.iterations)
+        return make_loader(batches, iterations, workers=self.workers, packed=reader.packed)
 
     def val_dataloader(self) -> DataLoader[Photos]:
         """This process's share of the validation photos."""
@@ -182,12 +181,12 @@ class PhotoDataModule(LightningDataModule):
         if split not in {"val", "test"}:
             msg = f"split={split!r}: expected 'val' or 'test'"
             raise ValueError(msg)
-        paths = self.sets.val() if split == "val" else self.sets.test()
-        return self._evaluation_loader(self._audited(paths, self._least(least_size)))
+        photos = self._audited(split, self._least(least_size))
+        return self._evaluation_loader(photos)
 
     def _evaluation_loader(self, photos: list[Photo]) -> DataLoader[Photos]:
         dataset = EvaluationPhotos(
-            photos,
+            self._reader(photos),
             seed=self.eval_seed,
             scale=self.scale,
             crop=self.eval_crop,
@@ -204,9 +203,9 @@ class PhotoDataModule(LightningDataModule):
         return evaluation_pair(batch, self.eval_degradation)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run must find unchanged: names and sizes of the photos, in order."""
-        listed = [(photo.path.name, photo.width, photo.height) for photo in self._train_photos]
-        digest = hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+        """What a resumed run must find unchanged: the photos' pixels, their order and shares."""
+        listed = [(p.digest, p.lr and p.lr.digest) for p in self._train_photos]
+        digest = hashlib.sha256(json.dumps([listed, self._order.visits]).encode()).hexdigest()
         return {"photos": len(listed), "sha256": digest}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

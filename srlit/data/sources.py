@@ -2,30 +2,87 @@
 
 import hashlib
 import importlib.util
+import logging
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple
 
-from srlit.data.photo import SUFFIXES
+from srlit.data.index import Audit, Photo
+from srlit.data.photo import OTHER_SUFFIXES, SUFFIXES, show
+from srlit.data.reader import Pixels, read_unchanged
+
+if TYPE_CHECKING:
+    from srlit.data.splits import Checks
+
+log = logging.getLogger(__name__)
+
+# Others are listed so that the audit says that, and why, they are left out.
+LISTED = {*SUFFIXES, *OTHER_SUFFIXES}
 
 
-@runtime_checkable
-class PhotoSets(Protocol):
+Folders = str | Sequence[str] | None
+
+
+class Group(NamedTuple):
+    """Training photos of one origin.
+
+    Attributes:
+        photos: their paths.
+        share: how much of the patches comes from them, relative to the other groups.
+    """
+
+    photos: list[Path]
+    share: float
+
+
+class PhotoSets(ABC):
     """Paths of the three sets."""
 
+    @abstractmethod
     def train(self) -> list[Path]:
         """Photos to learn from."""
-        ...
 
+    @abstractmethod
     def val(self) -> list[Path]:
         """Photos that select checkpoints."""
-        ...
 
+    @abstractmethod
     def test(self) -> list[Path]:
         """Photos that no training and no selection sees."""
-        ...
+
+    def split(self, name: str) -> list[Path]:
+        """One of the three by its name."""
+        return {"train": self.train, "val": self.val, "test": self.test}[name]()
+
+    def groups(self) -> list[Group]:
+        """The training photos by where they come from."""
+        photos = self.train()
+        return [Group(photos, len(photos))]
+
+    def low(self, hr: Path) -> Path | None:  # noqa: ARG002
+        """The real low-resolution partner of a photo; None where it is to be degraded."""
+        return None
+
+    def audited(self, split: str, least_size: int, checks: "Checks") -> Audit:
+        """The photos of a split that are usable.
+
+        Args:
+            split: "train", "val" or "test".
+            least_size: shortest side that is usable, in pixels.
+            checks: how files are audited.
+        """
+        return checks(self, self.split(split), least_size)
+
+    def read(self, photo: Photo) -> Pixels:
+        """Pixels of an audited photo.
+
+        Raises:
+            PhotoError: it is no longer what it was.
+        """
+        return read_unchanged(photo)
 
 
 def list_photos(folder: Path, key: str) -> list[Path]:
@@ -49,9 +106,14 @@ def list_photos(folder: Path, key: str) -> list[Path]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    for directory, _, names in os.walk(folder):
+    """Files that look like images by their name, of formats that are not read too."""
+
+    def report(error: OSError) -> None:
+        log.warning("left out: the folder %s: %s", show(Path(error.filename)), error.strerror)
+
+    for directory, _, names in os.walk(folder, onerror=report):
         for name in names:
-            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
+            if Path(name).suffix.lower() in LISTED and not name.startswith("."):
                 yield Path(directory, name)
 
 
@@ -63,80 +125,104 @@ def hold_back(photos: Sequence[Path], count: int) -> tuple[list[Path], list[Path
     Raises:
         ValueError: nothing would be left to train on.
     """
-    if not 0 < count < len(photos):
+    if not 0 <= count < len(photos):
         msg = (
             f"data.photos.holdout={count}: cannot hold back {count} of {len(photos)} photos and "
             "train on the rest; expected a smaller number, or more photos"
         )
         raise ValueError(msg)
-    by_hash = sorted(photos, key=lambda path: hashlib.sha256(path.name.encode()).digest())
+    by_hash = sorted(photos, key=lambda path: hashlib.sha256(os.fsencode(path.name)).digest())
     held = set(by_hash[:count])
     return [path for path in photos if path not in held], sorted(held)
 
 
-class FolderPhotos:
+class HeldBack(PhotoSets):
+    """Sets of which validation and test may have folders of their own, or photos held back.
+
+    Args:
+        holdout: how many training photos to hold back for each set without a folder of its own.
+    """
+
+    # What to set where there is nothing to train on.
+    train_key = "data.photos.train_folder"
+
+    def __init__(self, holdout: int) -> None:
+        self.holdout = holdout
+
+    @abstractmethod
+    def own(self, split: str) -> list[Path] | None:
+        """Photos of a split's own folders; None where it has none."""
+
+    @cached_property
+    def _divided(self) -> dict[str, list[Path]]:
+        """The training folder's photos for each split; listed once."""
+        train = self.own("train")
+        if train is None:
+            msg = f"{self.train_key} is not set: expected a folder of photos"
+            raise ValueError(msg)
+        divided = {}
+        for split in ("val", "test"):
+            if self.own(split) is None:
+                train, divided[split] = hold_back(train, self.holdout)
+        return {"train": train, **divided}
+
+    def train(self) -> list[Path]:
+        """The training folder less what is held back."""
+        return self._divided["train"]
+
+    def val(self) -> list[Path]:
+        """The validation folder, or what is held back for it."""
+        return self._own_or_held("val")
+
+    def test(self) -> list[Path]:
+        """The test folder, or what is held back for it."""
+        return self._own_or_held("test")
+
+    def _own_or_held(self, split: str) -> list[Path]:
+        own = self.own(split)
+        photos = self._divided[split] if own is None else own
+        if not photos:
+            msg = f"data.photos.holdout=0 leaves no photos for {split}: give it a folder of its own"
+            raise FileNotFoundError(msg)
+        return photos
+
+
+class FolderPhotos(HeldBack):
     """Photos in folders, searched recursively.
 
     Where validation or test has no folder of its own, photos of the training folder are held back
     for it: the three sets are always disjoint.
 
     Args:
-        train_folder: photos to train on; None where only a test is run.
-        val_folder: photos for validation; None holds some back.
-        test_folder: photos for the test; None holds some back.
-        holdout: how many photos to hold back for each.
+        train_folder: photos to train on, a folder or several; None where only a test is run.
+        val_folder: photos for validation, likewise; None holds some back.
+        test_folder: photos for the test, likewise; None holds some back.
+        holdout: how many photos to hold back for each; 0 holds none back.
     """
 
     def __init__(
         self,
         *,
-        train_folder: str | None = None,
-        val_folder: str | None = None,
-        test_folder: str | None = None,
+        train_folder: Folders = None,
+        val_folder: Folders = None,
+        test_folder: Folders = None,
         holdout: int = 20,
     ) -> None:
-        self.train_folder = train_folder
-        self.val_folder = val_folder
-        self.test_folder = test_folder
-        self.holdout = holdout
+        super().__init__(holdout)
+        self.folders = {"train": train_folder, "val": val_folder, "test": test_folder}
 
-    @staticmethod
-    def _list(folder: str | None, key: str) -> list[Path]:
-        if folder is None:
-            msg = f"data.photos.{key} is not set: expected a folder of photos"
-            raise ValueError(msg)
-        return list_photos(Path(folder).expanduser(), f"data.photos.{key}")
-
-    @cached_property
-    def _split(self) -> tuple[list[Path], list[Path], list[Path]]:
-        """The training folder's photos for training, validation and test; listed once."""
-        train = self._list(self.train_folder, "train_folder")
-        val: list[Path] = []
-        test: list[Path] = []
-        if self.val_folder is None:
-            train, val = hold_back(train, self.holdout)
-        if self.test_folder is None:
-            train, test = hold_back(train, self.holdout)
-        return train, val, test
-
-    def train(self) -> list[Path]:
-        """The training folder less what is held back."""
-        return self._split[0]
-
-    def val(self) -> list[Path]:
-        """The validation folder, or what is held back for it."""
-        if self.val_folder is not None:
-            return self._list(self.val_folder, "val_folder")
-        return self._split[1]
-
-    def test(self) -> list[Path]:
-        """The test folder, or what is held back for it."""
-        if self.test_folder is not None:
-            return self._list(self.test_folder, "test_folder")
-        return self._split[2]
+    def own(self, split: str) -> list[Path] | None:
+        """Photos of a split's own folders; None where it has none."""
+        folders = self.folders[split]
+        if not folders:
+            return None
+        several = [folders] if isinstance(folders, str) else folders
+        key = f"data.photos.{split}_folder"
+        found = [list_photos(Path(folder).expanduser(), key) for folder in several]
+        return [path for photos in found for path in photos]
 
 
-class SamplePhotos:
+class SamplePhotos(PhotoSets):
     """The photos inside the scikit-image package: a start without any download.
 
     Args:

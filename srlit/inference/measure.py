@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from srlit.data.pairs import evaluation_pair
+from srlit.data.photo import show
 from srlit.degradation import Degradation
 from srlit.inference.compare import comparison
 from srlit.inference.files import write_image
@@ -18,6 +19,8 @@ from srlit.inference.restorers import Restorer
 from srlit.inference.tables import Row
 from srlit.metrics import MetricSuite
 from srlit.types import Photos
+
+LONGEST = 50  # letters of a photo's name in the name of its picture
 
 
 class Pictures(NamedTuple):
@@ -69,17 +72,18 @@ def measure(
     rows: list[Row] = []
     done = 0
     for batch in track(loader, "measuring", transient=True):
-        photos = Photos(batch.pixels.to(device), batch.keys.to(device))
-        names = [path.name for path in paths[done : done + len(photos.keys)]]
+        photos = batch.each(lambda part: part.to(device))
+        names = [show(path.name) for path in paths[done : done + len(photos.keys)]]
         h, w = photos.pixels.shape[-2:]
-        lr, hr = evaluation_pair(photos, degradation, book.draws(names, (h, w), photos.keys))
+        draws = book.draws(names, (h, w), photos.keys) if photos.lr is None else None
+        lr, hr = evaluation_pair(photos, degradation, draws)
         restored = {method.name: method(lr) for method in methods}
         for method, sr in restored.items():
             rows += _rows(method, names, metrics(sr, hr))
         if pictures is not None:
             for i in range(min(len(hr), max(pictures.most - done, 0))):
                 columns = {"LR": lr[i]} | {m: sr[i] for m, sr in restored.items()} | {"HR": hr[i]}
-                name = f"{done + i:03}_{paths[done + i].stem}.png"
+                name = f"{done + i:03}_{paths[done + i].stem[:LONGEST]}.png"
                 write_image(pictures.folder / name, comparison(columns)[None])
         done += len(hr)
     return Measured([_mean(method.name, rows, metrics.names) for method in methods], rows)

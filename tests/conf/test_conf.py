@@ -1,13 +1,15 @@
 """Every file in conf/ composes and runs a step on the CPU; a new file is found by itself."""
 
 import json
-import shutil
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from srlit.config import CONF_DIR, check_config
 from srlit.evaluate import evaluate
 from srlit.train import train
+from tests.data.photos import write_pairs
 from tests.helpers import TINY, compose_config
 
 FILES = sorted(path.relative_to(CONF_DIR) for path in CONF_DIR.glob("*/*.yaml"))
@@ -51,7 +53,15 @@ def run_training(tmp_path, *overrides):
 def test_nothing_is_left_out():
     groups = {path.parent.name for path in FILES}
     assert groups == {*USES, "data", "experiment", "stage", "sweep"}
-    assert ROOTS == ["evaluate", "report", "run_folder", "select", "train", "upscale"]
+    assert ROOTS == [
+        "evaluate",
+        "prepare",
+        "report",
+        "run_folder",
+        "select",
+        "train",
+        "upscale",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -80,17 +90,40 @@ def test_every_experiment_runs(path, tmp_path):
     assert cfg.label == path.stem
 
 
+DATA_SETS = ("bsds400", "bsd100", "DIV2K_train_HR", "DIV2K_valid_HR", "Flickr2K_HR", "mine")
+
+
 @pytest.fixture
-def data_sets(tmp_path, photo_folder):
+def data_sets(tmp_path, photo_folder, photo):
     """Small photos under the names that the data files expect."""
     root = tmp_path / "data"
-    for number, name in enumerate(
-        ("bsds400", "bsd100", "DIV2K_train_HR", "DIV2K_valid_HR", "mine")
-    ):
-        shutil.copytree(photo_folder, root / name)
-        for photo in (root / name).iterdir():
-            photo.rename(photo.with_name(f"{number}_{photo.name}"))
+    for number, name in enumerate(DATA_SETS):
+        (root / name).mkdir(parents=True)
+        for path in photo_folder.iterdir():
+            pixels = np.array(Image.open(path))
+            pixels[0, 0] = number  # no photo is in two sets
+            Image.fromarray(pixels).save(root / name / f"{number}_{path.name}")
+    write_pairs(root / "pairs", photo)
     return root
+
+
+# What the data files leave to the user to name.
+NAMED = {
+    "folder": ["data.photos.train_folder={root}/mine", "data.photos.holdout=3"],
+    "bsds400": ["data.photos.holdout=3"],
+    "flickr2k": ["data.photos.holdout=3"],
+    "pairs": [
+        "data.photos.train_hr={root}/pairs/hr",
+        "data.photos.train_lr={root}/pairs/lr",
+        "data.photos.holdout=1",
+    ],
+    "mixed": [
+        "data.photos.sources.real.train_hr={root}/pairs/hr",
+        "data.photos.sources.real.train_lr={root}/pairs/lr",
+        "data.photos.sources.real.holdout=1",
+        "data.photos.sources.synthetic.train_folder={root}/mine",
+    ],
+}
 
 
 @pytest.mark.parametrize("path", [p for p in FILES if p.parent.name == "data"], ids=str)
@@ -116,10 +149,7 @@ def test_every_data_file_runs(path, tmp_path, data_sets):
         )
         assert (tmp_path / "evaluation" / "table.json").is_file()
         return
-    if name == "folder":
-        overrides += [f"data.photos.train_folder={data_sets / 'mine'}"]
-    if name in {"folder", "bsds400"}:
-        overrides += ["data.photos.holdout=3"]
+    overrides += [text.format(root=data_sets) for text in NAMED.get(name, [])]
     run_training(tmp_path / "runs", *overrides, EDSR)
 
 

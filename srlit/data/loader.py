@@ -1,0 +1,88 @@
+"""How batches come to the training step: by worker processes, or by a thread that copies memory.
+
+Decoding takes processes. Where all photos are packed a batch is a copy of memory, and handing it
+from process to process costs several times as much as making it.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from srlit.data.examine import cores
+from srlit.types import Photos
+
+AHEAD = 4
+
+
+class BatchLoader(Iterable[Photos], Sized):
+    """Batches in order, prepared a few ahead by a thread, pinned where there is a GPU.
+
+    Args:
+        dataset: its items are whole batches.
+        sampler: which items, in order.
+        ahead: batches prepared before they are asked for.
+    """
+
+    def __init__(
+        self, dataset: Dataset[Photos], sampler: Sequence[int], *, ahead: int = AHEAD
+    ) -> None:
+        self.dataset = dataset
+        self.sampler = sampler
+        self.ahead = ahead
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[Photos]:
+        """All batches; an error in one is raised when its turn comes."""
+        waiting: deque[Future[Photos]] = deque()
+        with ThreadPoolExecutor(1, "batches") as thread:
+            try:
+                for item in self.sampler:
+                    waiting.append(thread.submit(self._prepare, item))
+                    if len(waiting) > self.ahead:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                thread.shutdown(wait=False, cancel_futures=True)
+
+    def _prepare(self, item: int) -> Photos:
+        photos = self.dataset[item]
+        if not torch.cuda.is_available():
+            return photos
+        return photos.each(Tensor.pin_memory)
+
+
+def default_workers() -> int:
+    """One worker for each core beyond the first, at most 8."""
+    return min(max(cores() - 1, 0), 8)
+
+
+def make_loader(
+    dataset: Dataset[Photos], sampler: Sequence[int], *, workers: int | None, packed: bool
+) -> "BatchLoader | DataLoader[Photos]":
+    """The loader for training.
+
+    Args:
+        dataset: its items are whole batches.
+        sampler: which items, in order.
+        workers: worker processes; None chooses.
+        packed: whether every item is a copy of memory.
+    """
+    if workers is None and packed:
+        return BatchLoader(dataset, sampler)
+    number = default_workers() if workers is None else workers
+    return DataLoader(
+        dataset,
+        sampler=sampler,
+        batch_size=None,
+        num_workers=number,
+        persistent_workers=number > 0,
+        pin_memory=torch.cuda.is_available(),
+    )

@@ -1,0 +1,124 @@
+"""Real pairs: photos and their low-resolution partners, in two folders."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from srlit.data.index import BadDataError
+from srlit.data.photo import show
+from srlit.data.sources import HeldBack, list_photos
+
+SHOWN = 10
+# What sets of pairs add to one of the two names: 0801x4.png, Canon_001_LR4.png, img_001_SRF_2_HR.png
+MARK = re.compile(r"([_-]?(HR|LR)\d*|[_-]?x\d+|_SRF_\d+)+$", re.IGNORECASE)
+
+
+class PairFolders(HeldBack):
+    """Pairs in folders of HR and of LR photos, matched by their names.
+
+    `a/0801.png` belongs to `a/0801.png`, `a/0801x2.png` or `a/0801_LR.jpg` of the other folder.
+    Where validation or test has no folders of its own, pairs are held back for it.
+
+    Args:
+        train_hr: HR photos to train on; None where only a test is run.
+        train_lr: their LR partners.
+        val_hr: HR photos for validation; None holds some back.
+        val_lr: their LR partners.
+        test_hr: HR photos for the test; None holds some back.
+        test_lr: their LR partners.
+        holdout: how many pairs to hold back for each; 0 holds none back.
+    """
+
+    train_key = "data.photos.train_hr"
+
+    def __init__(
+        self,
+        *,
+        train_hr: str | None = None,
+        train_lr: str | None = None,
+        val_hr: str | None = None,
+        val_lr: str | None = None,
+        test_hr: str | None = None,
+        test_lr: str | None = None,
+        holdout: int = 20,
+    ) -> None:
+        super().__init__(holdout)
+        self.folders = {
+            "train": (train_hr, train_lr),
+            "val": (val_hr, val_lr),
+            "test": (test_hr, test_lr),
+        }
+        self._low: dict[Path, Path] = {}
+
+    def own(self, split: str) -> list[Path] | None:
+        """HR photos of a split's own folders, None where it has none; partners are remembered."""
+        hr, lr = self.folders[split]
+        if hr is None and lr is None:
+            return None
+        if hr is None or lr is None:
+            missing = f"data.photos.{split}_{'hr' if hr is None else 'lr'}"
+            msg = f"{missing} is not set: expected the folder of the other half of the pairs"
+            raise ValueError(msg)
+        pairs = match(Path(hr).expanduser(), Path(lr).expanduser(), key=f"data.photos.{split}")
+        self._low |= pairs
+        return list(pairs)
+
+    def low(self, hr: Path) -> Path | None:
+        """The partner of a photo that was listed."""
+        return self._low.get(hr)
+
+
+def match(hr_folder: Path, lr_folder: Path, key: str) -> dict[Path, Path]:
+    """HR photos to their LR partners, by name.
+
+    Args:
+        hr_folder: HR photos.
+        lr_folder: LR photos.
+        key: beginning of the config keys, for errors.
+
+    Raises:
+        FileNotFoundError: a folder is missing or empty.
+        BadDataError: a photo without partner, or with several; the first ones are named.
+    """
+    highs = list_photos(hr_folder, f"{key}_hr")
+    lows = list_photos(lr_folder, f"{key}_lr")
+    name_of = namer(hr_folder, lr_folder)
+    by_name = {name_of(path): path for path in lows}
+    names = [name_of(path) for path in highs]
+    twice = repeated(names) + repeated([name_of(path) for path in lows])
+    if twice:
+        msg = f"{key}_hr, {key}_lr: several files stand for one photo: {listed(twice)}"
+        raise BadDataError(msg)
+    alone = sorted({*names} ^ {*by_name})
+    if alone:
+        msg = (
+            f"{key}_hr={hr_folder} and {key}_lr={lr_folder} do not match: {len(alone)} photos "
+            f"without partner, expected equal names but for endings such as x2 or _LR: "
+            f"{listed(alone)}"
+        )
+        raise BadDataError(msg)
+    return {path: by_name[name] for path, name in zip(highs, names, strict=True)}
+
+
+def namer(*folders: Path) -> Callable[[Path], str]:
+    """What both photos of a pair are called: the path below its folder, without marks."""
+
+    def name_of(path: Path) -> str:
+        folder = next(folder for folder in folders if path.is_relative_to(folder))
+        below = path.relative_to(folder)
+        return str(below.with_name(MARK.sub("", below.stem) or below.stem))
+
+    return name_of
+
+
+def repeated(names: Sequence[str]) -> list[str]:
+    """Names that occur more than once."""
+    return [name for name, count in Counter(names).items() if count > 1]
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    shown = ", ".join(show(Path(os.fspath(name))) for name in names[:SHOWN])
+    return shown + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

@@ -1,0 +1,103 @@
+"""Pixels of audited photos: from the packed store, from memory, or decoded."""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from jaxtyping import UInt8
+from torch import Tensor
+
+from srlit.data.examine import stamp_of
+from srlit.data.index import Photo
+from srlit.data.photo import PhotoError, read_photo, show
+from srlit.data.store import PackedStore, digest_of
+
+log = logging.getLogger(__name__)
+
+Pixels = UInt8[Tensor, "3 h w"]
+
+
+class PhotoReader:
+    """Reads photos by their number, as they were when they were audited.
+
+    Args:
+        photos: the photos, by index.
+        cache_mb: how much decoded pixels each process keeps in memory, in MiB.
+        store: decoded pixels on disk; photos that it lacks are read by `read`.
+        read: gives a photo's pixels; None decodes its file.
+    """
+
+    def __init__(
+        self,
+        photos: Sequence[Photo],
+        *,
+        cache_mb: float = 0,
+        store: PackedStore | None = None,
+        read: Callable[[Photo], Pixels] | None = None,
+    ) -> None:
+        self.photos = list(photos)
+        self._decode = read or read_unchanged
+        self.store = store or PackedStore(None)
+        self._budget = int(cache_mb * 2**20)
+        self._kept: dict[Path, Pixels] = {}
+        self._latest: tuple[Path | None, Pixels | None] = None, None
+
+    @property
+    def packed(self) -> bool:
+        """Whether no photo needs decoding."""
+        return all(
+            part.digest in self.store
+            for photo in self.photos
+            for part in (photo, photo.lr)
+            if part is not None
+        )
+
+    def __getitem__(self, index: int) -> Pixels:
+        """Pixels of photo `index`, upright RGB.
+
+        Raises:
+            PhotoError: it no longer decodes, or to other pixels than at the audit.
+        """
+        return self._read(self.photos[index])
+
+    def low(self, index: int) -> Pixels:
+        """Pixels of the low-resolution partner of photo `index`.
+
+        Raises:
+            PhotoError: as above.
+        """
+        lr = self.photos[index].lr
+        assert lr is not None, f"photo {index} has no low-resolution partner"
+        return self._read(lr)
+
+    def _read(self, photo: Photo) -> Pixels:
+        if photo.digest in self.store:
+            return self.store[photo.digest]
+        if photo.path in self._kept:
+            return self._kept[photo.path]
+        path, pixels = self._latest
+        if path != photo.path or pixels is None:
+            pixels = self._decode(photo)
+            self._latest = photo.path, pixels
+        if pixels.nbytes <= self._budget:
+            self._budget -= pixels.nbytes
+            self._kept[photo.path] = pixels
+        return pixels
+
+
+def read_unchanged(photo: Photo) -> Pixels:
+    """Decode a photo and see that it is the one that was audited.
+
+    A file that was only touched or copied anew goes on being used.
+
+    Raises:
+        PhotoError: it no longer decodes, or holds other pixels now.
+    """
+    pixels = read_photo(photo.path)
+    if photo.stamp in {None, stamp_of(photo.path)}:
+        return pixels
+    if digest_of(pixels) != photo.digest:
+        msg = f"{show(photo.path)}: holds another picture than when it was checked"
+        raise PhotoError(msg)
+    log.info("%s was written anew with the same pixels", show(photo.path))
+    return pixels

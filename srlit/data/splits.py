@@ -1,0 +1,133 @@
+"""The photos of a split as a training or a measurement gets them: audited, paired, grouped."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from srlit.data.index import Audit, BadDataError, Photo, audit
+from srlit.data.photo import show
+from srlit.data.sources import Group, PhotoSets
+
+log = logging.getLogger(__name__)
+
+SHOWN = 10
+
+
+class Checks(NamedTuple):
+    """How photos are audited.
+
+    Attributes:
+        scale: HR size / LR size of real pairs.
+        most_bad: share of unusable files from which on a set is refused.
+        cache: folder that remembers audits; None looks at every file again.
+        store: folder of the packed store to put pixels into; None packs nothing.
+    """
+
+    scale: int
+    most_bad: float
+    cache: Path | None
+    store: Path | None = None
+
+    def __call__(self, sets: PhotoSets, paths: Sequence[Path], least_size: int) -> Audit:
+        """Audit photos, and their real partners where they have some.
+
+        Args:
+            sets: knows the partners.
+            paths: the photos.
+            least_size: shortest side that is usable, in HR pixels.
+
+        Raises:
+            BadDataError: too many cannot be used, or a pair's sizes do not match.
+        """
+        partner = {path: low for path in paths if (low := sets.low(path)) is not None}
+        found = self._audit(paths, least_size)
+        if not partner:
+            return found
+        lows = self._audit(list(partner.values()), max(least_size // self.scale, 1))
+        joined = join(found, {photo.path: photo for photo in lows.photos}, partner, self.scale)
+        return joined._replace(rejected=[*joined.rejected, *lows.rejected])
+
+    def _audit(self, paths: Sequence[Path], least_size: int) -> Audit:
+        return audit(
+            paths,
+            least_size=least_size,
+            most_bad=self.most_bad,
+            cache=self.cache,
+            store=self.store,
+        )
+
+
+def join(
+    found: Audit, lows: Mapping[Path, Photo], partner: Mapping[Path, Path], scale: int
+) -> Audit:
+    """Give audited HR photos their audited partners; pairs with a bad partner are left out.
+
+    Args:
+        found: what the audit found of the HR photos.
+        lows: usable LR photos by path.
+        partner: path of the LR photo of an HR photo; photos without one stay as they are.
+        scale: HR size / LR size.
+
+    Raises:
+        BadDataError: a pair whose sizes are not `scale` apart.
+    """
+    photos: list[Photo] = []
+    rejected = list(found.rejected)
+    for photo in found.photos:
+        low = partner.get(photo.path)
+        if low is None or low in lows:
+            photos.append(photo if low is None else photo._replace(lr=lows[low]))
+        else:
+            rejected.append((photo.path, f"its partner {show(low)} cannot be used"))
+    wrong = [photo for photo in photos if not fits(photo, scale)]
+    if wrong:
+        shown = "\n".join(f"  {describe(photo)}" for photo in wrong[:SHOWN])
+        msg = f"{len(wrong)} of {len(photos)} pairs are not scale={scale} apart:\n{shown}"
+        raise BadDataError(msg)
+    return Audit(photos, rejected, found.notes)
+
+
+def fits(photo: Photo, scale: int) -> bool:
+    """Whether LR, if any, is HR / scale, rounded either way: both conventions are in use."""
+    if photo.lr is None:
+        return True
+    sides = ((photo.width, photo.lr.width), (photo.height, photo.lr.height))
+    return all(abs(high - scale * low) < scale for high, low in sides)
+
+
+def describe(photo: Photo) -> str:
+    """A pair with its sizes."""
+    assert photo.lr is not None
+    return (
+        f"{show(photo.path)} {photo.width}x{photo.height}, "
+        f"{show(photo.lr.path)} {photo.lr.width}x{photo.lr.height}"
+    )
+
+
+def without(photos: Sequence[Photo], others: Sequence[Photo], where: str) -> list[Photo]:
+    """Photos whose pixels are not among the others: what validates must not be trained on."""
+    seen = {photo.digest: photo for photo in others if photo.digest}
+    for photo in photos:
+        if photo.digest in seen:
+            other = show(seen[photo.digest].path)
+            log.warning("not trained on: %s is %s of the %s set", show(photo.path), other, where)
+    return [photo for photo in photos if photo.digest not in seen]
+
+
+def regroup(
+    photos: Sequence[Photo], groups: Sequence[Group]
+) -> tuple[list[Photo], list[int], list[float]]:
+    """Usable photos in the order of their groups, how many in each, and the groups' shares.
+
+    Raises:
+        BadDataError: no photo of a group is left.
+    """
+    usable = {photo.path: photo for photo in photos}
+    members = [[usable[path] for path in group.photos if path in usable] for group in groups]
+    for group, left in zip(groups, members, strict=True):
+        if not left:
+            msg = f"no usable photo is left of {len(group.photos)} in {group.photos[0].parent}"
+            raise BadDataError(msg)
+    flat = [photo for part in members for photo in part]
+    return flat, [len(part) for part in members], [group.share for group in groups]

@@ -1,0 +1,124 @@
+"""Get photos ready: `python -m srlit.prepare data=div2k`.
+
+Downloads a public data set where its folders are missing, decodes every file once, says what is
+wrong or odd about each, and packs the pixels, so that training copies memory instead of decoding.
+Can be interrupted and run again: what is done stays done.
+"""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from srlit.config import ConfigError, build, entry_point
+from srlit.config.entry import choice
+
+if TYPE_CHECKING:
+    from srlit.data import PhotoSets
+    from srlit.data.index import Audit
+
+log = logging.getLogger(__name__)
+
+SPLITS = ("train", "val", "test")
+
+
+def prepare(cfg: DictConfig) -> "dict[str, Audit]":
+    """Download, check, pack.
+
+    Returns:
+        What was found of each split.
+
+    Raises:
+        SystemExit: files that cannot be used; all others are ready.
+    """
+    from srlit.data.listing import print_listing, write_listing
+    from srlit.data.store import packing
+
+    if unknown := set(cfg.splits) - set(SPLITS):
+        msg = f"splits={list(cfg.splits)}: {sorted(unknown)}: expected some of {list(SPLITS)}"
+        raise ConfigError(msg)
+    if cfg.download:
+        fetch(cfg)
+    sets: PhotoSets = build(cfg.data.photos)
+    store = Path(cfg.paths.store).expanduser() if cfg.pack else None
+    with packing(store):
+        found = dict(check(cfg, sets, store))
+    if not found:
+        msg = f"data={choice('data', '?')}: no photos for any of splits={list(cfg.splits)}"
+        raise ConfigError(msg)
+    print_listing(found)
+    write_listing(Path(cfg.paths.run) / "files.json", found)
+    if cfg.verify:
+        verify(store)
+    if cfg.shards:
+        write_shards(cfg, found)
+    if bad := [line for audit in found.values() for line in audit.rejected]:
+        raise SystemExit(f"{len(bad)} files cannot be used: {cfg.paths.run}/files.json lists them")
+    return found
+
+
+def fetch(cfg: DictConfig) -> None:
+    """Download what the chosen data set lacks, if it is a public one."""
+    from srlit.data.catalogue import CATALOGUE
+    from srlit.data.download import fetch_archive
+
+    for archive in CATALOGUE.get(choice("data", ""), ()):
+        fetch_archive(archive, Path(cfg.paths.data).expanduser())
+
+
+def check(cfg: DictConfig, sets: "PhotoSets", store: Path | None) -> "Iterator[tuple[str, Audit]]":
+    """Audit each split, packing on the way; a split that has no photos is left out and said."""
+    from srlit.data.splits import Checks
+
+    cache = Path(cfg.paths.cache).expanduser()
+    checks = Checks(cfg.scale, most_bad=1.0, cache=cache, store=store)
+    for split in cfg.splits:
+        try:
+            sets.split(split)
+        except (FileNotFoundError, ValueError) as error:
+            log.warning("no photos for %s: %s", split, error)
+            continue
+        yield split, sets.audited(split, 1, checks)
+
+
+def verify(store: Path | None) -> None:
+    """Read all packed pixels.
+
+    Raises:
+        SystemExit: some are not what was written.
+    """
+    from rich.progress import track
+
+    from srlit.data import PackedStore
+    from srlit.data.store import digest_of
+
+    packed = PackedStore(store)
+    damaged = {
+        packed.shard_of(digest)
+        for digest in track(packed, "verifying packed pixels")
+        if digest_of(packed[digest]) != digest
+    }
+    if damaged:
+        shards = "\n".join(f"  {shard}" for shard in sorted(damaged))
+        raise SystemExit(f"damaged: remove these files and run srlit.prepare again\n{shards}")
+    log.info("%d packed photos are as they were written", len(packed))
+
+
+def write_shards(cfg: DictConfig, found: "dict[str, Audit]") -> None:
+    """Shards for `data=litdata`, a folder a split."""
+    from srlit.data import streaming
+
+    for split, audit in found.items():
+        streaming.write_shards(audit.photos, Path(cfg.shards).expanduser() / split)
+
+
+@entry_point("prepare")
+def main(cfg: DictConfig) -> None:
+    """Command line."""
+    prepare(cfg)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""What several tests of the data path build on."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from srlit.data import PatchBatches, PhotoOrder, PhotoReader, audit
+
+SETTINGS = {"seed": 1, "patch_size": 32, "batch_size": 4}
+
+
+def audited(folder, **options):
+    paths = sorted(Path(folder).glob("*.*"))
+    return audit(paths, **{"least_size": 1, "most_bad": 0} | options).photos
+
+
+def batches_of(reader, crops=1, **changes):
+    """Batches of all the reader's photos, one group of them."""
+    settings = SETTINGS | changes
+    order = PhotoOrder([len(reader.photos)], shares=None, seed=settings["seed"], crops=crops)
+    return PatchBatches(reader, order, **settings)
+
+
+def batches_in(folder, cache_mb=1, crops=1, **changes):
+    return batches_of(PhotoReader(audited(folder), cache_mb=cache_mb), crops, **changes)
+
+
+def write_flat(folder, count, size=(40, 40)):
+    """Photos of one colour each, which tells where a patch came from: red = 5 * number."""
+    folder.mkdir(exist_ok=True)
+    for i in range(count):
+        Image.new("RGB", size, (5 * i, 0, 0)).save(folder / f"{i:02}.png")
+
+
+def write_pairs(root, photo, count=6, scale=2, suffix=""):
+    """HR photos and their LR partners, every LR pixel the corner of its HR pixels."""
+    for kind in ("hr", "lr"):
+        (root / kind).mkdir(parents=True, exist_ok=True)
+    for i in range(count):
+        hr = np.ascontiguousarray(photo[0, :, 5 * i : 5 * i + 96, 9 * i : 9 * i + 120])
+        hr = hr.transpose(1, 2, 0)
+        Image.fromarray(hr).save(root / "hr" / f"{i:02}.png")
+        Image.fromarray(hr[::scale, ::scale]).save(root / "lr" / f"{i:02}{suffix}.png")

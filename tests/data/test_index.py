@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from srlit.data import BadDataError, PhotoError, audit, read_photo
+
+
+def test_kinds_of_files_are_read_as_rgb(tmp_path):
+    gray16 = np.full((4, 5), 257 * 100, np.uint16)
+    Image.fromarray(gray16).save(tmp_path / "gray16.png")
+    Image.new("L", (5, 4), 100).save(tmp_path / "gray.png")
+    Image.new("RGBA", (5, 4), (10, 20, 30, 0)).save(tmp_path / "clear.png")
+    Image.new("CMYK", (5, 4), (0, 255, 255, 0)).save(tmp_path / "red.jpg", quality=100)
+    turned = Image.new("RGB", (5, 4), (1, 2, 3))
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "turned.png", exif=exif)
+    assert read_photo(tmp_path / "gray16.png").unique().tolist() == [100]
+    assert read_photo(tmp_path / "gray.png").shape == (3, 4, 5)
+    assert read_photo(tmp_path / "clear.png").unique().tolist() == [255]
+    red = read_photo(tmp_path / "red.jpg").float().mean((1, 2))
+    assert red[0] > 200
+    assert red[1] < 60
+    assert red[2] < 60
+    assert read_photo(tmp_path / "turned.png").shape == (3, 5, 4)
+
+
+def test_the_audit_reports_each_bad_file_and_keeps_the_good(photo_folder, tmp_path, caplog):
+    (photo_folder / "empty.png").write_bytes(b"")
+    (photo_folder / "text.png").write_text("no image")
+    good = (photo_folder / "00.png").read_bytes()
+    (photo_folder / "cut.png").write_bytes(good[: len(good) // 2])
+    Image.new("RGB", (9, 200)).save(photo_folder / "thin.png")
+    paths = sorted(photo_folder.iterdir())
+    found = audit(paths, least_size=48, most_bad=0.5, cache=tmp_path / "cache")
+    assert len(found.photos) == 12
+    reasons = {path.name: reason for path, reason in found.rejected}
+    assert set(reasons) == {"empty.png", "text.png", "cut.png", "thin.png"}
+    assert "9x200 pixels, smaller than 48" in reasons["thin.png"]
+    assert all(str(photo_folder / name) in caplog.text for name in reasons)
+
+
+def test_files_that_are_none_are_reported_too(photo_folder, tmp_path):
+    (photo_folder / "dangling.png").symlink_to(tmp_path / "nowhere.png")
+    Image.fromarray(np.full((64, 64), 0.5, np.float32)).save(photo_folder / "float.tif")
+    (photo_folder / "folder.png").mkdir()
+    found = audit(sorted(photo_folder.iterdir()), least_size=8, most_bad=0.5)
+    assert {path.name for path, _ in found.rejected} == {"dangling.png", "float.tif", "folder.png"}
+    assert "mode F" in {p.name: r for p, r in found.rejected}["float.tif"]
+
+
+def test_random_damage_is_always_a_photo_error(photo, tmp_path):
+    path = tmp_path / "x.jpg"
+    image = Image.fromarray(photo[0].permute(1, 2, 0).numpy())
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.save(path, exif=exif)
+    good = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        damaged = bytearray(good)
+        for position in rng.integers(0, 400, 6):
+            damaged[position] = rng.integers(0, 256)
+        path.write_bytes(bytes(damaged))
+        try:
+            assert read_photo(path).shape[0] == 3
+        except PhotoError as error:
+            assert str(path) in str(error)
+
+
+def test_the_audit_remembers_and_notices_changes(photo_folder, tmp_path, monkeypatch):
+    paths = sorted(photo_folder.iterdir())
+    cache = tmp_path / "cache"
+    first = audit(paths, least_size=8, most_bad=0, cache=cache)
+    looked = []
+    from srlit.data import examine
+
+    original = examine.look
+    monkeypatch.setattr(
+        examine, "look", lambda path, writer: (looked.append(path), original(path, writer))[1]
+    )
+    assert audit(paths, least_size=8, most_bad=0, cache=cache) == first
+    assert not looked
+    Image.new("RGB", (50, 60)).save(paths[3])
+    changed = audit(paths, least_size=8, most_bad=0, cache=cache)
+    assert looked == [paths[3]]
+    assert changed.photos[3][1:3] == (50, 60)
+    # A damaged cache is no obstacle.
+    next(cache.glob("*.json")).write_text("{")
+    assert audit(paths, least_size=8, most_bad=0, cache=cache) == changed
+
+
+def test_too_many_bad_files_stop_the_run(photo_folder):
+    (photo_folder / "empty.png").write_bytes(b"")
+    with pytest.raises(BadDataError, match="1 of 13 photos.*data.most_bad=0.05"):
+        audit(sorted(photo_folder.iterdir()), least_size=8, most_bad=0.05)

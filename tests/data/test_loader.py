@@ -1,0 +1,76 @@
+import threading
+import time
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from srlit.data import PackedStore, PhotoReader, examine, loader
+from srlit.data.loader import BatchLoader, default_workers, make_loader
+from srlit.types import Photos
+from tests.data.photos import audited, batches_of
+
+
+@pytest.fixture
+def batches(photo_folder, tmp_path):
+    photos = audited(photo_folder, store=tmp_path / "store")
+    return batches_of(PhotoReader(photos, store=PackedStore(tmp_path / "store")))
+
+
+class Items(Dataset):
+    """Batches that hold their number only; notes which were asked for, and fails at some."""
+
+    def __init__(self, failing=()):
+        self.failing = failing
+        self.asked = []
+
+    def __getitem__(self, item):
+        self.asked.append(item)
+        if item in self.failing:
+            raise ValueError(f"item {item}")
+        return Photos(torch.zeros(1, 3, 2, 2, dtype=torch.uint8), torch.tensor([item]))
+
+
+def test_every_loader_gives_the_same_batches_in_order(batches):
+    for workers in (None, 0, 2):
+        found = make_loader(batches, range(3, 9), workers=workers, packed=True)
+        assert len(found) == 6
+        for i, batch in zip(range(3, 9), found, strict=True):
+            assert torch.equal(batch.pixels, batches[i].pixels)
+            assert torch.equal(batch.keys, batches[i].keys)
+
+
+def test_packed_photos_need_no_processes_unless_they_are_asked_for(batches):
+    assert isinstance(make_loader(batches, range(3), workers=None, packed=True), BatchLoader)
+    assert isinstance(make_loader(batches, range(3), workers=2, packed=True), DataLoader)
+    assert isinstance(make_loader(batches, range(3), workers=None, packed=False), DataLoader)
+
+
+def test_a_few_batches_are_prepared_ahead_and_no_more():
+    items = Items()
+    iterator = iter(BatchLoader(items, range(100), ahead=3))
+    assert next(iterator).keys == 0
+    time.sleep(0.2)
+    assert items.asked == [0, 1, 2, 3]
+    iterator.close()
+    time.sleep(0.2)
+    assert len(items.asked) <= 5
+    assert not any(thread.name.startswith("batches") for thread in threading.enumerate())
+
+
+def test_an_error_comes_with_its_own_batch():
+    iterator = iter(BatchLoader(Items(failing={2}), range(5)))
+    assert [int(next(iterator).keys), int(next(iterator).keys)] == [0, 1]
+    with pytest.raises(ValueError, match="item 2"):
+        next(iterator)
+
+
+@pytest.mark.parametrize(("cores", "workers"), [(1, 0), (2, 1), (4, 3), (9, 8), (64, 8)])
+def test_one_core_is_left_to_the_training(monkeypatch, cores, workers):
+    monkeypatch.setattr(loader, "cores", lambda: cores)
+    assert default_workers() == workers
+
+
+def test_only_the_cores_of_this_process_count(monkeypatch):
+    monkeypatch.setattr(examine.os, "sched_getaffinity", lambda _: {0, 5, 7}, raising=False)
+    assert examine.cores() == 3

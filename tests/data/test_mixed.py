@@ -1,0 +1,84 @@
+import pytest
+import torch
+
+from srlit.data import FolderPhotos, MixedPhotos
+from srlit.data.pairs import training_pair
+from srlit.train import build_data
+from tests.data.photos import write_flat, write_pairs
+from tests.helpers import compose_config
+
+
+def data_of(tmp_path, photo, *overrides):
+    write_pairs(tmp_path / "real", photo, count=6)
+    write_flat(tmp_path / "synthetic", 12, size=(64, 64))
+    cfg = compose_config(
+        "train",
+        "data=mixed",
+        f"data.photos.sources.real.train_hr={tmp_path / 'real' / 'hr'}",
+        f"data.photos.sources.real.train_lr={tmp_path / 'real' / 'lr'}",
+        "data.photos.sources.real.holdout=1",
+        f"data.photos.sources.synthetic.train_folder={tmp_path / 'synthetic'}",
+        "data.photos.weights={real: 3, synthetic: 1}",
+        "data.patch_size=32",
+        "data.batch_size=8",
+        "data.workers=0",
+        "data.eval_crop=32",
+        "data.augmentation.geometry=false",
+        "iterations=8",
+        "paths.cache=null",
+        "paths.store=null",
+        *overrides,
+    )
+    data = build_data(cfg)
+    data.check()
+    return data
+
+
+def test_real_and_synthetic_pairs_are_mixed_by_ratio(tmp_path, photo):
+    data = data_of(tmp_path, photo)
+    real = torch.cat([batch.real for batch in data.train_dataloader()])
+    assert real.sum() == 48  # four epochs of 16, three quarters each
+    assert len(real) == 64
+
+
+def test_only_photos_without_partner_are_degraded(tmp_path, photo):
+    data = data_of(tmp_path, photo)
+    for photos in data.train_dataloader():
+        batch = training_pair(photos, data.augmentation, data.degradation)
+        real = photos.real
+        assert torch.equal(batch.lr[real], batch.hr[real][..., ::2, ::2])
+        alone = training_pair(
+            photos._replace(lr=None, real=None), data.augmentation, data.degradation
+        )
+        torch.testing.assert_close(batch.lr[~real], alone.lr[~real])
+        assert not torch.equal(batch.lr[~real], batch.hr[~real][..., ::2, ::2])
+
+
+def test_validation_takes_the_named_sources(tmp_path, photo):
+    data = data_of(tmp_path, photo)
+    assert [p.path.parent.parent.name for p in data._val_photos] == ["real"]
+
+
+def test_weights_are_checked(tmp_path):
+    write_flat(tmp_path / "a", 4)
+    sources = {"a": FolderPhotos(train_folder=str(tmp_path / "a"), holdout=1)}
+    with pytest.raises(ValueError, match="data.photos.weights names .'b'.: expected .'a'."):
+        MixedPhotos(sources=sources, weights={"b": 1})
+    with pytest.raises(ValueError, match="data.photos.weights.a=0: expected a number above 0"):
+        MixedPhotos(sources=sources, weights={"a": 0})
+    with pytest.raises(ValueError, match="data.photos.val names"):
+        MixedPhotos(sources=sources, val=["c"])
+    with pytest.raises(ValueError, match="data.photos.weights lacks .'b'."):
+        MixedPhotos(sources={**sources, "b": sources["a"]}, weights={"a": 1})
+
+
+def test_without_weights_every_photo_counts_the_same(tmp_path):
+    write_flat(tmp_path / "a", 4)
+    write_flat(tmp_path / "b", 8)
+    sources = {
+        name: FolderPhotos(train_folder=str(tmp_path / name), holdout=1) for name in ("a", "b")
+    }
+    mixed = MixedPhotos(sources=sources)
+    assert [group.share for group in mixed.groups()] == [2, 6]
+    assert len(mixed.train()) == 8
+    assert len(mixed.val()) == len(mixed.test()) == 2

@@ -1,0 +1,220 @@
+import pickle
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from srlit.data import PackedStore, PhotoReader, read_photo
+from srlit.data import store as store_module
+from srlit.data.store import StoreError, digest_of
+from tests.data.photos import audited, batches_of
+
+
+@pytest.fixture
+def packed(photo_folder, tmp_path):
+    store = tmp_path / "store"
+    return audited(photo_folder, store=store), store
+
+
+def shard_in(store):
+    (shard,) = store.glob("[!.]*.safetensors")
+    return shard
+
+
+def test_packed_pixels_are_the_files_pixels(packed):
+    photos, folder = packed
+    store = PackedStore(folder)
+    assert len(store) == len(photos) == 12
+    for photo in photos:
+        assert torch.equal(store[photo.digest], read_photo(photo.path))
+
+
+def test_shards_are_plain_safetensors(packed):
+    photos, folder = packed
+    tensors = {
+        k: v for shard in folder.glob("[!.]*.safetensors") for k, v in load_file(shard).items()
+    }
+    assert set(tensors) == {photo.digest for photo in photos}
+    assert all(digest_of(pixels) == digest for digest, pixels in tensors.items())
+
+
+def test_packed_photos_and_plain_files_give_identical_batches(packed):
+    photos, folder = packed
+    files = batches_of(PhotoReader(photos))
+    store = batches_of(PhotoReader(photos, store=PackedStore(folder)))
+    assert store.reader.packed
+    assert not files.reader.packed
+    for i in range(5):
+        assert torch.equal(files[i].pixels, store[i].pixels)
+        assert torch.equal(files[i].keys, store[i].keys)
+
+
+def test_packing_again_writes_nothing_and_new_photos_only_are_added(packed, photo_folder, tmp_path):
+    _, folder = packed
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("[!.]*.safetensors")}
+    audited(photo_folder, store=folder, cache=tmp_path / "cache")
+    audited(photo_folder, store=folder, cache=tmp_path / "cache")
+    Image.new("RGB", (50, 60), (1, 2, 3)).save(photo_folder / "new.png")
+    audited(photo_folder, store=folder, cache=tmp_path / "cache")
+    shards = sorted(folder.glob("[!.]*.safetensors"), key=lambda path: path.stat().st_mtime_ns)
+    assert before.items() <= {path: path.stat().st_mtime_ns for path in shards}.items()
+    assert len(PackedStore(folder)) == 13
+    assert len(load_file(shards[-1])) == 1
+
+
+def test_photos_are_found_again_under_another_name_and_place(packed, photo_folder, tmp_path):
+    _, folder = packed
+    photo_folder.rename(tmp_path / "moved")
+    moved = audited(tmp_path / "moved")
+    assert PhotoReader(moved, store=PackedStore(folder)).packed
+
+
+def test_a_changed_photo_is_not_taken_from_the_store(packed, photo_folder):
+    _, folder = packed
+    Image.new("RGB", (120, 96), (9, 9, 9)).save(photo_folder / "03.png")
+    reader = PhotoReader(audited(photo_folder), store=PackedStore(folder))
+    assert not reader.packed
+    assert reader[3].unique().tolist() == [9]
+
+
+def test_bad_files_take_no_room(photo_folder, tmp_path):
+    (photo_folder / "bad.png").write_text("no image")
+    (photo_folder / "03.png").write_bytes((photo_folder / "03.png").read_bytes()[:500])
+    store = tmp_path / "store"
+    audited(photo_folder, store=store, most_bad=1)
+    assert len(PackedStore(store)) == 11
+    assert len(load_file(shard_in(store))) == 11
+
+
+def test_nothing_usable_leaves_no_shard(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "bad.png").write_text("no image")
+    with pytest.raises(ValueError, match="1 of 1"):
+        audited(tmp_path / "photos", store=tmp_path / "store", most_bad=1)
+    assert not list((tmp_path / "store").glob("[!.]*.safetensors"))
+
+
+# -- damage ------------------------------------------------------------------------------------------
+
+
+def test_a_cut_shard_is_named(packed):
+    _, folder = packed
+    shard = shard_in(folder)
+    data = shard.read_bytes()
+    for length in (0, 5, 40, 3000, len(data) - 1):
+        shard.write_bytes(data[:length])
+        with pytest.raises(StoreError, match=shard.name):
+            PackedStore(folder)
+
+
+def test_another_version_is_refused(packed, monkeypatch):
+    _, folder = packed
+    monkeypatch.setattr(store_module, "VERSION", "2")
+    with pytest.raises(StoreError, match="version 1, expected srlit.packed version 2"):
+        PackedStore(folder)
+
+
+def test_a_flipped_bit_is_found_by_the_checksum(packed):
+    photos, folder = packed
+    shard = shard_in(folder)
+    data = bytearray(shard.read_bytes())
+    data[-1] ^= 1
+    shard.write_bytes(data)
+    store = PackedStore(folder)
+    assert [digest for digest in store if digest_of(store[digest]) != digest] == [photos[-1].digest]
+
+
+# -- processes ---------------------------------------------------------------------------------------
+
+
+def test_a_store_travels_to_another_process_as_a_name(packed):
+    photos, folder = packed
+    store = PackedStore(folder)
+    assert store[photos[0].digest].sum() > 0
+    stored = pickle.dumps(store)
+    assert len(stored) < 5000
+    assert torch.equal(pickle.loads(stored)[photos[0].digest], store[photos[0].digest])
+
+
+def test_a_write_to_mapped_pixels_never_reaches_the_file(packed):
+    photos, folder = packed
+    store = PackedStore(folder)
+    store[photos[0].digest].zero_()
+    assert digest_of(PackedStore(folder)[photos[0].digest]) == photos[0].digest
+
+
+PACK = """
+import sys
+from pathlib import Path
+from srlit.data import audit
+from srlit.data.store import packing
+paths, store = sorted(Path(sys.argv[1]).glob("*.png")), Path(sys.argv[2])
+print("ready", flush=True)
+with packing(store):
+    audit(paths, least_size=1, most_bad=0, store=store, cache=Path(sys.argv[3]))
+"""
+
+
+def start_packing(folder, store, cache):
+    command = [sys.executable, "-c", PACK, str(folder), str(store), str(cache)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout.readline().strip() == "ready"
+    return process
+
+
+def test_two_processes_do_not_pack_the_same_twice(photo_folder, tmp_path):
+    store, cache = tmp_path / "store", tmp_path / "cache"
+    both = [start_packing(photo_folder, store, cache) for _ in range(2)]
+    assert [process.wait(60) for process in both] == [0, 0]
+    assert sum(len(load_file(shard)) for shard in store.glob("[!.]*.safetensors")) == 12
+
+
+@pytest.fixture
+def large_folder(tmp_path):
+    """Forty photos of 1.5 megapixels with much detail: seconds of decoding."""
+    folder = tmp_path / "large"
+    folder.mkdir()
+    pixels = torch.randint(0, 255, (1000, 1500, 3), dtype=torch.uint8).numpy()
+    for i in range(40):
+        pixels[0, 0] = i
+        Image.fromarray(pixels).save(folder / f"{i:02}.png", compress_level=1)
+    return folder
+
+
+def test_a_killed_packing_goes_on_where_it_was(large_folder, tmp_path):
+    store, cache = tmp_path / "store", tmp_path / "cache"
+    process = start_packing(large_folder, store, cache)
+    deadline = time.monotonic() + 60
+    while not list(store.glob("[!.]*.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    time.sleep(0.5)  # its children end with it
+    done = {path: path.stat().st_mtime_ns for path in store.glob("[!.]*.safetensors")}
+    assert 0 < len(PackedStore(store)) < 40
+    assert start_packing(large_folder, store, cache).wait(60) == 0
+    assert len(PackedStore(store)) == 40
+    assert (
+        done.items() <= {p: p.stat().st_mtime_ns for p in store.glob("[!.]*.safetensors")}.items()
+    )
+    assert not list(store.glob(".*.tmp*"))
+
+
+def test_a_full_disk_names_the_key_and_keeps_what_is_done(photo_folder, tmp_path):
+    """A real file system of 100 kB, where this machine lets us make one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("may not mount a small file system here")
+    try:
+        with pytest.raises(StoreError, match="No space left.*paths.store"):
+            audited(photo_folder, store=disk)
+        assert not list(disk.glob(".*tmp*"))
+        assert len(PackedStore(disk)) == 0
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

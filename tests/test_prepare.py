@@ -1,0 +1,136 @@
+"""What the command does, and that it can be stopped and started; it runs as a user runs it once."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from srlit.config import ConfigError
+from srlit.data import PackedStore
+from srlit.prepare import prepare
+from tests.data.photos import write_pairs
+from tests.helpers import compose_config
+
+
+def arguments(tmp_path, *more):
+    return [
+        f"paths.runs={tmp_path / 'runs'}",
+        f"paths.cache={tmp_path / 'cache'}",
+        f"paths.store={tmp_path / 'store'}",
+        *more,
+    ]
+
+
+def of_folder(folder):
+    return ["data=folder", f"data.photos.train_folder={folder}", "data.photos.holdout=2"]
+
+
+def prepare_in(tmp_path, *more):
+    return prepare(compose_config("prepare", *arguments(tmp_path, *more)))
+
+
+def listing_in(tmp_path):
+    return json.loads((tmp_path / "runs" / "prepare" / "files.json").read_text())
+
+
+def test_a_folder_is_checked_packed_and_listed(photo_folder, tmp_path, capsys, caplog):
+    Image.new("L", (60, 50), 7).save(photo_folder / "gray.png")
+    prepare_in(tmp_path, *of_folder(photo_folder), "verify=true")
+    assert len(PackedStore(tmp_path / "store")) == 13
+    listing = listing_in(tmp_path)
+    assert {split: len(found["usable"]) for split, found in listing.items()} == {
+        "train": 9,
+        "val": 2,
+        "test": 2,
+    }
+    files = [file for found in listing.values() for file in found["usable"]]
+    (gray,) = [file for file in files if file["file"].endswith("gray.png")]
+    assert "gray" in gray["notes"]
+    assert gray["size"] == [60, 50]
+    assert "no colour to learn from" in capsys.readouterr().out
+
+
+def test_bad_files_are_listed_and_end_with_a_failure_after_the_rest_is_done(photo_folder, tmp_path):
+    (photo_folder / "bad.png").write_text("no image")
+    with pytest.raises(SystemExit, match="1 files cannot be used"):
+        prepare_in(tmp_path, *of_folder(photo_folder))
+    assert len(PackedStore(tmp_path / "store")) == 12
+    (bad,) = [file for found in listing_in(tmp_path).values() for file in found["left_out"]]
+    assert bad["file"].endswith("bad.png")
+    assert "not an image" in bad["reason"]
+
+
+def test_pairs_are_prepared_too(tmp_path, photo):
+    write_pairs(tmp_path / "pairs", photo)
+    pairs = [f"data.photos.train_{kind}={tmp_path / 'pairs' / kind}" for kind in ("hr", "lr")]
+    prepare_in(tmp_path, "data=pairs", *pairs, "data.photos.holdout=1")
+    assert len(PackedStore(tmp_path / "store")) == 12
+    assert listing_in(tmp_path)["test"]["usable"][0]["lr"]["size"] == [60, 48]
+
+
+def test_names_that_are_no_utf_8_are_listed(photo_folder, tmp_path):
+    (photo_folder / "00.png").rename(photo_folder / "caf\udce9\n.png")
+    (photo_folder / "01.png").rename(photo_folder / "cut\udce9.png")
+    (photo_folder / "cut\udce9.png").write_bytes(b"")
+    with pytest.raises(SystemExit):
+        prepare_in(tmp_path, *of_folder(photo_folder))
+    listing = listing_in(tmp_path)
+    usable = [file["file"] for found in listing.values() for file in found["usable"]]
+    assert str(photo_folder / "caf\udce9\n.png") in usable
+    (bad,) = [file for found in listing.values() for file in found["left_out"]]
+    assert bad["shown"].endswith("cut\\xe9.png")
+
+
+def test_damage_in_the_store_is_found_and_named(photo_folder, tmp_path):
+    prepare_in(tmp_path, *of_folder(photo_folder))
+    shard = next((tmp_path / "store").glob("[!.]*.safetensors"))
+    data = bytearray(shard.read_bytes())
+    data[-1] ^= 255
+    shard.write_bytes(data)
+    with pytest.raises(SystemExit, match=shard.name):
+        prepare_in(tmp_path, *of_folder(photo_folder), "verify=true")
+    shard.unlink()
+    prepare_in(tmp_path, *of_folder(photo_folder), "verify=true")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["data=folder", "data.photos.train_folder=nowhere"], "no photos for any of splits"),
+        (["splits=[training]"], r"splits=\['training'\]: \['training'\]: expected some of"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        prepare_in(tmp_path, *overrides)
+
+
+def test_an_interrupt_loses_nothing_that_is_done(photo_folder, tmp_path):
+    """Ctrl-C in the middle of many large files, then again to the end."""
+    pixels = np.random.default_rng(0).integers(0, 255, (1000, 1500, 3), np.uint8)
+    for i in range(24):
+        pixels[0, 0] = i
+        Image.fromarray(pixels).save(photo_folder / f"large{i:02}.png", compress_level=1)
+    store = tmp_path / "store"
+    options = arguments(tmp_path, *of_folder(photo_folder))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "srlit.prepare", *options],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list(store.glob("[!.]*.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode != 0
+    assert 0 < len(PackedStore(store)) < 36, output
+    prepare_in(tmp_path, *of_folder(photo_folder))
+    assert len(PackedStore(store)) == 36
