@@ -23,6 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from srlit.data.photo import PhotoError, decode
 from srlit.data.store import SUFFIX, PackedStore, ShardWriter, StoreError, digest_of, new_shard
+from srlit.data.upscaled import looks_upscaled
 
 log = logging.getLogger(__name__)
 
@@ -240,4 +241,6 @@ def look(path: Path, writer: ShardWriter | None = None) -> Entry:
     if writer is not None:
         writer.append(digest, pixels)
     height, width = pixels.shape[1:]
+    if looks_upscaled(pixels):
+        notes = (*notes, "upscaled")
     return Entry(stamp, "", (width, height), digest, notes)

@@ -156,4 +156,4 @@ class AuditCache:
         try:
             write_json(self.file, {"format": CACHE_FORMAT, "entries": self._all})
         except OSError as error:
-            log.warning("could not remember the audit in %s: %s", self.file, error)
+            log.warning("could not remember the audit in %s: %s", show(self.file), error)

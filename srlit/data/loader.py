@@ -41,7 +41,8 @@ class BatchLoader(Iterable[Photos], Sized):
     def __iter__(self) -> Iterator[Photos]:
         """All batches; an error in one is raised when its turn comes."""
         waiting: deque[Future[Photos]] = deque()
-        with ThreadPoolExecutor(1, "batches") as thread:
+        # One core: a second pool of OpenMP threads would spin beside the training's own.
+        with ThreadPoolExecutor(1, "batches", torch.set_num_threads, (1,)) as thread:
             try:
                 for item in self.sampler:
                     waiting.append(thread.submit(self._prepare, item))

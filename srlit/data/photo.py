@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +37,8 @@ class _Tiff(TiffImageFile):
         super().load_prepare()
 
     def load_end(self) -> None:
-        """Nothing, where Pillow turns the image as it does with no other format."""
+        """No turning, as with the other formats; Pillow has given the upright size already."""
+        self._size = self.im.size
 
 
 # No other decoder ever sees a user's file. They are called themselves: `Image.open` warns of sizes
@@ -99,6 +101,7 @@ DARK = 4096  # below: samples of 12 bits or fewer in 16
 ZEROS = 4096  # a page of the disk that was never written
 # v / 257, rounded; there are no ties.
 EIGHT_BITS = ((np.arange(65536) + 128) // 257).astype(np.uint8)
+SWAPPED = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}
 BITS_PER_SAMPLE, PHOTOMETRIC = 258, 262  # tags of TIFF
 
 UPRIGHT = {
@@ -133,7 +136,6 @@ class Decoded(NamedTuple):
             "gray" (the three channels are equal),
             "alpha" (some of it is transparent, and was laid on white),
             "16-bit" (rounded to 8 bits),
-            "16-bit truncated" (its low bytes could not be read; up to one level too dark),
             "dark 16-bit" (no sample reaches 4096: probably 10 or 12 bits in 16),
             "cmyk" (converted without its profile),
             "palette" (256 colours or fewer),
@@ -173,7 +175,7 @@ def read_photo(path: Path) -> UInt8[Tensor, "3 h w"]:
 
 
 def open_photo(path: Path) -> Image.Image:
-    """Decode a file and turn it upright; its transparency and its profile are kept.
+    """Decode a file to 8 bits and turn it upright; its transparency and its profile are kept.
 
     Raises:
         PhotoError: as `decode`.
@@ -182,9 +184,9 @@ def open_photo(path: Path) -> Image.Image:
         data = _read(path)
         image = _identify(data, path.suffix)
         deep = _deep_samples(image, data)
-        if deep is None or image.mode in SIXTEEN_BIT:
+        if deep is None:
             return _turn(_load(image), _orientation(image))
-        rounded = Image.fromarray(EIGHT_BITS[deep])
+        rounded = Image.fromarray(EIGHT_BITS[deep[..., 0] if deep.shape[-1] == 1 else deep])
         rounded.info = {k: v for k, v in image.info.items() if k != "transparency"}
         return _turn(rounded, _orientation(image))
 
@@ -195,7 +197,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
         gray = np.asarray(image).clip(0, 65535).astype(np.uint16)
         return Image.fromarray(EIGHT_BITS[gray]).convert("RGB")
     if image.has_transparency_data:
-        overlay = image.convert("RGBA")
+        overlay = _rgba(image)
         if _is_opaque(overlay):
             return overlay.convert("RGB")
         ground = Image.new("RGBA", overlay.size, (255, 255, 255, 255))
@@ -404,26 +406,21 @@ def _load(image: ImageFile) -> Image.Image:
 
 
 def _deep_samples(image: ImageFile, data: bytes) -> UInt16[np.ndarray, "h w c"] | None:
-    """Samples of 16 bits, alpha last and straight; None where there are none, or none to be had.
-
-    Pillow reads gray, of the others it gives the high bytes only.
-    """
+    """Gray or RGB samples of 16 bits, alpha last and straight; None where there are none."""
     if image.mode in SIXTEEN_BIT:
         samples = _deep_gray(image)
-    elif image.format == "PNG" and data[24] == 16:
-        samples = _deep_png(data)
-    elif _has_low_bytes(image) and image.mode in {"RGB", "RGBA", "RGBa", "RGBX"}:
-        return _deep_tiff(data)
+    elif _is_deep(image, data) and image.mode in {"RGB", "RGBA"}:
+        samples = _deep_colour(image, data)
     else:
         return None
     return _with_key(samples, image.info.get("transparency"))
 
 
-def _has_low_bytes(image: ImageFile) -> bool:
-    """Whether it is a TIFF of more bits than Pillow reads."""
-    if not isinstance(image, TiffImageFile) or image.mode in SIXTEEN_BIT:
-        return False
-    return max(image.tag_v2.get(BITS_PER_SAMPLE, (1,))) > 8
+def _is_deep(image: ImageFile, data: bytes) -> bool:
+    """Whether Pillow gives less of a sample than the file has."""
+    if isinstance(image, TiffImageFile):
+        return max(image.tag_v2.get(BITS_PER_SAMPLE, (1,))) > 8
+    return image.format == "PNG" and data[24] > 8
 
 
 def _deep_gray(image: ImageFile) -> UInt16[np.ndarray, "h w 1"]:
@@ -433,46 +430,47 @@ def _deep_gray(image: ImageFile) -> UInt16[np.ndarray, "h w 1"]:
     return 65535 - samples if white_is_zero else samples
 
 
-def _deep_png(data: bytes) -> UInt16[np.ndarray, "h w c"]:
-    from torchvision.io import ImageReadMode, decode_png  # late: rarely needed
-
-    source = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-    return decode_png(source, ImageReadMode.UNCHANGED).permute(1, 2, 0).numpy()
-
-
-def _deep_tiff(data: bytes) -> UInt16[np.ndarray, "h w c"] | None:
-    """RGB of 16 bits; None where its compression is one that only Pillow reads.
+def _deep_colour(image: ImageFile, data: bytes) -> UInt16[np.ndarray, "h w c"]:
+    """Samples of which Pillow gives the high bytes: the other byte order gives the low ones.
 
     Raises:
-        PhotoError: it is cut.
+        PhotoError: they are laid out in a way that Pillow does not read.
     """
-    import tifffile  # late: rarely needed
-
-    with tifffile.TiffFile(BytesIO(data)) as file:
-        page = file.pages.first
-        ends = zip(page.dataoffsets, page.databytecounts, strict=True)
-        if any(offset + count > len(data) for offset, count in ends):
-            raise PhotoError("a TIFF file that is cut")
-        try:
-            samples = page.asarray()
-        except ValueError:  # asks for a package that is not installed
-            return None
-        if page.axes == "SYX":
-            samples = samples.transpose(1, 2, 0)
-        return _straight(samples, page.extrasamples)
+    raw = _raw_mode(image)
+    if raw == "LA;16B":  # four bytes a pixel, as RGBA of 8 bits
+        gray = _decoded_as("RGBA", image, data).view(">u2")
+        return gray.astype(np.uint16)
+    mode, _, order = raw.partition(";16")
+    if order not in SWAPPED or mode not in {"RGB", "RGBA", "RGBX", "RGBa"}:
+        raise PhotoError(f"16-bit samples laid out as {raw} are not read: convert it to PNG")
+    high, low = (
+        _decoded_as(f"{mode.upper()};16{part}", image, data).astype(np.uint16)
+        for part in (order, SWAPPED[order])
+    )
+    return (_straight if mode == "RGBa" else np.asarray)(high << 8 | low)
 
 
-def _straight(
-    samples: UInt16[np.ndarray, "h w c"], extra: tuple[int, ...]
-) -> UInt16[np.ndarray, "h w d"]:
-    """Colour and alpha, not multiplied by it; what other samples mean is not known."""
-    alpha = samples[..., 3:4]
-    if not extra or extra[0] not in {1, 2}:
-        return samples[..., :3]
-    if extra[0] == 2:
-        return samples[..., :4]
-    colour = samples[..., :3] * (65535 / np.maximum(alpha, 1))
-    return np.concatenate([colour.round().clip(0, 65535).astype(np.uint16), alpha], -1)
+def _raw_mode(image: ImageFile) -> str:
+    args = image.tile[0].args
+    return args if isinstance(args, str) else str((args or ("",))[0])
+
+
+def _decoded_as(raw: str, image: ImageFile, data: bytes) -> UInt8[np.ndarray, "h w c"]:
+    """The image decoded anew, its bytes taken for something else."""
+    again = type(image)(BytesIO(data))
+    again.tile = [
+        tile._replace(args=raw if isinstance(tile.args, str) else (raw, *(tile.args or ())[1:]))
+        for tile in again.tile
+    ]
+    again.load()
+    return np.asarray(again)
+
+
+def _straight(samples: UInt16[np.ndarray, "h w 4"]) -> UInt16[np.ndarray, "h w 4"]:
+    """Colour that was multiplied by alpha, no longer so."""
+    colour, alpha = _parted(samples)
+    divided = colour * (65535 / np.maximum(alpha, 1))
+    return np.concatenate([divided.round().clip(0, 65535).astype(np.uint16), alpha], -1)
 
 
 def _with_key(
@@ -504,6 +502,10 @@ def _parted(
     return samples[..., :colours], samples[..., colours:]
 
 
+def _rgba(image: Image.Image) -> Image.Image:
+    return image if image.mode == "RGBA" else image.convert("RGBA")
+
+
 def _is_opaque(image: Image.Image) -> bool:
     """Whether no pixel of an RGBA image lets anything through."""
     lowest, _ = image.getchannel("A").getextrema()
@@ -532,7 +534,7 @@ def _turn(image: Image.Image, orientation: int) -> Image.Image:
 
 
 def _notes(
-    image: ImageFile, deep: UInt16[np.ndarray, "h w c"] | None, pixels: UInt8[Tensor, "3 h w"]
+    image: ImageFile, deep: UInt16[np.ndarray, "a b c"] | None, pixels: UInt8[Tensor, "3 h w"]
 ) -> Iterator[str]:
     """See `Decoded.notes`; comes last, as looking for a second frame moves the decoder on."""
     if _is_gray(pixels.numpy()):
@@ -551,10 +553,10 @@ def _mode_notes(image: ImageFile) -> Iterator[str]:
         yield "cmyk"
     if image.mode == "P":
         yield "palette"
-    if image.has_transparency_data and not _is_opaque(image.convert("RGBA")):
+    if image.has_transparency_data and not _is_opaque(_rgba(image)):
         yield "alpha"
-    if _has_low_bytes(image):
-        yield "16-bit truncated"
+    if isinstance(image, TiffImageFile) and _is_deep(image, b""):
+        yield "16-bit"
 
 
 def _deep_notes(deep: UInt16[np.ndarray, "h w c"]) -> Iterator[str]:

@@ -96,11 +96,11 @@ def list_photos(folder: Path, key: str) -> list[Path]:
         FileNotFoundError: the folder is missing or holds no image.
     """
     if not folder.is_dir():
-        msg = f"{key}={folder}: no such folder"
+        msg = f"{key}={show(folder)}: no such folder"
         raise FileNotFoundError(msg)
     found = sorted(_walk(folder))
     if not found:
-        msg = f"{key}={folder}: no image in this folder (looked for {', '.join(SUFFIXES)})"
+        msg = f"{key}={show(folder)}: no image in this folder (looked for {', '.join(SUFFIXES)})"
         raise FileNotFoundError(msg)
     return found
 

@@ -1,8 +1,17 @@
+import os
+import re
+import shutil
+import sys
+
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from srlit.data import BadDataError, PhotoError, audit, read_photo
+from srlit.data import BadDataError, PackedStore, PhotoError, PhotoReader, audit, examine, read_photo
+from srlit.data.photo import show
+from srlit.data.sources import list_photos
+from tests.data.corpus import build
 
 
 def test_kinds_of_files_are_read_as_rgb(tmp_path):
@@ -73,7 +82,6 @@ def test_the_audit_remembers_and_notices_changes(photo_folder, tmp_path, monkeyp
     cache = tmp_path / "cache"
     first = audit(paths, least_size=8, most_bad=0, cache=cache)
     looked = []
-    from srlit.data import examine
 
     original = examine.look
     monkeypatch.setattr(
@@ -94,3 +102,71 @@ def test_too_many_bad_files_stop_the_run(photo_folder):
     (photo_folder / "empty.png").write_bytes(b"")
     with pytest.raises(BadDataError, match="1 of 13 photos.*data.most_bad=0.05"):
         audit(sorted(photo_folder.iterdir()), least_size=8, most_bad=0.05)
+
+
+# -- the corpus of good and bad files ---------------------------------------------------------------
+
+
+def test_no_file_of_the_corpus_ends_the_audit_or_stays_unexplained(tmp_path):
+    """Through the whole path: listed from a folder, audited and packed, read again."""
+    cases = {case.path: case for case in build(tmp_path / "corpus")}
+    listed = list_photos(tmp_path / "corpus", "folder")
+    assert len(listed) > 100
+    found = audit(listed, least_size=1, most_bad=1, store=tmp_path / "store")
+    assert {*listed} == {p.path for p in found.photos} | {path for path, _ in found.rejected}
+    for path, reason in found.rejected:
+        if path in cases:
+            assert re.search(cases[path].reason, reason), (show(path), reason)
+            assert cases[path].pixels is None
+    reader = PhotoReader(found.photos, store=PackedStore(tmp_path / "store"))
+    assert reader.packed
+    for i, photo in enumerate(found.photos):
+        if photo.path in cases:
+            expected = torch.from_numpy(cases[photo.path].pixels.copy()).permute(2, 0, 1)
+            assert (reader[i].int() - expected.int()).abs().max() <= cases[photo.path].off
+
+
+def test_what_is_remembered_is_what_was_found(tmp_path):
+    """Names of any bytes, notes and sizes go through the cache's JSON and back."""
+    build(tmp_path / "corpus")
+    listed = list_photos(tmp_path / "corpus", "folder")
+    options = {"least_size": 1, "most_bad": 1, "cache": tmp_path / "cache"}
+    first = audit(listed, **options)
+    assert audit(listed, **options) == first
+    assert any(not path.name.isprintable() for path in listed)
+
+
+def test_a_decoder_that_crashes_takes_only_its_own_file_with_it(photo_folder, monkeypatch):
+    """A process that dies, as on a bug in a C library; forked ones inherit the change."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("elsewhere processes do not inherit a changed decoder")
+    original = examine.decode
+
+    def decode(path):
+        if path.name == "05.png":
+            os._exit(7)
+        return original(path)
+
+    monkeypatch.setattr(examine, "decode", decode)
+    monkeypatch.setattr(examine, "SMALL", 0)
+    monkeypatch.setattr(examine, "cores", lambda: 2)
+    found = audit(sorted(photo_folder.iterdir()), least_size=1, most_bad=1)
+    assert len(found.photos) == 11
+    assert [(path.name, reason) for path, reason in found.rejected] == [
+        ("05.png", "the decoder crashed on it, or ran out of memory")
+    ]
+
+
+def test_photos_that_look_enlarged_are_noted(photo, tmp_path):
+    sharp = Image.fromarray(photo[0].permute(1, 2, 0).numpy())
+    sharp.save(tmp_path / "sharp.png")
+    sharp.resize((902, 600), Image.Resampling.BICUBIC).save(tmp_path / "enlarged.png")
+    found = audit(sorted(tmp_path.iterdir()), least_size=1, most_bad=0)
+    assert [path.name for path in found.notes["upscaled"]] == ["enlarged.png"]
+
+
+def test_duplicates_are_noted_whatever_they_are_called(photo_folder):
+    shutil.copy(photo_folder / "03.png", photo_folder / "x.png")
+    Image.open(photo_folder / "04.png").save(photo_folder / "y.bmp")
+    found = audit(sorted(photo_folder.iterdir()), least_size=1, most_bad=0)
+    assert [path.name for path in found.notes["duplicate"]] == ["x.png", "y.bmp"]
