@@ -61,8 +61,7 @@ def prepare(cfg: DictConfig) -> "dict[str, Audit]":
 
 def fetch(cfg: DictConfig) -> None:
     """Download what the chosen data set lacks, if it is a public one."""
-    from srlit.data.catalogue import CATALOGUE
-    from srlit.data.download import fetch_archive
+    from srlit.data.archives import CATALOGUE, fetch_archive
 
     for archive in CATALOGUE.get(choice("data", ""), ()):
         fetch_archive(archive, Path(cfg.paths.data).expanduser())

@@ -1,10 +1,12 @@
 """What the command does, and that it can be stopped and started; it runs as a user runs it once."""
 
+import hashlib
 import json
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -12,8 +14,11 @@ from PIL import Image
 
 from srlit.config import ConfigError
 from srlit.data import PackedStore
+from srlit.data.archives import CATALOGUE
+from srlit.data.archives.catalogue import Archive, Folder
 from srlit.prepare import prepare
 from tests.data.photos import write_pairs
+from tests.data.server import serve
 from tests.helpers import compose_config
 
 
@@ -134,3 +139,32 @@ def test_an_interrupt_loses_nothing_that_is_done(photo_folder, tmp_path):
     assert 0 < len(PackedStore(store)) < 36, output
     prepare_in(tmp_path, *of_folder(photo_folder))
     assert len(PackedStore(store)) == 36
+
+
+def test_a_public_set_is_downloaded_despite_cuts_checked_and_packed(
+    photo_folder, tmp_path, monkeypatch
+):
+    """The catalogue names a server of this machine, which cuts the connection and lies once."""
+    file = tmp_path / "set.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        for path in photo_folder.iterdir():
+            archive.write(path, f"inner/{path.name}")
+    body = file.read_bytes()
+    with serve(body) as (site, address):
+        site.cuts.append(len(body) // 2)
+        site.bodies.extend([b"x" * len(body)])
+        archive = Archive(
+            url=f"{address}/set.zip",
+            sha256=hashlib.sha256(body).hexdigest(),
+            size=len(body),
+            folders=(Folder("mine", ("inner",), 12),),
+        )
+        monkeypatch.setitem(CATALOGUE, "folder", (archive,))
+        monkeypatch.setattr("srlit.prepare.choice", lambda *_: "folder")
+        data = tmp_path / "data"
+        prepare_in(tmp_path, *of_folder(data / "mine"), f"paths.data={data}")
+        asked = len(site.requests)
+        prepare_in(tmp_path, *of_folder(data / "mine"), f"paths.data={data}")
+    assert asked >= 2
+    assert len(site.requests) == asked
+    assert len(PackedStore(tmp_path / "store")) == 12

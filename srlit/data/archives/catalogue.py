@@ -1,0 +1,90 @@
+"""Public data sets: where their archives lie, how to know them, what becomes which folder."""
+
+from typing import NamedTuple
+
+
+class Folder(NamedTuple):
+    """A folder below `paths.data` that is made from an archive.
+
+    Attributes:
+        name: what it is called.
+        inside: the folders in the archive whose photos it holds.
+        photos: how many these are.
+    """
+
+    name: str
+    inside: tuple[str, ...]
+    photos: int
+
+
+class Archive(NamedTuple):
+    """A file to download.
+
+    Attributes:
+        url: where it lies.
+        sha256: its digest; None where nobody has published one.
+        size: in bytes; None where nobody has published it.
+        folders: what becomes of it.
+    """
+
+    url: str
+    sha256: str | None
+    size: int | None
+    folders: tuple[Folder, ...]
+
+    @property
+    def file(self) -> str:
+        """What the file is called."""
+        return self.url.rpartition("/")[2]
+
+
+# Agustsson and Timofte 2017. Digests and sizes: TensorFlow Datasets,
+# tensorflow_datasets/datasets/div2k/checksums.tsv.
+DIV2K_TRAIN = Archive(
+    url="https://data.vision.ee.ethz.ch/cvl/DIV2K/DIV2K_train_HR.zip",
+    sha256="9d0b9c463f6e35b6c62cc6a930ee2224f670b34c1df841a57670f9acf0f6c335",
+    size=3_530_603_713,
+    folders=(Folder("DIV2K_train_HR", ("DIV2K_train_HR",), 800),),
+)
+DIV2K_VALID = Archive(
+    url="https://data.vision.ee.ethz.ch/cvl/DIV2K/DIV2K_valid_HR.zip",
+    sha256="20dd31fd84d777bc1cf5d6b7654a3f569c0aec74458ae094122ad1d0489900fc",
+    size=448_993_893,
+    folders=(Folder("DIV2K_valid_HR", ("DIV2K_valid_HR",), 100),),
+)
+
+# Lim et al. 2017 (EDSR), with low-resolution copies that are left out here. Only an MD5 is
+# published (catalyst-team/esrgan: 5d3f39443d5e9489bff8963f8f26cb03), no SHA-256.
+FLICKR2K = Archive(
+    url="https://cv.snu.ac.kr/research/EDSR/Flickr2K.tar",
+    sha256=None,
+    size=None,
+    folders=(Folder("Flickr2K_HR", ("Flickr2K/Flickr2K_HR",), 2650),),
+)
+
+# Arbelaez et al. 2011. The size stands in tensorpack's dataflow/dataset/bsds500.py; size and digest
+# in several reproductions on GitHub that pin the file and agree.
+#
+# BSD100 is the test set of BSDS300 (Martin et al. 2001). BSDS500 took over BSDS300's training and
+# test photos as its "train" and "val" and added 200 new ones as "test": so "val" is BSD100, as JPEG
+# of 481x321 pixels (the PNG copies that go round with benchmarks are cropped to 480x320).
+BSDS500 = Archive(
+    url="https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/BSR/BSR_bsds500.tgz",
+    sha256="97e49d31764f3912f0c4122707d53062ac9e783ba0f095e447a4d53c1a41af8e",
+    size=70_763_455,
+    folders=(
+        Folder(
+            "bsds400", ("BSR/BSDS500/data/images/train", "BSR/BSDS500/data/images/test"), photos=400
+        ),
+        Folder("bsd100", ("BSR/BSDS500/data/images/val",), photos=100),
+    ),
+)
+
+# By the name of their config in conf/data: all that is trained, validated and tested on there.
+CATALOGUE: dict[str, tuple[Archive, ...]] = {
+    "div2k": (DIV2K_TRAIN, DIV2K_VALID, BSDS500),
+    "flickr2k": (FLICKR2K, BSDS500),
+    "df2k": (DIV2K_TRAIN, DIV2K_VALID, FLICKR2K, BSDS500),
+    "bsds400": (BSDS500,),
+    "bsd100": (BSDS500,),
+}

@@ -1,0 +1,30 @@
+"""A public data set's archive, from the web to its folders."""
+
+import logging
+from pathlib import Path
+
+from srlit.data.archives.catalogue import Archive
+from srlit.data.archives.download import download
+from srlit.data.archives.unpack import is_filled, unpack
+
+log = logging.getLogger(__name__)
+
+
+def fetch_archive(archive: Archive, root: Path, *, key: str = "paths.data") -> None:
+    """Make the folders of an archive that are missing; the archive itself stays beside them.
+
+    Args:
+        archive: what to download.
+        root: where its folders belong.
+        key: the config key that chose it, for errors.
+
+    Raises:
+        DownloadError: it is not to be had, is another one, or has no room on the disk.
+    """
+    if all(is_filled(root / folder.name) for folder in archive.folders):
+        return
+    file = root / archive.file
+    download(archive.url, file, sha256=archive.sha256, size=archive.size, key=key)
+    for name, inside, photos in archive.folders:
+        unpack(file, root / name, key=key, inside=inside, photos=photos)
+    log.info("%s is unpacked and can be removed", file)
