@@ -29,31 +29,35 @@ training where cost is drawn. Nothing is asserted: the tests do that. In full it
 minutes on two cores, nearly all of them Real-ESRGAN's, and with `--quick` less than one.
 """
 
-import argparse
 import itertools
-import json
-import os
-import statistics
-import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import degradation_peers as peers
 import torch
+from common.photos import data_folder, photos_of, sample_photos
+from common.race import Call, Factory, gather, race
+from common.race import Effort as CommonEffort
+from common.results import (
+    Row,
+    cell,
+    make_parser,
+    milliseconds,
+    rate,
+    report,
+    timed_rows,
+)
 from hydra import compose, initialize_config_dir
 from jaxtyping import Float, Int64
 from PIL import Image
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
 from srlit.config import CONF_DIR, build, quieten
-from srlit.data import SamplePhotos, read_photo
+from srlit.data import read_photo
 from srlit.data.photo import pixels_of
 from srlit.degradation import Degradation
 from srlit.ops import codecs
@@ -67,33 +71,22 @@ QUALITIES = (30, 60, 75, 90)
 BATCH, HR_SIZE = 16, 256
 REALESRGAN_SIZE, REALESRGAN_SCALE, REALESRGAN_CROP = 400, 4, 256
 GPU_BATCH, GPU_CALLS = 64, 10
-SAMPLES = (
-    "coffee.png", "astronaut.png", "rocket.jpg", "motorcycle_left.png", "retina.jpg", "ihc.png",
-    "hubble_deep_field.jpg", "camera.png", "brick.png", "grass.png", "gravel.png", "moon.png",
-    "chelsea.png", "coins.png",
-)  # fmt: skip
 # Where a photo is cut, as shares of what is left over; the centre first.
 PLACES = ((0.5, 0.5), (0.0, 0.0), (1.0, 1.0), (0.0, 1.0), (1.0, 0.0))
 
-Call = Callable[[], object]
-Factory = Callable[[], Call]
 Images = Float[Tensor, "n 3 h w"]
 
 
 @dataclass(frozen=True)
-class Effort:
+class Effort(CommonEffort):
     """How much is measured.
 
     Args:
-        rounds: blocks of each contestant.
-        block: seconds that a block takes at least.
         draws: calls in a block, at least, where cost depends on what is drawn.
         photos: on which JPEG is compared.
         batch: images of 400 x 400.
     """
 
-    rounds: int
-    block: float
     draws: int
     photos: int
     batch: int
@@ -103,40 +96,16 @@ FULL = Effort(rounds=6, block=0.5, draws=2, photos=20, batch=12)
 QUICK = Effort(rounds=2, block=0.1, draws=1, photos=5, batch=4)
 
 
-@dataclass
-class Row:
-    """One line of the result; a line without a value says in `note` why it has none."""
-
-    section: str
-    name: str
-    value: float | None = None
-    unit: str = ""
-    times: float | None = None
-    least: float | None = None
-    greatest: float | None = None
-    of_means: float | None = None
-    note: str = ""
-    blocks: list[float] = field(default_factory=list)  # seconds a call
-
-
 def preset(name: str, scale: int) -> Degradation:
     """A degradation of `conf/degradation`."""
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         return build(compose("train", [f"degradation={name}", f"scale={scale}"]).degradation)
 
 
-def data_folder() -> Path | None:
-    """What SRLIT_DATA names."""
-    name = os.environ.get("SRLIT_DATA")
-    return Path(name) if name else None
-
-
 @lru_cache(maxsize=1)
 def photo_paths() -> list[Path]:
     """The photos of BSD100, where they are, then those of scikit-image."""
-    folder = data_folder()
-    found = sorted((folder / "bsd100").glob("*.png")) if folder else []
-    return found + SamplePhotos(train_names=SAMPLES, val_names=[], test_names=[]).train()
+    return photos_of("bsd100") + sample_photos()
 
 
 def crops(count: int, size: int) -> Images:
@@ -154,95 +123,6 @@ def crops(count: int, size: int) -> Images:
                 return torch.stack(squares).float() / 255
     msg = f"found {len(squares)} squares of {size} pixels: expected {count}"
     raise ValueError(msg)
-
-
-# Timing
-
-
-def seconds_a_call(call: Call, effort: Effort, least: int, wait: Callable[[], None]) -> float:
-    """One block: the mean time of calls that together take long enough."""
-    calls = 0
-    start = time.perf_counter()
-    while (spent := time.perf_counter() - start) < effort.block or calls == 0:
-        for _ in range(least):
-            call()
-        wait()
-        calls += least
-    return spent / calls
-
-
-def race(
-    contestants: Mapping[str, Call],
-    effort: Effort,
-    *,
-    least: int = 1,
-    wait: Callable[[], None] = lambda: None,
-) -> dict[str, list[float]]:
-    """Blocks of all contestants, taking turns; each round another one begins.
-
-    Args:
-        contestants: name to what is timed.
-        effort: how many blocks, and how long.
-        least: calls in a block, at least; `wait` follows every so many.
-        wait: for what the calls have only begun.
-
-    Returns:
-        Name to seconds a call, a number a round.
-    """
-    names = list(contestants)
-    for name in names:
-        contestants[name]()
-        wait()
-    blocks: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(effort.rounds):
-        first = turn % len(names)
-        for name in names[first:] + names[:first]:
-            blocks[name].append(seconds_a_call(contestants[name], effort, least, wait))
-    return blocks
-
-
-def timed_rows(
-    section: str, blocks: Mapping[str, list[float]], samples: int, *, rate: bool = False
-) -> list[Row]:
-    """The first contestant's time, and the others' beside it.
-
-    Args:
-        section: its title.
-        blocks: from `race`.
-        samples: images in a call.
-        rate: samples a second instead of milliseconds a sample.
-    """
-    reference = next(iter(blocks.values()))
-    rows = []
-    for name, own in blocks.items():
-        ratios = [mine / theirs for mine, theirs in zip(own, reference, strict=True)]
-        median = statistics.median(own)
-        rows.append(
-            Row(
-                section,
-                name,
-                samples / median if rate else 1000 * median / samples,
-                "samples/s" if rate else "ms/sample",
-                statistics.median(ratios),
-                min(ratios),
-                max(ratios),
-                sum(own) / sum(reference),
-                blocks=own,
-            )
-        )
-    return rows
-
-
-def gather(section: str, factories: Mapping[str, Factory]) -> tuple[dict[str, Call], list[Row]]:
-    """Prepare contestants; those whose packages are missing become a line that says so."""
-    ready: dict[str, Call] = {}
-    missing: list[Row] = []
-    for name, factory in factories.items():
-        try:
-            ready[name] = factory()
-        except peers.MissingPeerError as error:
-            missing.append(Row(section, name, note=f"left out: {error}"))
-    return ready, missing
 
 
 def ours(degradation: Degradation, hr: Images, *, sharpen: bool = False) -> Call:
@@ -329,17 +209,15 @@ def blind_speed(effort: Effort, threads: int) -> list[Row]:
     section = f"blind x2, CPU, {BATCH} x {HR_SIZE}"
     hr = crops(BATCH, HR_SIZE)
     opencv = partial(peers.opencv_blind, hr, SEED, threads=threads)
-    ready, missing = gather(
-        section,
-        {
-            "srlit": partial(ours, preset("blind", 2), hr),
-            "kornia": partial(peers.kornia_blind, hr, SEED),
-            "OpenCV and numpy": opencv,
-            "OpenCV and numpy, 8 bits": partial(opencv, eight_bit=True),
-            "bare copy: read HR, write LR": partial(bare_copy, hr, 2),
-        },
-    )
-    rows = timed_rows(section, race(ready, effort), BATCH)
+    factories: dict[str, Factory] = {
+        "srlit": partial(ours, preset("blind", 2), hr),
+        "kornia": partial(peers.kornia_blind, hr, SEED),
+        "OpenCV and numpy": opencv,
+        "OpenCV and numpy, 8 bits": partial(opencv, eight_bit=True),
+        "bare copy: read HR, write LR": partial(bare_copy, hr, 2),
+    }
+    ready, missing = gather(section, factories)
+    rows = timed_rows(section, race(ready, effort), milliseconds(BATCH))
     rows[-1].note = f"srlit reaches {cell(100 * (rows[-1].times or 0))} % of its speed"
     return rows + missing
 
@@ -353,7 +231,7 @@ def jpeg_speed(effort: Effort) -> list[Row]:
         "srlit, tensors": partial(jpeg, lr, quality),
     }
     section = f"JPEG 4:2:0, CPU, {BATCH} x {HR_SIZE // 2}"
-    return timed_rows(section, race(contestants, effort), BATCH)
+    return timed_rows(section, race(contestants, effort), milliseconds(BATCH))
 
 
 def noise_speed(effort: Effort) -> list[Row]:
@@ -372,7 +250,7 @@ def noise_speed(effort: Effort) -> list[Row]:
         "torch.poisson": partial(torch.poisson, rate, generator=generator),
     }
     section = f"Poisson noise, CPU, {BATCH} x {HR_SIZE // 2}"
-    return timed_rows(section, race(contestants, effort), BATCH)
+    return timed_rows(section, race(contestants, effort), milliseconds(BATCH))
 
 
 def speed(effort: Effort, threads: int) -> list[Row]:
@@ -398,13 +276,15 @@ def realesrgan(effort: Effort, _: int) -> list[Row]:
     section = f"realesrgan x{REALESRGAN_SCALE}, {size}"
     ready, missing = gather(section, realesrgan_contestants(hr))
     blocks = race(ready, effort, least=effort.draws)
-    rows = timed_rows(section, blocks, len(hr)) + missing
+    rows = timed_rows(section, blocks, milliseconds(len(hr))) + missing
     section = f"sharpening, {size}"
     sharpen = partial(preset("realesrgan", REALESRGAN_SCALE).target, hr)
-    ready, missing = gather(
-        section, {"srlit": lambda: sharpen, "USMSharp": partial(peers.realesrgan_usm, hr)}
-    )
-    return rows + timed_rows(section, race(ready, effort), len(hr)) + missing
+    factories: dict[str, Factory] = {
+        "srlit": lambda: sharpen,
+        "USMSharp": partial(peers.realesrgan_usm, hr),
+    }
+    ready, missing = gather(section, factories)
+    return rows + timed_rows(section, race(ready, effort), milliseconds(len(hr))) + missing
 
 
 def host_waits(call: Call) -> int:
@@ -424,7 +304,7 @@ def gpu_rows(section: str, factories: Mapping[str, Factory], effort: Effort) -> 
     """Samples a second, and the waits of later calls."""
     ready, missing = gather(section, factories)
     blocks = race(ready, effort, least=GPU_CALLS, wait=torch.cuda.synchronize)
-    rows = timed_rows(section, blocks, GPU_BATCH, rate=True)
+    rows = timed_rows(section, blocks, rate(GPU_BATCH))
     for row in rows:
         row.note = f"host waits in {GPU_CALLS} calls: {host_waits(ready[row.name])}"
     return rows + missing
@@ -453,66 +333,21 @@ SECTIONS: dict[str, Callable[[Effort, int], list[Row]]] = {
 }
 
 
-# The result
-
-
-def cell(value: float | None) -> str:
-    """Three significant digits; nothing for nothing."""
-    return "" if value is None else f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
-
-
-def print_rows(rows: Sequence[Row]) -> None:
-    """A table a section; lines without a value below theirs."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=160)
-    for section, group in itertools.groupby(rows, key=lambda row: row.section):
-        lines = list(group)
-        table = Table(title=section, title_justify="left")
-        table.add_column("name", no_wrap=True)
-        for name in ("value", "unit", "times", "min", "max", "of means"):
-            table.add_column(name, justify="left" if name == "unit" else "right", no_wrap=True)
-        table.add_column("note")
-        for row in lines:
-            if row.value is not None:
-                numbers = map(cell, (row.times, row.least, row.greatest, row.of_means))
-                table.add_row(row.name, cell(row.value), row.unit, *numbers, row.note)
-        console.print(table if table.row_count else section, highlight=False)
-        for row in lines:
-            if row.value is None:
-                console.print(
-                    f"{row.name}: {row.note}", markup=False, highlight=False, soft_wrap=True
-                )
-
-
 def main() -> None:
     """Measure, print, store."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--quick", action="store_true", help="few rounds, small batches")
+    parser = make_parser(__doc__, SECTIONS, "few rounds, small batches")
     parser.add_argument("--threads", type=int, default=2, help="of torch, and of OpenCV's pool")
-    parser.add_argument(
-        "--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="which to run"
-    )
-    parser.add_argument("--json", type=Path, help="write the numbers here")
     args = parser.parse_args()
     quieten()
     keep_freed_memory()  # as every command of srlit does; for the peers too
     torch.set_num_threads(args.threads)
     effort = QUICK if args.quick else FULL
-    rows: list[Row] = []
-    for name in args.sections:
+
+    def run(section: str) -> list[Row]:
         with torch.no_grad():
-            found = SECTIONS[name](effort, args.threads)
-        print_rows(found)
-        rows += found
-    if args.json:
-        result: dict[str, Any] = {
-            "torch": torch.__version__,
-            "threads": args.threads,
-            "effort": asdict(effort),
-            "rows": [asdict(row) for row in rows],
-        }
-        args.json.write_text(json.dumps(result, indent=2) + "\n")
+            return SECTIONS[section](effort, args.threads)
+
+    report(args, run, {"threads": args.threads, "effort": asdict(effort)})
 
 
 if __name__ == "__main__":

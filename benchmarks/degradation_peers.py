@@ -14,19 +14,17 @@ environment, in a folder that this module searches after everything else:
 depends on already.
 """
 
-import importlib
 import itertools
 import random
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
+from common.peers import import_basicsr, import_peer
 from jaxtyping import Bool, Float, Int64
 from numpy.typing import NDArray
 from torch import Tensor
@@ -35,7 +33,6 @@ Run = Callable[[], Tensor]
 KindFunction = Callable[[Tensor, Tensor], Tensor]
 Image = NDArray[Any]
 
-PEERS = Path(__file__).resolve().parents[1] / "build" / "peers"
 KORNIA_HINT = "pip install kornia"
 OPENCV_HINT = "pip install --no-deps --target build/peers opencv-python-headless"
 REALESRGAN_HINT = (
@@ -96,29 +93,6 @@ DATASET_OPTIONS = {
 }
 
 
-class MissingPeerError(ImportError):
-    """A peer's package cannot be imported; the message is the command that installs it."""
-
-
-def _peer(name: str, hint: str) -> ModuleType:
-    """Import a peer's module, from `build/peers` where the environment has none.
-
-    Args:
-        name: the module's full name.
-        hint: the command that installs it.
-
-    Raises:
-        MissingPeerError: the module, or one that it imports, is not there.
-    """
-    if PEERS.is_dir() and str(PEERS) not in sys.path:
-        sys.path.append(str(PEERS))  # at the end: nothing there may hide the environment's torch
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        msg = f"{name} needs the module {error.name}: {hint}"
-        raise MissingPeerError(msg) from error
-
-
 def _uniform(n: int, bounds: tuple[float, float], source: torch.Generator) -> Float[Tensor, " n"]:
     """Draw n numbers in [low, high) on the host."""
     low, high = bounds
@@ -172,9 +146,9 @@ class _KorniaBlind:
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:
-        self.filters = _peer("kornia.filters", KORNIA_HINT)
-        self.transform = _peer("kornia.geometry.transform", KORNIA_HINT)
-        self.enhance = _peer("kornia.enhance", KORNIA_HINT)
+        self.filters = import_peer("kornia.filters", KORNIA_HINT)
+        self.transform = import_peer("kornia.geometry.transform", KORNIA_HINT)
+        self.enhance = import_peer("kornia.enhance", KORNIA_HINT)
         self.host = torch.Generator().manual_seed(seed)
         self.field = torch.Generator(device).manual_seed(seed)
 
@@ -275,7 +249,7 @@ class _OpenCVBlind:
     """
 
     def __init__(self, rng: np.random.Generator) -> None:
-        self.cv2 = _peer("cv2", OPENCV_HINT)
+        self.cv2 = import_peer("cv2", OPENCV_HINT)
         self.rng = rng
 
     def __call__(self, image: Image) -> Image:
@@ -350,7 +324,7 @@ def opencv_blind(
     Raises:
         MissingPeerError: OpenCV is not installed.
     """
-    cv2 = _peer("cv2", OPENCV_HINT)
+    cv2 = import_peer("cv2", OPENCV_HINT)
     cv2.setNumThreads(1)
     levels = (batch.detach().float().cpu() * 255).flip(1).permute(0, 2, 3, 1).contiguous().numpy()
     images = [_eight_bit(image) if eight_bit else image for image in levels]
@@ -366,33 +340,6 @@ def opencv_blind(
         return torch.from_numpy(small).permute(0, 3, 1, 2).contiguous().float().div_(255)
 
     return run
-
-
-def _real_esrgan(name: str) -> ModuleType:
-    """Import a module of the `realesrgan` package.
-
-    `basicsr.data.degradations` takes `rgb_to_grayscale` from
-    `torchvision.transforms.functional_tensor`, a private module that torchvision 0.17 removed; the
-    function lives on in `torchvision.transforms.functional`. Where the private module is gone, a
-    module of its name with that one function is registered, and nothing else of torchvision or
-    basicsr is changed.
-
-    Args:
-        name: the module's full name.
-
-    Raises:
-        MissingPeerError: `realesrgan`, `basicsr` or something that they import is not there.
-    """
-    from torchvision.transforms import functional
-
-    gone = "torchvision.transforms.functional_tensor"
-    try:
-        importlib.import_module(gone)
-    except ModuleNotFoundError:
-        shim = ModuleType(gone)
-        vars(shim)["rgb_to_grayscale"] = functional.rgb_to_grayscale
-        sys.modules[gone] = shim
-    return _peer(name, REALESRGAN_HINT)
 
 
 def _seed_globals(seed: int) -> None:
@@ -415,7 +362,7 @@ def _training_kernels(n: int, seed: int) -> dict[str, Float[Tensor, "n 21 21"]]:
     Returns:
         `kernel1`, `kernel2` and `sinc_kernel`, each of size 7 to 21, padded with zeros to 21.
     """
-    peer = _real_esrgan("realesrgan.data.realesrgan_dataset")
+    peer = import_basicsr("realesrgan.data.realesrgan_dataset", REALESRGAN_HINT)
     _seed_globals(seed)
     with tempfile.TemporaryDirectory() as folder:
         photo, meta_info = Path(folder) / "black.png", Path(folder) / "meta_info.txt"
@@ -470,7 +417,7 @@ def realesrgan_feed_data(
     Raises:
         MissingPeerError: `realesrgan`, `basicsr` or OpenCV is not installed.
     """
-    peer = _real_esrgan("realesrgan.models.realesrgan_model")
+    peer = import_basicsr("realesrgan.models.realesrgan_model", REALESRGAN_HINT)
     model = peer.RealESRGANModel.__new__(peer.RealESRGANModel)
     codec = peer.DiffJPEG(differentiable=False).to(hr.device)
 
@@ -508,7 +455,8 @@ def realesrgan_usm(hr: Float[Tensor, "n 3 h w"]) -> Run:
     Raises:
         MissingPeerError: `realesrgan`, `basicsr` or OpenCV is not installed.
     """
-    sharpen = _real_esrgan("realesrgan.models.realesrgan_model").USMSharp().to(hr.device)
+    peer = import_basicsr("realesrgan.models.realesrgan_model", REALESRGAN_HINT)
+    sharpen = peer.USMSharp().to(hr.device)
 
     def run() -> Tensor:
         with torch.no_grad():

@@ -1,0 +1,1 @@
+"""What the benchmarks share: taking turns, tables, photos, and packages of other people."""
