@@ -60,13 +60,23 @@ class BatchLoader(Iterable[Photos], Sized):
         return photos.each(Tensor.pin_memory)
 
 
-def default_workers() -> int:
-    """One worker for each core beyond the first, at most 8."""
-    return min(max(cores() - 1, 0), 8)
+def default_workers(processes: int = 1) -> int:
+    """Workers that decode: this process's share of the cores, at most 16; none on a single core.
+
+    Decoding a batch of large photos takes longer than most training steps, on a CPU too, so no core
+    is kept free of it.
+    """
+    share = cores() // processes
+    return min(share, 16) if share > 1 else 0
 
 
 def make_loader(
-    dataset: Dataset[Photos], sampler: Sequence[int], *, workers: int | None, packed: bool
+    dataset: Dataset[Photos],
+    sampler: Sequence[int],
+    *,
+    workers: int | None,
+    packed: bool,
+    processes: int = 1,
 ) -> "BatchLoader | DataLoader[Photos]":
     """The loader for training.
 
@@ -75,10 +85,11 @@ def make_loader(
         sampler: which items, in order.
         workers: worker processes; None chooses.
         packed: whether every item is a copy of memory.
+        processes: training processes that share this machine.
     """
     if workers is None and packed:
         return BatchLoader(dataset, sampler)
-    number = default_workers() if workers is None else workers
+    number = default_workers(processes) if workers is None else workers
     return DataLoader(
         dataset,
         sampler=sampler,

@@ -155,7 +155,13 @@ class PhotoDataModule(LightningDataModule):
             world_size=trainer.world_size if trainer else 1,
         )
         iterations = range(self.first_iteration, self.iterations)
-        return make_loader(batches, iterations, workers=self.workers, packed=reader.packed)
+        return make_loader(
+            batches,
+            iterations,
+            workers=self.workers,
+            packed=reader.packed,
+            processes=trainer.num_devices if trainer else 1,
+        )
 
     def val_dataloader(self) -> DataLoader[Photos]:
         """This process's share of the validation photos."""

@@ -11,7 +11,7 @@ from srlit.data.photo import show
 from srlit.data.sources import HeldBack, list_photos
 
 SHOWN = 10
-# What sets of pairs add to one of the two names: 0801x4.png, Canon_001_LR4.png, img_001_SRF_2_HR.png
+# What sets of pairs add to one of the two names: 0801x4, Canon_001_LR4, img_001_SRF_2_HR.
 MARK = re.compile(r"([_-]?(HR|LR)\d*|[_-]?x\d+|_SRF_\d+)+$", re.IGNORECASE)
 
 

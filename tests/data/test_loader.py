@@ -65,10 +65,13 @@ def test_an_error_comes_with_its_own_batch():
         next(iterator)
 
 
-@pytest.mark.parametrize(("cores", "workers"), [(1, 0), (2, 1), (4, 3), (9, 8), (64, 8)])
-def test_one_core_is_left_to_the_training(monkeypatch, cores, workers):
+@pytest.mark.parametrize(
+    ("cores", "processes", "workers"),
+    [(1, 1, 0), (2, 1, 2), (2, 2, 0), (8, 1, 8), (64, 1, 16), (64, 8, 8)],
+)
+def test_processes_share_the_cores(monkeypatch, cores, processes, workers):
     monkeypatch.setattr(loader, "cores", lambda: cores)
-    assert default_workers() == workers
+    assert default_workers(processes) == workers
 
 
 def test_only_the_cores_of_this_process_count(monkeypatch):

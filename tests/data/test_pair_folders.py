@@ -116,7 +116,7 @@ def test_set5_as_pairs_is_matlabs_bicubic(shared_data):
     assert count == 5
 
 
-# -- what does not match -------------------------------------------------------------------------------
+# -- what does not match --------------------------------------------------------------------------
 
 
 def test_photos_without_partner_are_named(tmp_path, photo):

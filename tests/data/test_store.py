@@ -98,7 +98,7 @@ def test_nothing_usable_leaves_no_shard(tmp_path):
     assert not list((tmp_path / "store").glob("[!.]*.safetensors"))
 
 
-# -- damage ------------------------------------------------------------------------------------------
+# -- damage ---------------------------------------------------------------------------------------
 
 
 def test_a_cut_shard_is_named(packed):
@@ -128,7 +128,7 @@ def test_a_flipped_bit_is_found_by_the_checksum(packed):
     assert [digest for digest in store if digest_of(store[digest]) != digest] == [photos[-1].digest]
 
 
-# -- processes ---------------------------------------------------------------------------------------
+# -- processes ------------------------------------------------------------------------------------
 
 
 def test_a_store_travels_to_another_process_as_a_name(packed):
