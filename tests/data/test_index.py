@@ -8,7 +8,15 @@ import pytest
 import torch
 from PIL import Image
 
-from srlit.data import BadDataError, PackedStore, PhotoError, PhotoReader, audit, examine, read_photo
+from srlit.data import (
+    BadDataError,
+    PackedStore,
+    PhotoError,
+    PhotoReader,
+    audit,
+    examine,
+    read_photo,
+)
 from srlit.data.photo import show
 from srlit.data.sources import list_photos
 from tests.data.corpus import build

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from srlit.data import photo as module
+from srlit.data.files import disk
 from srlit.data.photo import PhotoError, decode, open_photo, pixels_of, read_photo, show, to_rgb
 from tests.data import corpus
 
@@ -148,7 +149,7 @@ def test_allowed_sizes_give_no_warning_of_bombs(good, monkeypatch):
 def test_too_large_files_are_not_read(tmp_path):
     path = tmp_path / "x.png"
     with path.open("wb") as file:
-        file.truncate(module.MOST_BYTES + 1)
+        file.truncate(disk.MOST_BYTES + 1)
     with pytest.raises(PhotoError, match="4,294,967,297 bytes, more than"):
         decode(path)
 
@@ -163,7 +164,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_reported(tmp_path, monkeypatch)
         os.truncate(path, size // 2)
         return status
 
-    monkeypatch.setattr(module.os, "fstat", fstat)
+    monkeypatch.setattr(disk.os, "fstat", fstat)
     with pytest.raises(
         PhotoError, match=f"changed while it was read, from {size:,} to {size // 2:,} bytes"
     ):
