@@ -10,7 +10,7 @@ from PIL import Image, ImageChops
 from PIL.ImageFile import ImageFile
 from torch import Tensor
 
-from srlit.data.files.deep import EIGHT_BITS, SIXTEEN_BIT, deep_samples, on_white
+from srlit.data.files.deep import EIGHT_BITS, deep_samples, on_white
 from srlit.data.files.disk import read_bytes
 from srlit.data.files.errors import PhotoError, naming, show
 from srlit.data.files.formats import FORMATS, OTHER_SUFFIXES, SUFFIXES, identify
@@ -18,7 +18,7 @@ from srlit.data.files.notes import as_rgba, is_opaque, notes_of
 from srlit.data.files.upright import orientation, turned
 
 __all__ = [
-    "FORMATS", "OTHER_SUFFIXES", "SIXTEEN_BIT", "SUFFIXES", "Decoded", "PhotoError", "decode",
+    "FORMATS", "OTHER_SUFFIXES", "SUFFIXES", "Decoded", "PhotoError", "decode",
     "decode_bytes", "open_photo", "pixels_of", "read_photo", "show", "to_rgb",
 ]  # fmt: skip
 
@@ -105,10 +105,7 @@ def open_photo(path: Path) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """8-bit RGB: 16-bit gray is rounded to 8, what is transparent lies on white."""
-    if image.mode in SIXTEEN_BIT:
-        gray = np.asarray(image).clip(0, 65535).astype(np.uint16)
-        return Image.fromarray(EIGHT_BITS[gray]).convert("RGB")
+    """RGB of an 8-bit image; what is transparent lies on white."""
     if image.has_transparency_data:
         overlay = as_rgba(image)
         if is_opaque(overlay):

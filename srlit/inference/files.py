@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from srlit.checkpoint.files import atomic_file
-from srlit.data.photo import SIXTEEN_BIT, SUFFIXES, PhotoError, open_photo, pixels_of, to_rgb
+from srlit.data.photo import SUFFIXES, PhotoError, open_photo, pixels_of, to_rgb
 
 WRITABLE: dict[str, dict[str, Any]] = {
     ".png": {},
@@ -72,7 +72,7 @@ def read_image(path: Path) -> Picture:
     image = open_photo(path)
     # A profile of CMYK or gray would be wrong for the RGB result.
     profile = image.info.get("icc_profile") if image.mode in {"RGB", "RGBA", "P"} else None
-    if image.mode in SIXTEEN_BIT or not image.has_transparency_data:
+    if not image.has_transparency_data:
         rgb, alpha = to_rgb(image), None
     else:
         rgba = image.convert("RGBA")

@@ -112,7 +112,7 @@ def test_too_many_bad_files_stop_the_run(photo_folder):
         audit(sorted(photo_folder.iterdir()), least_size=8, most_bad=0.05)
 
 
-# -- the corpus of good and bad files ---------------------------------------------------------------
+# -- the corpus of good and bad files -------------------------------------------------------------
 
 
 def test_no_file_of_the_corpus_ends_the_audit_or_stays_unexplained(tmp_path):
