@@ -42,6 +42,8 @@ def prepare(cfg: DictConfig) -> "dict[str, Audit]":
     if cfg.download:
         fetch(cfg)
     sets: PhotoSets = build(cfg.data.photos)
+    if cfg.shards:
+        check_shards(cfg, sets)
     store = Path(cfg.paths.store).expanduser() if cfg.pack else None
     with packing(store):
         found = dict(check(cfg, sets, store))
@@ -105,12 +107,38 @@ def verify(store: Path | None) -> None:
     log.info("%d packed photos are as they were written", len(packed))
 
 
+def check_shards(cfg: DictConfig, sets: "PhotoSets") -> None:
+    """See that shards can be written, before hours are spent on the photos.
+
+    Raises:
+        ConfigError: litdata is not installed, or some of the photos are real pairs.
+    """
+    from srlit.data.shards.extra import optional
+
+    try:
+        optional("litdata")
+    except ModuleNotFoundError as error:
+        msg = f"shards={cfg.shards}: {error}"
+        raise ConfigError(msg) from None
+    for split in cfg.splits:
+        try:
+            paths = sets.split(split)
+        except (FileNotFoundError, ValueError):
+            continue  # `check` says so
+        if any(sets.low(path) is not None for path in paths):
+            msg = (
+                f"shards={cfg.shards}: data={choice('data', '?')} has real pairs for {split}, and "
+                "shards hold single photos only: leave shards=null and train from the files"
+            )
+            raise ConfigError(msg)
+
+
 def write_shards(cfg: DictConfig, found: "dict[str, Audit]") -> None:
     """Shards for `data=litdata`, a folder a split."""
-    from srlit.data import streaming
+    from srlit.data import shards
 
     for split, audit in found.items():
-        streaming.write_shards(audit.photos, Path(cfg.shards).expanduser() / split)
+        shards.write_shards(audit.photos, Path(cfg.shards).expanduser() / split)
 
 
 @entry_point("prepare")

@@ -83,9 +83,13 @@ def compose_preset(name: str, scale: int) -> "Degradation":
 def photo(cfg: DictConfig) -> "Tensor":
     """The central square of `photo`, or of the data's first test photo: (1, 3, h, w) in [0, 1]."""
     from srlit.data import read_photo
+    from srlit.data.index import Photo
 
-    named = cfg.photo and Path(cfg.photo).expanduser()
-    pixels = read_photo(named or build(cfg.data.photos).test()[0])
+    if cfg.photo:
+        pixels = read_photo(Path(cfg.photo).expanduser())
+    else:
+        sets = build(cfg.data.photos)
+        pixels = sets.read(Photo(sets.test()[0], 0, 0))
     height, width = (min(side, cfg.crop) // cfg.scale * cfg.scale for side in pixels.shape[1:])
     top, left = (pixels.shape[1] - height) // 2, (pixels.shape[2] - width) // 2
     return pixels[None, :, top : top + height, left : left + width].float() / 255

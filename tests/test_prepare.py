@@ -78,6 +78,34 @@ def test_pairs_are_prepared_too(tmp_path, photo):
     assert listing_in(tmp_path)["test"]["usable"][0]["lr"]["size"] == [60, 48]
 
 
+def test_shards_are_written_a_folder_a_split_and_left_alone_when_they_are_there(
+    photo_folder, tmp_path
+):
+    pytest.importorskip("litdata")
+    shards = tmp_path / "shards"
+    options = [*of_folder(photo_folder), "pack=false", f"shards={shards}"]
+    found = prepare_in(tmp_path, *options)
+    written = {path: path.stat().st_mtime_ns for path in shards.glob("[!.]*/*")}
+    assert {path.parent.name for path in written} == {"train", "val", "test"}
+    assert not (tmp_path / "store").exists()
+    prepare_in(tmp_path, *options)
+    assert {path: path.stat().st_mtime_ns for path in shards.glob("[!.]*/*")} == written
+    sets = [f"data.photos.{split}={shards / split}" for split in found]
+    again = prepare_in(tmp_path, "data=litdata", *sets)
+    for split, audit in found.items():
+        assert [p.digest for p in again[split].photos] == [p.digest for p in audit.photos]
+
+
+def test_shards_of_real_pairs_are_refused_before_any_work(tmp_path, photo):
+    pytest.importorskip("litdata")
+    write_pairs(tmp_path / "pairs", photo)
+    pairs = [f"data.photos.train_{kind}={tmp_path / 'pairs' / kind}" for kind in ("hr", "lr")]
+    options = ["data=pairs", *pairs, "data.photos.holdout=1", f"shards={tmp_path / 'shards'}"]
+    with pytest.raises(ConfigError, match="real pairs for train, and shards hold single photos"):
+        prepare_in(tmp_path, *options)
+    assert [path.name for path in tmp_path.iterdir()] == ["pairs"]
+
+
 def test_names_that_are_no_utf_8_are_listed(photo_folder, tmp_path):
     (photo_folder / "00.png").rename(photo_folder / "caf\udce9\n.png")
     (photo_folder / "01.png").rename(photo_folder / "cut\udce9.png")
@@ -117,7 +145,7 @@ def test_mistakes_are_named(tmp_path, overrides, message):
 
 def test_an_interrupt_loses_nothing_that_is_done(photo_folder, tmp_path):
     """Ctrl-C in the middle of many large files, then again to the end."""
-    pixels = np.random.default_rng(0).integers(0, 255, (1000, 1500, 3), np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 255, (700, 1000, 3), np.uint8)
     for i in range(24):
         pixels[0, 0] = i
         Image.fromarray(pixels).save(photo_folder / f"large{i:02}.png", compress_level=1)

@@ -10,6 +10,7 @@ from srlit.data.order import PhotoOrder
 from srlit.data.pair_folders import PairFolders
 from srlit.data.photo import PhotoError, read_photo
 from srlit.data.reader import PhotoReader
+from srlit.data.shards import StreamedPhotos
 from srlit.data.sources import FolderPhotos, PhotoSets, SamplePhotos
 from srlit.data.store import PackedStore
 
@@ -28,6 +29,7 @@ __all__ = [
     "PhotoReader",
     "PhotoSets",
     "SamplePhotos",
+    "StreamedPhotos",
     "audit",
     "read_photo",
 ]

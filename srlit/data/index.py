@@ -79,6 +79,23 @@ def audit(
     """
     memory = AuditCache(cache, paths)
     entries = examine(paths, known=memory.entries, store=store, save=memory.save)
+    return usable(paths, entries, least_size=least_size, most_bad=most_bad)
+
+
+def usable(
+    paths: Sequence[Path], entries: Mapping[Path, Entry], *, least_size: int, most_bad: float
+) -> Audit:
+    """Keep what is usable of files that were looked at.
+
+    Args:
+        paths: the files, in the order to keep.
+        entries: what is known of each.
+        least_size: as of `audit`.
+        most_bad: as of `audit`.
+
+    Raises:
+        BadDataError: no file is usable, or more than `most_bad` of them are not.
+    """
     result = _sort_out(paths, entries, least_size)
     _judge(result, len(paths), most_bad)
     return result

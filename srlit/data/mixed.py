@@ -1,10 +1,16 @@
 """Several sources of photos together, each with its share of the patches."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from srlit.data.index import Audit, Photo
+from srlit.data.reader import Pixels
 from srlit.data.sources import Group, PhotoSets
+
+if TYPE_CHECKING:
+    from srlit.data.splits import Checks
 
 
 class MixedPhotos(PhotoSets):
@@ -32,12 +38,13 @@ class MixedPhotos(PhotoSets):
     ) -> None:
         self.sources = dict(sources)
         self.weights = weights
-        self._val, self._test = (names or list(sources) for names in (val, test))
-        for key, names in {
-            "weights": weights or sources,
-            "val": self._val,
-            "test": self._test,
-        }.items():
+        self._names = {
+            "train": list(sources),
+            "val": val or list(sources),
+            "test": test or list(sources),
+        }
+        self._owner: dict[Path, PhotoSets] = {}
+        for key, names in {"weights": list(weights or sources), **self._names}.items():
             if unknown := set(names) - set(sources):
                 msg = f"data.photos.{key} names {sorted(unknown)}: expected {sorted(sources)}"
                 raise ValueError(msg)
@@ -61,14 +68,31 @@ class MixedPhotos(PhotoSets):
 
     def val(self) -> list[Path]:
         """Photos of the sources that validate."""
-        return self._all(self._val, lambda source: source.val())
+        return self._all("val")
 
     def test(self) -> list[Path]:
         """Photos of the sources that are tested."""
-        return self._all(self._test, lambda source: source.test())
+        return self._all("test")
 
-    def _all(self, names: list[str], photos: Callable[[PhotoSets], list[Path]]) -> list[Path]:
-        return [path for name in names for path in photos(self.sources[name])]
+    def _all(self, split: str) -> list[Path]:
+        return [path for name in self._names[split] for path in self.sources[name].split(split)]
+
+    def audited(self, split: str, least_size: int, checks: "Checks") -> Audit:
+        """The usable photos of a split, each source's by its own rules."""
+        found = Audit([], [], {})
+        for name in self._names[split]:
+            photos, rejected, notes = self.sources[name].audited(split, least_size, checks)
+            self._owner |= dict.fromkeys((photo.path for photo in photos), self.sources[name])
+            found.photos.extend(photos)
+            found.rejected.extend(rejected)
+            for note, paths in notes.items():
+                found.notes.setdefault(note, []).extend(paths)
+        return found
+
+    def read(self, photo: Photo) -> Pixels:
+        """Pixels of an audited photo, or of its partner, from the source that has it."""
+        source = self._owner.get(photo.path)
+        return super().read(photo) if source is None else source.read(photo)
 
     def low(self, hr: Path) -> Path | None:
         """The real partner that any of the sources knows."""

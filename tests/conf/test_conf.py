@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 
 from srlit.config import CONF_DIR, check_config
+from srlit.data.shards import write_shards
 from srlit.evaluate import evaluate
 from srlit.train import train
-from tests.data.photos import write_pairs
+from tests.data.photos import audited, write_pairs
 from tests.helpers import TINY, compose_config
 
 FILES = sorted(path.relative_to(CONF_DIR) for path in CONF_DIR.glob("*/*.yaml"))
@@ -123,6 +124,7 @@ NAMED = {
         "data.photos.sources.real.holdout=1",
         "data.photos.sources.synthetic.train_folder={root}/mine",
     ],
+    "litdata": ["data.photos.train={root}/shards/mine", "data.photos.val={root}/shards/bsd100"],
 }
 
 
@@ -149,6 +151,10 @@ def test_every_data_file_runs(path, tmp_path, data_sets):
         )
         assert (tmp_path / "evaluation" / "table.json").is_file()
         return
+    if name == "litdata":
+        pytest.importorskip("litdata")
+        for split in ("mine", "bsd100"):
+            write_shards(audited(data_sets / split), data_sets / "shards" / split)
     overrides += [text.format(root=data_sets) for text in NAMED.get(name, [])]
     run_training(tmp_path / "runs", *overrides, EDSR)
 

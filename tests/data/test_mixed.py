@@ -1,10 +1,12 @@
 import pytest
 import torch
 
-from srlit.data import FolderPhotos, MixedPhotos
+from srlit.data import FolderPhotos, MixedPhotos, StreamedPhotos, read_photo
 from srlit.data.pairs import training_pair
+from srlit.data.shards import write_shards
+from srlit.data.splits import Checks
 from srlit.train import build_data
-from tests.data.photos import write_flat, write_pairs
+from tests.data.photos import audited, write_flat, write_pairs
 from tests.helpers import compose_config
 
 
@@ -82,3 +84,21 @@ def test_without_weights_every_photo_counts_the_same(tmp_path):
     assert [group.share for group in mixed.groups()] == [2, 6]
     assert len(mixed.train()) == 8
     assert len(mixed.val()) == len(mixed.test()) == 2
+
+
+def test_shards_may_be_one_of_the_sources(tmp_path, photo_folder):
+    write_flat(tmp_path / "more", 5)
+    write_shards(audited(photo_folder), tmp_path / "shards")
+    sources = {
+        "shards": StreamedPhotos(train=str(tmp_path / "shards")),
+        "folder": FolderPhotos(train_folder=str(tmp_path / "more"), holdout=1),
+    }
+    mixed = MixedPhotos(sources=sources, val=["folder"], test=["folder"])
+    found = mixed.audited("train", 1, Checks(scale=2, most_bad=0, cache=None))
+    assert len(found.photos) == 15
+    for photo, name in [
+        (found.photos[0], "00.png"),
+        (found.photos[-1], found.photos[-1].path.name),
+    ]:
+        folder = photo_folder if photo is found.photos[0] else tmp_path / "more"
+        assert torch.equal(mixed.read(photo), read_photo(folder / name))
