@@ -1,7 +1,9 @@
 """Writing a file whole or not at all."""
 
+import errno
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -9,9 +11,28 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+# What a disk says when it takes no more, and what a folder says that one may not write to.
+REFUSALS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+}
+
+
+class DiskError(OSError):
+    """A file that could not be written; what was there before it still is."""
+
+    def __str__(self) -> str:
+        """The message without the number."""
+        return str(self.strerror)
+
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path, size: int | None = None) -> Iterator[Path]:
     """Give a sibling to write into; it takes the place of `path` once it is on the disk.
 
     The file is flushed to the disk, renamed, and the folder is flushed too. If the body raises,
@@ -19,18 +40,54 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
     Args:
         path: the file to be written; its folder is made where it is missing.
+        size: how many bytes it will take, where that is known, for the error.
+
+    Raises:
+        DiskError: the disk is full or read-only, a quota is reached, or writing is not allowed.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Ends in the same suffix, as writers such as Pillow choose the format by it.
     sibling = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}")
     try:
-        yield sibling
-        with sibling.open("rb+") as file:
-            os.fsync(file.fileno())
-        sibling.replace(path)
-        _sync_folder(path.parent)
-    finally:
-        sibling.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield sibling
+            with sibling.open("rb+") as file:
+                os.fsync(file.fileno())
+            sibling.replace(path)
+            _sync_folder(path.parent)
+        finally:
+            sibling.unlink(missing_ok=True)
+    except OSError as error:
+        if isinstance(error, DiskError) or not _concerns(error, path):
+            raise
+        raise disk_error(path, error, size) from error
+
+
+def remove_torn(folder: Path) -> None:
+    """Remove siblings that killed processes left; nobody else may be writing there or below."""
+    for path in folder.rglob(".*.tmp*"):
+        if re.fullmatch(r"\..+\.[0-9a-f]{8}\.tmp(\.[^.]*)?", path.name):
+            path.unlink(missing_ok=True)
+
+
+def _concerns(error: OSError, path: Path) -> bool:
+    """Whether an error is about writing `path`, and not about something else in the body."""
+    named = error.filename
+    return error.errno in REFUSALS and (
+        named is None or Path(os.fsdecode(named)).is_relative_to(path.parent)
+    )
+
+
+def disk_error(path: Path, error: OSError, size: int | None = None) -> DiskError:
+    """The error for a file that could not be written: its path, bytes needed, and bytes free."""
+    needed = "" if size is None else f"{size:,} bytes needed, "
+    folder = next((p for p in (path.parent, *path.parents) if p.is_dir()), Path("/"))
+    free = shutil.disk_usage(folder).free
+    msg = (
+        f"{path}: cannot be written: {error.strerror}. {needed}{free:,} bytes free on that disk; "
+        "what was there before is untouched. Make room, or choose another place (paths.runs=...)"
+    )
+    return DiskError(error.errno, msg)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -53,7 +110,7 @@ def link_file(source: Path, target: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
-    with atomic_file(path) as sibling:
+    with atomic_file(path, len(text)) as sibling:
         sibling.write_text(text, encoding="utf-8")
 
 

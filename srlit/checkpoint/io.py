@@ -1,5 +1,6 @@
-"""How Lightning writes and reads checkpoints here: atomically, and as data only."""
+"""How Lightning writes and reads checkpoints here: atomically, verified, and as data only."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,31 +8,44 @@ import torch
 from lightning.fabric.plugins import CheckpointIO
 from lightning.fabric.utilities.types import _PATH
 
+from srlit.checkpoint import manifest
 from srlit.checkpoint.files import atomic_file
 from srlit.checkpoint.loading import load_checkpoint
 
 PLAIN = (str, int, float, bool, type(None), torch.Tensor, torch.Size, torch.dtype)
 
 
-def check_plain(node: object, key: str = "checkpoint") -> None:
+def leaves(node: object, key: str = "checkpoint") -> Iterator[tuple[str, object]]:
+    """Every value in a tree of containers, with its key."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield from leaves(value, f"{key}.{name}")
+    elif isinstance(node, (list, tuple, set)):
+        for position, value in enumerate(node):
+            yield from leaves(value, f"{key}[{position}]")
+    else:
+        yield key, node
+
+
+def check_plain(checkpoint: object) -> None:
     """See that `weights_only=True` will read what is about to be written.
 
     Raises:
         TypeError: an object that is no plain data, with its key.
     """
-    if isinstance(node, dict):
-        for name, value in node.items():
-            check_plain(value, f"{key}.{name}")
-    elif isinstance(node, (list, tuple, set)):
-        for position, value in enumerate(node):
-            check_plain(value, f"{key}[{position}]")
-    elif not isinstance(node, PLAIN):
-        msg = f"{key} is a {type(node).__name__}: a checkpoint may hold plain data only"
-        raise TypeError(msg)
+    for key, value in leaves(checkpoint):
+        if not isinstance(value, PLAIN):
+            msg = f"{key} is a {type(value).__name__}: a checkpoint may hold plain data only"
+            raise TypeError(msg)
+
+
+def tensor_bytes(checkpoint: object) -> int:
+    """How much of a checkpoint is tensors: nearly all of its file."""
+    return sum(value.nbytes for _, value in leaves(checkpoint) if isinstance(value, torch.Tensor))
 
 
 class AtomicCheckpointIO(CheckpointIO):
-    """Checkpoints that are whole or absent, loaded with `weights_only=True`."""
+    """Checkpoints that are whole or absent, listed by SHA-256, loaded with `weights_only=True`."""
 
     def save_checkpoint(
         self,
@@ -39,10 +53,17 @@ class AtomicCheckpointIO(CheckpointIO):
         path: _PATH,
         storage_options: Any | None = None,  # noqa: ANN401, ARG002 - Lightning's signature
     ) -> None:
-        """Write to a sibling, flush, rename."""
+        """Write to a sibling, flush, list its digest, rename.
+
+        Raises:
+            DiskError: it could not be written; what was there before still is.
+        """
         check_plain(checkpoint)
-        with atomic_file(Path(path)) as sibling:
-            torch.save(checkpoint, sibling)
+        path = Path(path)
+        with atomic_file(path, tensor_bytes(checkpoint)) as sibling:
+            _save(checkpoint, sibling)
+            manifest.enter(path.parent, path.name, sibling)
+        manifest.settle(path.parent)
 
     def load_checkpoint(
         self,
@@ -54,5 +75,18 @@ class AtomicCheckpointIO(CheckpointIO):
         return load_checkpoint(Path(path))
 
     def remove_checkpoint(self, path: _PATH) -> None:
-        """Remove the file."""
+        """Remove the file, and its digest."""
         Path(path).unlink(missing_ok=True)
+        manifest.settle(Path(path).parent)
+
+
+def _save(checkpoint: dict[str, Any], path: Path) -> None:
+    """torch.save through a Python file, whose errors say what the disk said."""
+    with path.open("wb") as file:
+        try:
+            torch.save(checkpoint, file)
+        except RuntimeError as error:
+            # PyTorch's writer hides a full disk behind 'unexpected pos'.
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from error
+            raise

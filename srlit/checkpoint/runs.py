@@ -1,7 +1,9 @@
 """The record beside every run, and how later runs find earlier ones."""
 
 import json
+import logging
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -10,8 +12,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from srlit.checkpoint.files import write_json
+from srlit.checkpoint.files import DiskError, remove_torn, write_json
 from srlit.checkpoint.loading import CheckpointError
+from srlit.checkpoint.manifest import damage
+
+log = logging.getLogger(__name__)
 
 RECORD = "run.json"
 BEST = "best.json"
@@ -60,6 +65,7 @@ class RunRecord:
             yield
             return
         with own_folder(folder):
+            remove_torn(folder)
             self.write(folder)
             try:
                 yield
@@ -74,7 +80,14 @@ class RunRecord:
                 raise
             finally:
                 self.ended = time.time()
-                self.write(folder)
+                self._close(folder)
+
+    def _close(self, folder: Path) -> None:
+        """Store how the run ended; a full disk shall not hide what ended it."""
+        try:
+            self.write(folder)
+        except DiskError as error:
+            log.error("%s", error)  # noqa: TRY400 - the trace that matters is another's
 
 
 @contextmanager
@@ -135,6 +148,42 @@ def resolve_checkpoint(name: str) -> Path:
         msg = f"{path}: no such checkpoint and no such run folder"
         raise CheckpointError(msg)
     return path
+
+
+def checkpoint_name(iteration: int) -> str:
+    """Path of an iteration's checkpoint below the run's folder."""
+    return f"checkpoints/iteration_{iteration:07d}.ckpt"
+
+
+def checkpoints_of(folder: Path) -> dict[int, Path]:
+    """Iteration to checkpoint of a run, oldest first."""
+    found = {
+        int(match[1]): path
+        for path in (folder / "checkpoints").glob("iteration_*.ckpt")
+        if (match := re.fullmatch(r"iteration_(\d+)\.ckpt", path.name))
+    }
+    return dict(sorted(found.items()))
+
+
+def newest_intact(folder: Path) -> Path | None:
+    """The newest checkpoint of a run whose SHA-256 is right; older ones stand in for damaged ones.
+
+    Raises:
+        CheckpointError: there are checkpoints, and none is intact.
+    """
+    problems: list[str] = []
+    for path in reversed(checkpoints_of(folder).values()):
+        problem = damage(path)
+        if problem is None:
+            if problems:
+                log.warning("going on from %s instead", path)
+            return path
+        problems.append(f"{path}: {problem}")
+        log.warning("%s", problems[-1])
+    if problems:
+        msg = f"resume: no checkpoint in {folder} is intact: {'; '.join(problems)}"
+        raise CheckpointError(msg)
+    return None
 
 
 def find_previous(runs: Path, label: str, model: dict[str, Any]) -> Path | None:

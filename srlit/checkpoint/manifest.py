@@ -1,0 +1,78 @@
+"""SHA-256 of every checkpoint of a run, beside them: damage is known before a file is used.
+
+`manifest.json` maps the digest of a file's content to its name. A checkpoint is entered before it
+gets its name, and what it replaces is forgotten after: whenever a kill comes, the file that is
+there is one that the manifest knows.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from srlit.checkpoint.files import write_json
+
+MANIFEST = "manifest.json"
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_manifest(folder: Path) -> dict[str, dict[str, Any]] | None:
+    """Digest to name and size of the checkpoints of a folder; None where none can be read."""
+    try:
+        content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    listed = content.get("sha256") if isinstance(content, dict) else None
+    return listed if isinstance(listed, dict) else None
+
+
+def enter(folder: Path, name: str, content: Path) -> str:
+    """List what is about to be called `name`, beside what bears that name now.
+
+    Args:
+        folder: of the checkpoints.
+        name: the file's name to come.
+        content: where the bytes are now.
+
+    Returns:
+        The digest.
+    """
+    digest = digest_of(content)
+    listed = read_manifest(folder) or {}
+    listed.pop(digest, None)
+    listed[digest] = {"name": name, "bytes": content.stat().st_size}
+    write_json(folder / MANIFEST, {"sha256": listed})
+    return digest
+
+
+def settle(folder: Path) -> None:
+    """Forget files that are gone, and what bore a name before."""
+    newest = {entry["name"]: digest for digest, entry in (read_manifest(folder) or {}).items()}
+    listed = read_manifest(folder) or {}
+    kept = {
+        digest: entry
+        for digest, entry in listed.items()
+        if newest[entry["name"]] == digest and (folder / entry["name"]).is_file()
+    }
+    if kept != listed:
+        write_json(folder / MANIFEST, {"sha256": kept})
+
+
+def damage(path: Path) -> str | None:
+    """What is wrong with a checkpoint, by the manifest beside it; None if nothing is known."""
+    listed = read_manifest(path.parent)
+    if listed is None:
+        if (path.parent / MANIFEST).exists():
+            return f"{MANIFEST} beside it cannot be read: remove it to load without verification"
+        return None
+    if digest_of(path) in listed:
+        return None
+    return (
+        f"damaged: its SHA-256 is none of those in {MANIFEST} beside it (a file that came from "
+        "elsewhere belongs into another folder)"
+    )

@@ -1,0 +1,141 @@
+"""Full disks, read-only folders, limits: the last good checkpoint stays, the error has numbers."""
+
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+from srlit.checkpoint import load_checkpoint
+from srlit.checkpoint.files import DiskError, remove_torn, write_text
+from srlit.checkpoint.io import AtomicCheckpointIO
+
+PAGE = 4096
+
+
+@contextmanager
+def mounted(folder, *options):
+    """A small file system of its own; skips where that is not allowed."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", ",".join(options), "tmpfs", str(folder)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"needs root and mounts for a small disk: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def checkpoint(iteration, numbers=16_000):
+    return {
+        "iteration": iteration,
+        "card": {"model": {}},
+        "state_dict": {"generator.a": torch.full((numbers,), float(iteration))},
+    }
+
+
+def good_one(folder):
+    path = folder / "checkpoints" / "iteration_0000001.ckpt"
+    AtomicCheckpointIO().save_checkpoint(checkpoint(1), path)
+    return path
+
+
+# The first checkpoint takes 17 pages: on the smaller disks the second one ends here or there.
+@pytest.mark.parametrize("pages", range(22, 42))
+def test_a_disk_that_fills_up_keeps_the_last_good_checkpoint(tmp_path, pages):
+    with mounted(tmp_path / "disk", f"size={pages * PAGE}") as disk:
+        path = good_one(disk)
+        second = path.with_name("iteration_0000002.ckpt")
+        try:
+            AtomicCheckpointIO().save_checkpoint(checkpoint(2), second)
+        except DiskError as error:
+            assert re.match(
+                rf"{second}: cannot be written: No space left on device\. "
+                r"64,000 bytes needed, [0-9,]+ bytes free on that disk",
+                str(error),
+            ) or str(path.with_name("manifest.json")) in str(error)
+            assert not second.exists()
+            assert not list(path.parent.glob(".*"))
+        else:
+            assert load_checkpoint(second)["iteration"] == 2
+            assert pages > 34
+        assert load_checkpoint(path)["iteration"] == 1
+
+
+def test_a_disk_that_fills_up_under_a_replaced_checkpoint(tmp_path):
+    with mounted(tmp_path / "disk", f"size={30 * PAGE}") as disk:
+        path = good_one(disk)
+        with pytest.raises(DiskError, match="No space left"):
+            AtomicCheckpointIO().save_checkpoint(checkpoint(2), path)
+        assert load_checkpoint(path)["iteration"] == 1
+
+
+def test_a_read_only_disk(tmp_path):
+    with mounted(tmp_path / "disk", f"size={100 * PAGE}") as disk:
+        path = good_one(disk)
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        with pytest.raises(DiskError, match="Read-only file system"):
+            AtomicCheckpointIO().save_checkpoint(checkpoint(2), path)
+        assert load_checkpoint(path)["iteration"] == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_one_may_not_write_to(tmp_path):
+    path = good_one(tmp_path)
+    path.parent.chmod(0o500)
+    with pytest.raises(DiskError, match="Permission denied"):
+        AtomicCheckpointIO().save_checkpoint(checkpoint(2), path)
+    assert load_checkpoint(path)["iteration"] == 1
+
+
+def test_a_limit_on_file_sizes(tmp_path):
+    """Stands in for a quota, which takes a file system that has them."""
+    path = good_one(tmp_path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (32_000, before[1]))
+        with pytest.raises(DiskError, match=r"File too large\. 64,000 bytes needed"):
+            AtomicCheckpointIO().save_checkpoint(checkpoint(2), path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert load_checkpoint(path)["iteration"] == 1
+
+
+def test_a_training_on_a_disk_that_fills_up_says_so_and_goes_on_elsewhere(tmp_path):
+    from tests.integration.survival import ADVERSARIAL, go
+
+    plain = tmp_path / "plain"
+    assert go(plain, *ADVERSARIAL) == 0
+    size = max(p.stat().st_size for p in plain.rglob("*.ckpt"))
+    with mounted(tmp_path / "disk", f"size={size + size // 2}") as disk:  # one, but not two
+        ended = go(disk, *ADVERSARIAL)
+        assert ended == 1
+        left = [load_checkpoint(p)["iteration"] for p in disk.rglob("iteration_*.ckpt")]
+        assert left
+        rescued = tmp_path / "rescued"
+        shutil.copytree(disk, rescued)
+    assert go(rescued, *ADVERSARIAL) == 0
+
+
+def test_an_error_about_another_file_is_left_alone(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        write_text(tmp_path / "a" / "b.txt", (tmp_path / "missing").read_text())
+
+
+def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path):
+    torn = [tmp_path / ".last.0123abcd.tmp.ckpt", tmp_path / "below" / ".best.ffffffff.tmp.json"]
+    kept = [tmp_path / ".owner", tmp_path / "a.tmp.ckpt", tmp_path / ".x.tmp.ckpt"]
+    for path in (*torn, *kept):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("x")
+    remove_torn(tmp_path)
+    assert not any(path.exists() for path in torn)
+    assert all(path.exists() for path in kept)
