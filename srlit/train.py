@@ -31,6 +31,7 @@ def train(cfg: DictConfig) -> float:
     """
     import torch
 
+    from srlit.callbacks.loggers import rewind
     from srlit.checkpoint import RunRecord
     from srlit.checkpoint.runs import read_best
     from srlit.metrics import measured_name
@@ -45,7 +46,9 @@ def train(cfg: DictConfig) -> float:
     if resume is None:
         initialise(cfg, phase)
     else:
-        data.first_iteration = check_resumable(resume, phase, data)
+        phase.iteration = check_resumable(resume, phase, data)
+    # A batch is there even after the last iteration, as a validation may be owed.
+    data.first_iteration = min(phase.iteration, cfg.iterations - 1)
     trainer = build_trainer(cfg)
     selector = require_selection(trainer, phase)
 
@@ -53,6 +56,8 @@ def train(cfg: DictConfig) -> float:
         name=cfg.name, label=cfg.label, model=plain(cfg.model), command=" ".join(sys.argv)
     )
     with record.kept(folder, writes=trainer.is_global_zero):
+        for logger in trainer.loggers:
+            rewind(logger, phase.iteration)
         _describe(cfg, folder, trainer)
         trainer.fit(phase, data, ckpt_path=resume, weights_only=True)
 
@@ -168,19 +173,23 @@ def checkpoint_to_resume(cfg: DictConfig, folder: Path) -> Path | None:
         ConfigError: the folder holds a run and `resume` names no checkpoint of it.
         CheckpointError: `resume` names no checkpoint.
     """
-    from srlit.checkpoint.runs import LAST, read_record, resolve_checkpoint
+    from srlit.checkpoint.runs import (
+        checkpoints_of,
+        newest_intact,
+        read_record,
+        resolve_checkpoint,
+    )
 
-    last = folder / LAST
     if cfg.resume == "auto":
-        if last.is_file():
-            return last
+        if (newest := newest_intact(folder)) is not None:
+            return newest
         log.info("resume=auto: no checkpoint in %s yet, starting at iteration 0", folder)
         return None
     named = None if cfg.resume is None else resolve_checkpoint(cfg.resume)
     if named is not None and named.resolve().is_relative_to(folder.resolve()):
         return named
     record = read_record(folder)
-    if last.is_file() or (record and record.status == "finished"):
+    if checkpoints_of(folder) or (record and record.status == "finished"):
         msg = (
             f"{folder} already holds a run: add resume=auto to go on with it, "
             "name=ANOTHER to start beside it, or remove the folder"

@@ -62,3 +62,8 @@ def photo_folder(tmp_path: Path, photo: torch.Tensor) -> Path:
 @pytest.fixture(autouse=True)
 def _quiet() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How hard to try."""
+    parser.addoption("--kills", type=int, default=5, help="SIGKILLs at random moments")

@@ -82,6 +82,11 @@ class EMA(Callback):
         assert self._average is not None
         return {"averaged": self._average.state_dict(), "seen": self._seen}
 
+    def return_to(self, state: dict[str, Any]) -> None:
+        """Take an older average back; its clock goes on with the training's."""
+        assert self._average is not None
+        self._average.load_state_dict(state["averaged"])
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where the checkpoint stood."""
         assert self._average is not None

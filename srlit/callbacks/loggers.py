@@ -6,6 +6,8 @@ import os
 import torch
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
+from srlit.callbacks.rows import RowLogger
+
 
 def logged_in() -> bool:
     """Whether Weights & Biases has a key on this machine."""
@@ -30,6 +32,14 @@ def wandb_logger(
     """
     chosen = not logged_in() if offline is None else offline
     return WandbLogger(name=name, save_dir=folder, project=project, offline=chosen)
+
+
+def rewind(logger: Logger, iteration: int) -> None:
+    """Let a logger forget what a killed run logged after the checkpoint that it goes on from."""
+    if isinstance(logger, RowLogger):
+        logger.rewind(iteration)
+    elif isinstance(logger, TensorBoardLogger):
+        logger._kwargs["purge_step"] = iteration + 1  # noqa: SLF001 - it is only read at first use
 
 
 def log_picture(logger: Logger, name: str, picture: torch.Tensor, iteration: int) -> None:

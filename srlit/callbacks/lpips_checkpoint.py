@@ -1,5 +1,6 @@
 """Checkpoints chosen by how restored images look, not by PSNR."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,14 +8,16 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
-from srlit.checkpoint.files import link_file, write_json
-from srlit.checkpoint.runs import BEST, LAST
+from srlit.callbacks.saving import save_iteration
+from srlit.checkpoint.files import write_json
+from srlit.checkpoint.manifest import settle
+from srlit.checkpoint.runs import BEST, checkpoint_name, checkpoints_of
 from srlit.metrics import MetricSuite, SelectionRule, measured_name
 from srlit.phases import Phase
 
 
 class LPIPSCheckpoint(Checkpoint):
-    """After each validation: a `last` checkpoint, the best k by a rule, and `best.json`.
+    """After each validation: a checkpoint, the best k by a rule, and `best.json`.
 
     Lightning's ModelCheckpoint would save before the validation that judges the weights, and
     counts both optimizers' steps in its names.
@@ -52,6 +55,13 @@ class LPIPSCheckpoint(Checkpoint):
         return "LPIPSCheckpoint"
 
     @property
+    def sound(self) -> Path | None:
+        """The newest checkpoint whose validation was finite; None before there is one."""
+        sound = [row for row in self.rows if math.isfinite(row["metrics"]["loss"])]
+        paths = [path for row in sound if (path := self.folder / self._name(row)).is_file()]
+        return paths[-1] if paths else None
+
+    @property
     def best_model_path(self) -> str:
         """The selected checkpoint, under the name that loggers look for."""
         return str(self.folder / self._name(self._ranked()[0])) if self.rows else ""
@@ -72,16 +82,11 @@ class LPIPSCheckpoint(Checkpoint):
                 raise ValueError(msg)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check the rule; finish what a kill left between the two names of a checkpoint."""
+        """Check the rule; finish what a kill left between a checkpoint and its ranking."""
         assert isinstance(pl_module, Phase)
         self.check(pl_module.metrics)
-        last = self.folder / LAST
-        for row in self.rows:
-            target = self.folder / self._name(row)
-            lost = row["iteration"] == pl_module.iteration and not target.is_file()
-            if lost and last.is_file() and trainer.is_global_zero:
-                link_file(last, target)
-                self._keep_best()
+        if trainer.is_global_zero and self.rows and self._ranked():
+            self._keep_best(pl_module.iteration)
         trainer.strategy.barrier()
 
     def rule_for(self, row: Mapping[str, Any]) -> SelectionRule:
@@ -97,18 +102,23 @@ class LPIPSCheckpoint(Checkpoint):
         assert isinstance(pl_module, Phase)
         row = {"iteration": pl_module.iteration, "metrics": dict(pl_module.validation)}
         self.rows = [r for r in self.rows if r["iteration"] != row["iteration"]] + [row]
-        trainer.save_checkpoint(self.folder / LAST)
+        save_iteration(trainer, pl_module, self.folder)
         if trainer.is_global_zero:
-            link_file(self.folder / LAST, self.folder / self._name(row))
-            self._keep_best()
+            self._keep_best(pl_module.iteration)
         trainer.strategy.barrier()
 
-    def _keep_best(self) -> None:
-        """Record the ranking, then remove what fell out of it."""
-        ranked = self._ranked()
-        self._record(ranked[: self.top_k])
-        for dropped in ranked[self.top_k :]:
-            (self.folder / self._name(dropped)).unlink(missing_ok=True)
+    def _keep_best(self, iteration: int) -> None:
+        """Record the ranking, then remove what fell out of it.
+
+        The newest stays, to go on from, and the newest sound one, to return to.
+        """
+        kept = self._ranked()[: self.top_k]
+        self._record(kept)
+        needed = {self.folder / self._name(row) for row in kept} | {self.sound}
+        for made, path in checkpoints_of(self.folder).items():
+            if made < iteration and path not in needed:
+                path.unlink()
+        settle(self.folder / "checkpoints")
 
     def _ranked(self) -> list[dict[str, Any]]:
         """The validations whose checkpoints are in the folder, best first.
@@ -138,7 +148,7 @@ class LPIPSCheckpoint(Checkpoint):
     @staticmethod
     def _name(row: Mapping[str, Any]) -> str:
         """Path of a validation's checkpoint below the run's folder."""
-        return f"checkpoints/iteration_{row['iteration']:07d}.ckpt"
+        return checkpoint_name(row["iteration"])
 
     def state_dict(self) -> dict[str, Any]:
         """The history, so that a resumed run ranks against what came before."""

@@ -18,7 +18,7 @@ from srlit.ops.memory import keep_freed_memory
 Task = Callable[[DictConfig], Any]
 
 # Mistakes of a user, as opposed to errors of the program: shown without a stack trace.
-EXPECTED = (ValueError, FileNotFoundError, HydraException, OmegaConfBaseException)
+EXPECTED = (ValueError, OSError, HydraException, OmegaConfBaseException)
 
 
 def entry_point(config_name: str) -> Callable[[Task], Callable[[], None]]:
@@ -37,9 +37,12 @@ def entry_point(config_name: str) -> Callable[[Task], Callable[[], None]]:
                 check_config(cfg, config_name)
                 return task(cfg)
             except EXPECTED as error:
-                if _in_multirun() or getattr(error, "__notes__", None):
+                notes = getattr(error, "__notes__", [])
+                known = isinstance(error, OSError) or getattr(error, "tells_all", False)
+                if _in_multirun() or (notes and not known):
                     raise  # a sweep's other jobs go on; what broke a run is shown with its trace
-                raise SystemExit(f"error: {_innermost(error)}") from error
+                message = "\n".join([_innermost(error), *notes])
+                raise SystemExit(f"error: {message}") from error
 
         compose_and_run: Callable[[], None] = hydra.main(
             version_base="1.3", config_path=str(CONF_DIR), config_name=config_name

@@ -90,6 +90,10 @@ class PatchBatches(Dataset[Photos]):
         real = None if self.all_real else torch.tensor([low is not None for _, low in pairs])
         return Photos(pixels, keys, lr, real)
 
+    def photos_of(self, iteration: int) -> list[int]:
+        """Numbers of the photos in an iteration's batch."""
+        return [self.order.photo(sample) for sample in self._draw(iteration).samples]
+
     # -- what is drawn --------------------------------------------------------------------------
 
     def _draw(self, iteration: int) -> Draws:

@@ -140,12 +140,26 @@ class PhotoDataModule(LightningDataModule):
         if stage == "fit" and not hasattr(self, "_train_photos"):
             self.check()
 
+    def photos_of(self, iteration: int) -> list[Path]:
+        """The photos of an iteration's batch on this process, in the batch's order."""
+        return [self._train_photos[i].path for i in self._batches().photos_of(iteration)]
+
     def train_dataloader(self) -> "BatchLoader | DataLoader[Photos]":
         """Batches from `first_iteration` to `iterations`, in order."""
+        batches = self._batches()
+        return make_loader(
+            batches,
+            range(self.first_iteration, self.iterations),
+            workers=self.workers,
+            packed=batches.reader.packed,
+            processes=self.trainer.num_devices if self.trainer else 1,
+        )
+
+    def _batches(self) -> PatchBatches:
+        """This process's training batches."""
         trainer = self.trainer
-        reader = self._reader(self._train_photos, self.cache_mb)
-        batches = PatchBatches(
-            reader,
+        return PatchBatches(
+            self._reader(self._train_photos, self.cache_mb),
             self._order,
             seed=self.seed,
             patch_size=self.patch_size,
@@ -153,14 +167,6 @@ class PhotoDataModule(LightningDataModule):
             scale=self.scale,
             rank=trainer.global_rank if trainer else 0,
             world_size=trainer.world_size if trainer else 1,
-        )
-        iterations = range(self.first_iteration, self.iterations)
-        return make_loader(
-            batches,
-            iterations,
-            workers=self.workers,
-            packed=reader.packed,
-            processes=trainer.num_devices if trainer else 1,
         )
 
     def val_dataloader(self) -> DataLoader[Photos]:

@@ -21,9 +21,11 @@ from torchmetrics import MeanMetric
 from srlit.losses import CompositeLoss
 from srlit.metrics import MetricSuite
 from srlit.ops.rng import make_keys
+from srlit.phases.appearance import appearance
+from srlit.phases.guard import Guard, takes_verdicts
 from srlit.phases.journal import Journal
 from srlit.phases.schedule import Schedule
-from srlit.types import Batch, Scalar
+from srlit.types import Batch, Images, Scalar
 
 MakeOptimizer = Callable[..., Optimizer]
 
@@ -69,6 +71,9 @@ class Phase(LightningModule):
         self.journal = Journal(log_every)
         self.card = dict(card)
         self.iteration = 0
+        self.validated = 0
+        self.guard = Guard(log_every)
+        self._descending = torch.zeros(())
         self.validation: dict[str, float] = {}
         self._means: dict[str, MeanMetric] = {}
         # In a tuple: the moving average is the EMA callback's to store, no part of this module.
@@ -95,28 +100,70 @@ class Phase(LightningModule):
     def on_train_start(self) -> None:
         """Let Lightning count batches from the iteration on, so that validations fall on time."""
         self.trainer.fit_loop.epoch_loop.batch_progress.total.ready = self.iteration
+        if self.owes_validation:
+            self._validate_now()
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
-        """Make dropout a function of (seed, iteration, rank)."""
+    @property
+    def owes_validation(self) -> bool:
+        """Whether the training was stopped between an iteration and its validation."""
+        every = self.trainer.val_check_interval
+        on_time = self.iteration % every == 0 or self.iteration >= self.iterations
+        return 0 < self.iteration != self.validated and bool(on_time)
+
+    def _validate_now(self) -> None:
+        """Run the validation that a stop left out, as Lightning does within its loop."""
+        self.trainer.validating = True
+        self.trainer.fit_loop.epoch_loop.val_loop.run()
+        self.trainer.training = True
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> int | None:  # noqa: ARG002
+        """Make dropout a function of (seed, iteration, rank); -1 where nothing is left to do."""
+        if self.iteration >= self.iterations:
+            return -1
         key = make_keys(self.seed, (self.iteration,), torch.tensor([self.global_rank]))
         torch.manual_seed(int(key[0]))
+        return None
 
     def descend(self, loss: Scalar, optimizer: Any) -> None:  # noqa: ANN401 - LightningOptimizer
-        """One update of one network; clipping happens in `on_before_optimizer_step`."""
+        """One update of one network, unless loss or gradient are not finite.
+
+        Clipping and the decision happen in `on_before_optimizer_step`.
+        """
         optimizer.zero_grad()
         self.manual_backward(loss)
+        self._descending = loss.detach()
         optimizer.step()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Measure and clip the gradient; under mixed precision it is unscaled by now."""
+        """Measure, judge and clip the gradient of a whole network."""
+        self._unscale(optimizer)
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         limit = float("inf") if self.gradient_norm is None else self.gradient_norm
         norm = nn.utils.clip_grad_norm_(parameters, limit)
-        self.journal.record({f"gradient_norm/{self._name_of(optimizer)}": norm})
+        network = self._name_of(optimizer)
+        finite = norm.isfinite() & self._descending.isfinite()
+        self.guard.judge(network, self.iteration, finite)
+        self.journal.record({f"gradient_norm/{network}": norm})
+        if takes_verdicts(optimizer):
+            optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
+        elif not finite:
+            for parameter in parameters:
+                parameter.grad = None  # what has no gradient is left alone, its moments too
+
+    def _unscale(self, optimizer: Optimizer) -> None:
+        """Undo fp16's loss scale, which Lightning leaves to optimizers that could do it alone."""
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        if scaler is not None and takes_verdicts(optimizer):
+            scaler.unscale_(optimizer)
 
     def _name_of(self, optimizer: Optimizer) -> str:
         position = [*self.trainer.optimizers].index(optimizer)
         return list(self.make_optimizers())[position]
+
+    def observe(self, batch: Batch, sr: Images) -> None:
+        """Where an interval ends: what alarms look at besides the losses."""
+        if self.journal.ends_at(self.iteration + 1):
+            self.journal.record(appearance(batch, sr.detach()))
 
     def finish_iteration(self) -> None:
         """Count the update, step the schedules, log, and stop at the end."""
@@ -124,9 +171,10 @@ class Phase(LightningModule):
         for scheduler in self._schedulers():
             if not isinstance(scheduler, ReduceLROnPlateau):
                 scheduler.step()
-        if self.iteration % self.journal.every == 0:
+        if self.journal.ends_at(self.iteration):
+            means = self.journal.flush()
             self.write_row(
-                {f"train/{name}": value for name, value in self.journal.flush().items()}
+                {f"train/{name}": value for name, value in (means | shares(means)).items()}
                 | {"learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"]}
             )
         if self.iteration >= self.iterations:
@@ -189,15 +237,27 @@ class Phase(LightningModule):
         for scheduler in self._schedulers():
             if isinstance(scheduler, ReduceLROnPlateau):
                 scheduler.step(self.validation["loss"])
+        self.validated = self.iteration
 
     # -- checkpoints ----------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the clock and the card; Lightning's own counters are not kept."""
-        checkpoint["iteration"] = self.iteration
+        checkpoint["iteration"] = checkpoint["global_step"] = self.iteration
+        checkpoint["validated"] = self.validated
+        checkpoint["journal"] = self.journal.state_dict()
         checkpoint["card"] = self.card
         checkpoint.pop("loops", None)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Set the clock."""
         self.iteration = checkpoint["iteration"]
+        self.validated = checkpoint["validated"]
+        self.journal.load_state_dict(checkpoint["journal"], self.device)
+
+
+def shares(means: Mapping[str, float]) -> dict[str, float]:
+    """What part of the generator's loss each weighted term makes up."""
+    prefix, total = "weighted/", means.get("loss", 0.0)
+    weighted = {k.removeprefix(prefix): v for k, v in means.items() if k.startswith(prefix)}
+    return {f"share/{name}": value / total for name, value in weighted.items()} if total else {}

@@ -1,6 +1,7 @@
 """What training logs: means over an interval, with one synchronisation an interval."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +20,10 @@ class Journal:
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
 
+    def ends_at(self, iteration: int) -> bool:
+        """Whether an interval ends with this many iterations finished."""
+        return iteration % self.every == 0
+
     def record(self, values: Mapping[str, Tensor]) -> None:
         """Add scalars; nothing is read from the device."""
         for name, value in values.items():
@@ -36,3 +41,12 @@ class Journal:
         }
         self._sums, self._counts = {}, {}
         return self.latest
+
+    def state_dict(self) -> dict[str, Any]:
+        """What an interrupted interval has collected."""
+        return {"sums": dict(self._sums), "counts": dict(self._counts)}
+
+    def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
+        """Go on with an interrupted interval."""
+        self._sums = {name: value.to(device) for name, value in state["sums"].items()}
+        self._counts = dict(state["counts"])

@@ -97,7 +97,8 @@ def test_the_best_k_and_the_last_are_kept(tmp_path):
     assert [row["iteration"] for row in best["kept"]] == [4, 2]
     assert len(best["history"]) == 5
     files = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
-    assert files == ["iteration_0000002.ckpt", "iteration_0000004.ckpt", "last.ckpt"]
+    kept = [f"iteration_000000{i}.ckpt" for i in (2, 4, 5)]  # the newest too, to go on from
+    assert files == [*kept, "last.ckpt", "manifest.json"]
     selected = load_checkpoint(tmp_path / best["checkpoint"])
     assert selected["iteration"] == 4
     assert load_checkpoint(tmp_path / "checkpoints" / "last.ckpt")["iteration"] == 5

@@ -30,6 +30,7 @@ USES = {
         EDSR,
     ],
     "discriminator": [*ADVERSARIAL, "discriminator={name}"],
+    "health": ["health@callbacks.health={name}", EDSR],
     "logger": ["logger={name}", EDSR],
     "loss": ["loss={name}", EDSR],
     "metrics": ["metrics={name}", EDSR],

@@ -133,7 +133,7 @@ def test_a_run_leaves_what_people_look_for(tmp_path):
     assert "model:" in (folder / "config.yaml").read_text()
     assert (folder / "panels" / "iteration_0000002.png").is_file()
     assert list((folder / "tensorboard").glob("events*"))
-    rows = list(csv.DictReader((folder / "csv" / "version_0" / "metrics.csv").open()))
+    rows = list(csv.DictReader((folder / "metrics.csv").open()))
     assert [row["step"] for row in rows] == ["1", "1", "2", "2"]
     assert {"train/raw/l1", "train/weighted/l1", "val/psnr_rgb_b0", "learning_rate"} <= set(rows[0])
     checkpoint = load_checkpoint(folder / "checkpoints" / "last.ckpt")

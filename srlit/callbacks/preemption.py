@@ -1,0 +1,131 @@
+"""Stopping when asked to: after the iteration at hand, with a checkpoint."""
+
+import logging
+import os
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+
+from srlit.callbacks.saving import save_iteration
+from srlit.phases import Phase
+
+log = logging.getLogger(__name__)
+
+# The codes that shells give to SIGTERM and to Ctrl-C.
+EXIT_CODES = {signal.SIGTERM: 143, signal.SIGUSR1: 143, signal.SIGINT: 130}
+
+
+class Stopped(SystemExit):
+    """The training was asked to stop, and has saved a checkpoint."""
+
+
+class Preemption(Callback):
+    """SIGTERM, SIGUSR1 or Ctrl-C: save after the iteration at hand, end with code 143 (or 130).
+
+    A signal sets a flag; nothing is saved within a signal handler, in the middle of an update.
+    `resume=auto` goes on as if nothing had happened. After SIGUSR1 a SLURM job is put back into
+    the queue. A second Ctrl-C stops at once.
+
+    Args:
+        folder: the run's folder.
+    """
+
+    def __init__(self, *, folder: str) -> None:
+        self.folder = Path(folder)
+        self.received: signal.Signals | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    # -- signals --------------------------------------------------------------------------------
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Take signals from here on, instead of Lightning, whose handlers save or send at once."""
+        if trainer.received_sigterm:
+            self.received = signal.SIGTERM
+        for number in EXIT_CODES:
+            self._before[number] = signal.signal(number, self._note)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
+        """Give the signals back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Remember the request."""
+        self.received = signal.Signals(number)
+        if number == signal.SIGINT:
+            signal.signal(number, signal.default_int_handler)
+            log.warning("stopping after this iteration; Ctrl-C again to stop at once")
+
+    # -- where it may stop ----------------------------------------------------------------------
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,  # noqa: ANN401, ARG002
+        batch: Any,  # noqa: ANN401, ARG002
+        batch_idx: int,  # noqa: ARG002
+    ) -> None:
+        """Stop after an iteration."""
+        self._stop_if_asked(trainer, pl_module)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,  # noqa: ANN401, ARG002
+        batch: Any,  # noqa: ANN401, ARG002
+        batch_idx: int,  # noqa: ARG002
+        dataloader_idx: int = 0,  # noqa: ARG002
+    ) -> None:
+        """Stop amid a validation, which is begun anew after the resume."""
+        if not trainer.sanity_checking and trainer.world_size == 1:
+            self._stop_if_asked(trainer, pl_module)
+
+    def _stop_if_asked(self, trainer: Trainer, phase: LightningModule) -> None:
+        """Save and end, on all processes as soon as one was asked."""
+        assert isinstance(phase, Phase)
+        asked = self.received is not None
+        if trainer.world_size > 1:
+            asked = not trainer.strategy.reduce_boolean_decision(not asked, all=True)
+        if not asked:
+            return
+        number = self.received or signal.SIGTERM
+        path = save_iteration(trainer, phase, self.folder)
+        log.warning(
+            "%s: stopped after iteration %d and saved %s; resume=auto goes on",
+            number.name,
+            phase.iteration,
+            path,
+        )
+        if number == signal.SIGUSR1 and trainer.is_global_zero:
+            requeue_slurm_job()
+        raise Stopped(EXIT_CODES[number])
+
+
+def requeue_slurm_job() -> None:
+    """Put this job back into SLURM's queue, where it is one; Lightning says whether it is."""
+    if not SLURMEnvironment.detect():
+        return
+    job = os.environ.get("SLURM_JOB_ID", "")
+    if "SLURM_ARRAY_JOB_ID" in os.environ:
+        job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ.get('SLURM_ARRAY_TASK_ID', '')}"
+    program = shutil.which("scontrol")
+    if program is None or not re.fullmatch(r"[0-9]+(_[0-9]+)?", job):
+        log.error("cannot requeue SLURM job %r: scontrol is %s", job, program or "not on the PATH")
+        return
+    done = subprocess.run(  # noqa: S603 - SLURM's own program and a checked number
+        [program, "requeue", job], check=False, capture_output=True, text=True
+    )
+    if done.returncode:
+        log.error("scontrol requeue %s failed: %s", job, done.stderr.strip())
+    else:
+        log.info("SLURM job %s is in the queue again", job)

@@ -1,0 +1,32 @@
+"""Saving a training as it stands after an iteration."""
+
+from pathlib import Path
+
+from lightning import Trainer
+
+from srlit.checkpoint.files import link_file
+from srlit.checkpoint.runs import LAST, checkpoint_name
+from srlit.phases import Phase
+
+
+def save_iteration(trainer: Trainer, phase: Phase, folder: Path) -> Path:
+    """Save everything under the iteration's name; `last.ckpt` is another name of the newest.
+
+    Every process must call it.
+
+    Args:
+        trainer: in training.
+        phase: what is trained.
+        folder: the run's folder.
+
+    Returns:
+        The checkpoint.
+
+    Raises:
+        DiskError: it could not be written; older ones are untouched.
+    """
+    path = folder / checkpoint_name(phase.iteration)
+    trainer.save_checkpoint(path)
+    if trainer.is_global_zero:
+        link_file(path, folder / LAST)
+    return path
