@@ -220,7 +220,10 @@ def check_resumable(resume: Path, phase: "Phase", data: "PhotoDataModule") -> in
             "To start a new training from its generator, use init_from instead"
         )
         raise CheckpointError(msg)
-    data.load_state_dict(checkpoint[type(data).__qualname__])
+    if (photos := checkpoint.get(type(data).__qualname__)) is None:
+        msg = f"resume={resume} does not say which photos it was trained on; use init_from instead"
+        raise CheckpointError(msg)
+    data.load_state_dict(photos)
     log.info("resuming from %s at iteration %d", resume, checkpoint["iteration"])
     return int(checkpoint["iteration"])
 

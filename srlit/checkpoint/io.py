@@ -20,7 +20,7 @@ def leaves(node: object, key: str = "checkpoint") -> Iterator[tuple[str, object]
     if isinstance(node, dict):
         for name, value in node.items():
             yield from leaves(value, f"{key}.{name}")
-    elif isinstance(node, (list, tuple, set)):
+    elif isinstance(node, (list, tuple)):
         for position, value in enumerate(node):
             yield from leaves(value, f"{key}[{position}]")
     else:

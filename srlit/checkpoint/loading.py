@@ -1,13 +1,46 @@
 """Loading checkpoints as data: no code in them ever runs."""
 
 import pickle
+import struct
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from srlit.checkpoint.archive import check_archive
+from srlit.checkpoint.manifest import damage
+
 EMA_KEY = "EMA"
+
+MOST_VALUES = 300_000
+MOST_CARD_VALUES = 10_000
+MOST_DEPTH = 32
+MOST_SHOWN = 200
+
+SCALARS = (str, int, float, bool, type(None))
+LEAVES = (*SCALARS, Tensor, torch.nn.Parameter, torch.dtype)
+CONTAINERS = (dict, list, tuple)
+
+# What reading a damaged or malicious file may raise.
+UNREADABLE = (
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    struct.error,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    StopIteration,
+    TypeError,
+    ValueError,
+)
 
 
 class CheckpointError(ValueError):
@@ -15,7 +48,9 @@ class CheckpointError(ValueError):
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint onto the CPU with `weights_only=True`.
+    """Read a checkpoint onto the CPU with `weights_only=True`, after a look at what it declares.
+
+    Where a manifest lies beside it, its SHA-256 must be listed there.
 
     Raises:
         CheckpointError: the file is missing, damaged, or holds more than data.
@@ -23,17 +58,156 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         msg = f"{path}: no such checkpoint"
         raise CheckpointError(msg)
+    if problem := damage(path):
+        msg = f"{path}: {problem}"
+        raise CheckpointError(msg)
     try:
+        check_archive(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        first_line = str(error).strip().split("\n")[0]
-        msg = f"{path}: damaged, or not a checkpoint of plain data ({first_line})"
+        check_values(loaded, MOST_VALUES)
+    except UNREADABLE as error:
+        reason = shown(str(error).strip().split("\n")[0] or type(error).__name__)
+        msg = f"{path}: damaged, or not a checkpoint of plain data ({reason})"
         raise CheckpointError(msg) from error
+    checkpoint = _with_card(path, loaded)
+    for key, (fits, expected) in SECTIONS.items():
+        missing = key not in checkpoint
+        if (missing and key in REQUIRED) or not (missing or fits(checkpoint[key])):
+            msg = f"{path}: damaged: its {key!r} is {'missing' if missing else f'not {expected}'}"
+            raise CheckpointError(msg)
+    return checkpoint
+
+
+def _with_card(path: Path, loaded: object) -> dict[str, Any]:
+    """The checkpoint, whose card can be relied upon.
+
+    Raises:
+        CheckpointError: it has none, or one that is more than a configuration.
+    """
     card = loaded.get("card") if isinstance(loaded, dict) else None
     if not isinstance(card, dict) or not isinstance(card.get("model"), dict):
         msg = f"{path}: not an srlit checkpoint, as it has no 'card' that describes its model"
         raise CheckpointError(msg)
+    try:
+        check_values(card, MOST_CARD_VALUES, leaves=SCALARS, keys=(str,))
+    except ValueError as error:
+        msg = f"{path}: its 'card' is no configuration ({shown(error)})"
+        raise CheckpointError(msg) from error
+    assert isinstance(loaded, dict)
+    if foreign := FOREIGN & loaded.keys():
+        msg = f"{path}: holds {sorted(foreign)}, which srlit never writes: they name what to build"
+        raise CheckpointError(msg)
     return loaded
+
+
+# -- what a checkpoint may hold -----------------------------------------------------------------
+
+
+def check_values(
+    tree: object,
+    most: int,
+    *,
+    leaves: tuple[type, ...] = LEAVES,
+    keys: tuple[type, ...] = (str, int),
+) -> None:
+    """See that a tree is one: of plain values, not too many, not too deep, never itself again.
+
+    Raises:
+        ValueError: it is not, and why.
+    """
+    count = 0
+    waiting = [(tree, 0)]
+    while waiting:
+        node, depth = waiting.pop()
+        count += 1
+        if count > most or depth > MOST_DEPTH:
+            msg = f"more than {most} values, or over {MOST_DEPTH} deep"
+            raise ValueError(msg)
+        if isinstance(node, CONTAINERS):
+            waiting.extend((part, depth + 1) for part in _parts(node, keys))
+        else:
+            _check_leaf(node, leaves)
+
+
+def _parts(node: Any, keys: tuple[type, ...]) -> Iterator[object]:  # noqa: ANN401
+    """What a container holds, and what PyTorch's unpickler set as its attributes.
+
+    Raises:
+        ValueError: a key or an attribute that no checkpoint has.
+    """
+    attributes = getattr(node, "__dict__", {})
+    if not attributes.keys() <= {"_metadata"}:  # the layers' versions, beside a state dict
+        msg = f"a {type(node).__name__} with attributes {', '.join(attributes)}"
+        raise ValueError(msg)
+    yield from attributes.values()
+    if not isinstance(node, dict):
+        yield from node
+        return
+    if not all(type(key) in keys for key in node):
+        msg = f"a key that is none of {', '.join(kind.__name__ for kind in keys)}"
+        raise ValueError(msg)
+    yield from node.values()
+
+
+def _check_leaf(node: object, leaves: tuple[type, ...]) -> None:
+    if type(node) not in leaves:
+        msg = f"a {type(node).__name__} where plain data is expected"
+        raise ValueError(msg)
+    if isinstance(node, Tensor) and (node.layout != torch.strided or node.device.type != "cpu"):
+        msg = f"a tensor of layout {node.layout} on {node.device}"
+        raise ValueError(msg)
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_weights(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(key, str) and isinstance(part, Tensor) for key, part in value.items()
+    )
+
+
+def _is_callbacks(value: object) -> bool:
+    """Named states; the average's is read here, so it is looked into."""
+    if not isinstance(value, dict) or not all(isinstance(part, dict) for part in value.values()):
+        return False
+    average = value.get(EMA_KEY)
+    return average is None or (
+        _is_weights(average.get("averaged")) and _is_count(average.get("seen", 0))
+    )
+
+
+def _is_list_of_dicts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(part, dict) for part in value)
+
+
+def _is_photos(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and _is_count(value.get("photos"))
+        and isinstance(value.get("sha256"), str)
+    )
+
+
+# What is read from a checkpoint, here or by Lightning.
+SECTIONS = {
+    "state_dict": (_is_weights, "a table of tensors"),
+    "callbacks": (_is_callbacks, "a table of the callbacks' states"),
+    "iteration": (_is_count, "a count of iterations"),
+    "epoch": (_is_count, "a count of epochs"),
+    "global_step": (_is_count, "a count of steps"),
+    "pytorch-lightning_version": (lambda value: isinstance(value, str), "a version"),
+    "optimizer_states": (_is_list_of_dicts, "a list of optimizers' states"),
+    "lr_schedulers": (_is_list_of_dicts, "a list of schedules' states"),
+    "PhotoDataModule": (_is_photos, "the number and digest of the training photos"),
+}
+REQUIRED = {"state_dict", "iteration"}
+# From these, Lightning's `load_from_checkpoint` instantiates classes.
+FOREIGN = {"hyper_parameters", "datamodule_hyper_parameters"}
+
+
+# -- what is made of it -------------------------------------------------------------------------
 
 
 def generator_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
@@ -61,4 +235,14 @@ def card_differences(
             for name in names
             for line in card_differences(recorded.get(name), current.get(name), f"{key}.{name}")
         ]
-    return [] if recorded == current else [f"{key}: {recorded} in the checkpoint, {current} now"]
+    if recorded == current:
+        return []
+    return [f"{shown(key)}: {shown(recorded)} in the checkpoint, {shown(current)} now"]
+
+
+def shown(value: object) -> str:
+    """A value from a file for a message: short, and nothing that a terminal would obey."""
+    text = str(value)
+    if len(text) > MOST_SHOWN:
+        text = f"{text[:MOST_SHOWN]}..."
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

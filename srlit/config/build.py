@@ -5,14 +5,18 @@ srlit's own classes: a name in a file is never imported.
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from omegaconf import OmegaConf
 
 from srlit.config.check import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 def build(node: Any, **given: Any) -> Any:  # noqa: ANN401 - what the configuration names
@@ -45,24 +49,40 @@ def known_classes() -> dict[str, type]:
     }
 
 
-def build_known(node: Any, where: str) -> Any:  # noqa: ANN401
-    """Build a stored, plain configuration from `known_classes` only; nothing is imported by name.
+def known_generators() -> dict[str, type]:
+    """Those of `known_classes` that a checkpoint's card may name: networks with a scale."""
+    from srlit import models
+
+    return {
+        name: known
+        for name, known in known_classes().items()
+        if name.startswith(f"{models.__name__}.") and "scale" in inspect.signature(known).parameters
+    }
+
+
+def build_known(
+    node: Any,  # noqa: ANN401
+    where: str,
+    classes: Mapping[str, type] | None = None,
+) -> Any:  # noqa: ANN401
+    """Build a stored, plain configuration of known classes only; nothing is imported by name.
 
     Args:
         node: tree of dicts, lists and values; a dict with `_target_` becomes an object.
         where: the file it came with, for the error.
+        classes: name to class; `known_classes()` without it.
 
     Raises:
         ConfigError: a `_target_` that is none of srlit's own, or arguments it does not take.
     """
-    if isinstance(node, list):
-        return [build_known(item, where) for item in node]
+    classes = known_classes() if classes is None else classes
+    if isinstance(node, list | tuple):
+        return [build_known(item, where, classes) for item in node]
     if not isinstance(node, Mapping):
         return node
-    arguments = {k: build_known(v, where) for k, v in node.items() if k != "_target_"}
+    arguments = {k: build_known(v, where, classes) for k, v in node.items() if k != "_target_"}
     if "_target_" not in node:
         return arguments
-    classes = known_classes()
     if not isinstance(node["_target_"], str) or node["_target_"] not in classes:
         msg = (
             f"{where} names {node['_target_']!r}, which is none of srlit's own classes and is not "
@@ -72,7 +92,8 @@ def build_known(node: Any, where: str) -> Any:  # noqa: ANN401
     try:
         return classes[node["_target_"]](**arguments)
     except TypeError as error:
-        msg = f"{where}: {error}"
+        reason = str(error).split("\n")[0]
+        msg = f"{where}: {node['_target_']} cannot be built: {reason}"
         raise ConfigError(msg) from error
 
 
@@ -90,14 +111,68 @@ def load_generator(path: Path, model: Any = None) -> tuple[Any, dict[str, Any]]:
     from srlit.checkpoint import CheckpointError, generator_weights, load_checkpoint
 
     checkpoint = load_checkpoint(path)
-    card = checkpoint["card"]
-    generator = build_known(card["model"], str(path)) if model is None else build(model)
-    if not isinstance(getattr(generator, "scale", None), int) or not callable(generator):
+    weights = generator_weights(checkpoint)
+    card = {"name": path.stem} | checkpoint["card"]
+    generator = _build_generator(card["model"], weights, path) if model is None else build(model)
+    scale = getattr(generator, "scale", None)
+    if not callable(generator) or type(scale) is not int or scale < 1:
         msg = f"{path}: its model is a {type(generator).__name__}, no generator with a scale"
         raise CheckpointError(msg)
     try:
-        generator.load_state_dict(generator_weights(checkpoint))
+        generator.load_state_dict(weights)
     except RuntimeError as error:
         msg = f"{path}: the weights do not fit the network: {str(error).splitlines()[-1].strip()}"
         raise CheckpointError(msg) from error
     return generator, card
+
+
+def _build_generator(node: Any, weights: "Mapping[str, Tensor]", path: Path) -> Any:  # noqa: ANN401
+    """The generator that a card describes, first without memory, to see that it fits the file.
+
+    Raises:
+        CheckpointError: it is larger than the weights in the file, or its values make no network.
+        ConfigError: it names a class that is no generator of srlit's own.
+    """
+    import torch
+
+    from srlit.checkpoint import CheckpointError
+    from srlit.checkpoint.loading import UNREADABLE, shown
+
+    classes = known_generators()
+    try:
+        with at_most(weights), torch.device("meta"):
+            build_known(node, str(path), classes)
+        return build_known(node, str(path), classes)
+    except ConfigError:
+        raise
+    except UNREADABLE as error:
+        reason = shown(str(error).split("\n")[0])
+        msg = f"{path}: the network that its card describes cannot be built: {reason}"
+        raise CheckpointError(msg) from error
+
+
+@contextmanager
+def at_most(weights: "Mapping[str, Tensor]") -> Iterator[None]:
+    """Networks that are built here may have as many parameters as there are weights, no more.
+
+    Raises:
+        ValueError: one has more tensors, or more numbers in them.
+    """
+    from torch.nn.modules.module import register_module_parameter_registration_hook
+
+    tensors = len(weights)
+    numbers = sum(weight.numel() for weight in weights.values())
+
+    def count(_module: "nn.Module", _name: str, parameter: "nn.Parameter") -> None:
+        nonlocal tensors, numbers
+        tensors -= 1
+        numbers -= parameter.numel()
+        if tensors < 0 or numbers < 0:
+            msg = f"it has more parameters than the {len(weights)} weights in the file"
+            raise ValueError(msg)
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()
