@@ -60,6 +60,7 @@ def train(cfg: DictConfig) -> float:
             rewind(logger, phase.iteration)
         _describe(cfg, folder, trainer)
         trainer.fit(phase, data, ckpt_path=resume, weights_only=True)
+    trainer.strategy.barrier()  # the next phase of a multirun looks for what was just written
 
     best = read_best(folder)
     log.info("selected %s (%s)", folder / best["checkpoint"], best["rule"])
@@ -120,15 +121,18 @@ def build_phase(cfg: DictConfig) -> "Phase":
 def build_trainer(cfg: DictConfig) -> "Trainer":
     """Lightning's trainer with callbacks, loggers and atomic checkpoints."""
     from srlit.checkpoint.io import AtomicCheckpointIO
+    from srlit.phases.distributed import choose_strategy
 
     # It reports every default that srlit's configuration shows anyway, twice.
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     trainer: Trainer = build(
         cfg.trainer,
         precision=resolve_precision(str(cfg.trainer.precision), str(cfg.trainer.accelerator)),
         callbacks=[part for part in build(cfg.callbacks).values() if part is not None],
         logger=[part for part in build(cfg.logger).values() if part is not None],
         plugins=[AtomicCheckpointIO()],
+        strategy=choose_strategy(cfg.trainer),
         default_root_dir=cfg.paths.run,
     )
     return trainer

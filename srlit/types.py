@@ -45,3 +45,17 @@ class Batch(NamedTuple):
 
     lr: Float[Tensor, "n 3 h w"]
     hr: Float[Tensor, "n 3 sh sw"]
+
+    def parts(self, count: int) -> "list[Batch]":
+        """The batch in equal parts.
+
+        Raises:
+            ValueError: its size is no multiple of the count.
+        """
+        size = len(self.lr)
+        if size % count:
+            msg = f"phase.micro_batches={count} does not divide the batch of {size} images"
+            raise ValueError(msg)
+        return [
+            Batch(*pair) for pair in zip(self.lr.chunk(count), self.hr.chunk(count), strict=True)
+        ]

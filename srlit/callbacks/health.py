@@ -151,7 +151,7 @@ class Health(Callback):
         if source is None or self._returned >= self.rollbacks:
             tried = f"{self._returned} returns to a checkpoint" if source else "no checkpoint yet"
             msg = (
-                f"the training diverged: the {networks} had no finite update for "
+                f"the training diverged: the {networks} had no finite gradient for "
                 f"{self.patience} iterations before iteration {phase.iteration} ({tried}). Lower "
                 "the learning rate, set phase.gradient_norm, or a loss weight, and start again"
             )

@@ -15,6 +15,7 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 
 from srlit.callbacks.saving import save_iteration
 from srlit.phases import Phase
+from srlit.phases.averaging import greatest
 
 log = logging.getLogger(__name__)
 
@@ -93,12 +94,10 @@ class Preemption(Callback):
     def _stop_if_asked(self, trainer: Trainer, phase: LightningModule) -> None:
         """Save and end, on all processes as soon as one was asked."""
         assert isinstance(phase, Phase)
-        asked = self.received is not None
-        if trainer.world_size > 1:
-            asked = not trainer.strategy.reduce_boolean_decision(not asked, all=True)
+        asked = greatest(self.received or 0)
         if not asked:
             return
-        number = self.received or signal.SIGTERM
+        number = signal.Signals(asked)
         path = save_iteration(trainer, phase, self.folder)
         log.warning(
             "%s: stopped after iteration %d and saved %s; resume=auto goes on",

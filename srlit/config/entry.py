@@ -98,5 +98,7 @@ def quieten() -> None:
         ".*parameter 'pretrained' is deprecated.*",
         ".*Arguments other than a weight enum.*",
         ".*treespec, LeafSpec.*",
+        ".*sync_dist=True.*",
+        r".*lr_scheduler.step\(\)` before `optimizer.step.*",
     ):
         warnings.filterwarnings("ignore", message)

@@ -1,5 +1,6 @@
 """GAN criteria: what discriminator and generator each minimise, on logits of any shape."""
 
+import math
 from typing import Protocol, runtime_checkable
 
 import torch.nn.functional as F
@@ -13,7 +14,14 @@ Logits = Float[Tensor, "..."]
 
 @runtime_checkable
 class AdversarialCriterion(Protocol):
-    """Both sides of a GAN's game."""
+    """Both sides of a GAN's game.
+
+    Attributes:
+        chance: the discriminator's loss where it cannot tell real from fake, at its best constant
+            logit.
+    """
+
+    chance: float
 
     def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Scalar:
         """What the discriminator minimises."""
@@ -33,6 +41,7 @@ class LeastSquares:
 
     def __init__(self, *, real_label: float = 0.9) -> None:
         self.real_label = real_label
+        self.chance = real_label**2 / 4
 
     def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Scalar:
         """1/2 E (D(real) - label)^2 + 1/2 E D(fake)^2."""
@@ -44,11 +53,24 @@ class LeastSquares:
 
 
 class NonSaturating:
-    """The vanilla GAN in its non-saturating form (Goodfellow et al. 2014, section 3)."""
+    """The vanilla GAN in its non-saturating form (Goodfellow et al. 2014, section 3).
+
+    Args:
+        real_label: the discriminator's target for real images: one-sided label smoothing
+            (Salimans et al. 2016, section 3.4), above 0, at most 1.
+    """
+
+    def __init__(self, *, real_label: float = 1.0) -> None:
+        self.real_label = real_label
+        # Two cross entropies, to a target of `real_label` and to 0, at one logit for both.
+        guess = real_label / 2
+        self.chance = -real_label * math.log(guess) - (2 - real_label) * math.log(1 - guess)
 
     def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Scalar:
-        """-E log sigmoid(D(real)) - E log(1 - sigmoid(D(fake)))."""
-        return F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
+        """-E [label log D(real) + (1 - label) log(1 - D(real))] - E log(1 - D(fake))."""
+        real = self.real_label * F.softplus(-real_logits)
+        smoothed = (1 - self.real_label) * F.softplus(real_logits)
+        return (real + smoothed).mean() + F.softplus(fake_logits).mean()
 
     def generator(self, fake_logits: Logits, real_logits: Logits | None) -> Scalar:  # noqa: ARG002
         """-E log sigmoid(D(fake))."""
@@ -56,7 +78,9 @@ class NonSaturating:
 
 
 class Hinge:
-    """The hinge criterion (Lim and Ye 2017; Miyato et al. 2018, eq. 16-17)."""
+    """The hinge criterion (Lim and Ye 2017; Miyato et al. 2018, eq. 16-17); it has no labels."""
+
+    chance = 2.0
 
     def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Scalar:
         """E max(0, 1 - D(real)) + E max(0, 1 + D(fake))."""

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from srlit.losses.schedules import Weight, extremes, value_at
 from srlit.types import Images, Scalar
 
 GIVEN = "adversarial"
@@ -35,15 +36,15 @@ class CompositeLoss(nn.Module):
     """Weighted sum of named terms.
 
     Args:
-        weights: term name to weight, >= 0; a term of weight 0 is not computed. The name
-            'adversarial' belongs to the phase, which hands that value in.
+        weights: term name to weight, >= 0, or to a schedule of it; a term is not computed while
+            its weight is 0. The name 'adversarial' belongs to the phase, which hands that value in.
         terms: term name to a module (sr, hr) -> scalar.
 
     Raises:
         ValueError: a weight without a term, a term without a weight, or a negative weight.
     """
 
-    def __init__(self, *, weights: Mapping[str, float], terms: Mapping[str, nn.Module]) -> None:
+    def __init__(self, *, weights: Mapping[str, Weight], terms: Mapping[str, nn.Module]) -> None:
         super().__init__()
         unknown = sorted(set(weights) - set(terms) - {GIVEN})
         if unknown:
@@ -56,14 +57,14 @@ class CompositeLoss(nn.Module):
         if unweighted:
             msg = f"loss.weights lacks {', '.join(map(repr, unweighted))}, which loss.terms has"
             raise ValueError(msg)
-        if not any(weights[name] for name in terms):
+        if not any(max(extremes(weights[name])) for name in terms):
             msg = f"loss.weights={dict(weights)}: expected a term besides 'adversarial' above 0"
             raise ValueError(msg)
-        negative = {name: weight for name, weight in weights.items() if weight < 0}
+        negative = {n: low for n, w in weights.items() if (low := min(extremes(w))) < 0}
         if negative:
             msg = f"loss.weights must not be negative: got {negative}"
             raise ValueError(msg)
-        self.weights = {name: float(weight) for name, weight in weights.items()}
+        self.weights = dict(weights)
         self.terms = nn.ModuleDict(dict(terms))
 
     @property
@@ -71,19 +72,33 @@ class CompositeLoss(nn.Module):
         """Whether the table weighs an adversarial part."""
         return GIVEN in self.weights
 
-    def forward(self, sr: Images, hr: Images, adversarial: Scalar | None = None) -> LossParts:
+    def weights_at(self, iteration: int | None) -> dict[str, float]:
+        """Term name to weight in an iteration; None: after the last one."""
+        return {name: value_at(weight, iteration) for name, weight in self.weights.items()}
+
+    def forward(
+        self,
+        sr: Images,
+        hr: Images,
+        adversarial: Scalar | None = None,
+        *,
+        iteration: int | None = None,
+    ) -> LossParts:
         """Compute every term.
 
         Args:
             sr: restored images in [0, 1], a little outside too.
             hr: targets.
             adversarial: the generator's criterion, where the table weighs one.
+            iteration: of the training; None weighs as after the last one, so that validations
+                compare.
         """
+        weights = self.weights_at(iteration)
         raw = {} if adversarial is None else {GIVEN: adversarial}
         for name, term in self.terms.items():
-            if self.weights[name]:
+            if weights[name]:
                 raw[name] = term(sr, hr)
-        weighted = {name: self.weights[name] * value.float() for name, value in raw.items()}
+        weighted = {name: weights[name] * value.float() for name, value in raw.items()}
         total = torch.stack(list(weighted.values())).sum()
         return LossParts(
             total,

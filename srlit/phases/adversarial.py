@@ -1,6 +1,7 @@
 """Phase 3: a generator against pixel and perceptual losses and a discriminator."""
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -8,9 +9,11 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from srlit.losses import AdversarialCriterion
+from srlit.losses import GIVEN, R1, AdversarialCriterion, Disguise
 from srlit.phases.base import MakeOptimizer, Phase
-from srlit.types import Batch, Images
+from srlit.types import Batch, Images, Scalar
+
+Restored = tuple[Batch, Images]  # what was restored, and what came out, with its graph
 
 
 @contextmanager
@@ -35,10 +38,15 @@ class AdversarialPhase(Phase):
         criterion: both sides of the game.
         generator_optimizer: makes the optimizer from the generator's parameters.
         discriminator_optimizer: makes the optimizer from the discriminator's parameters.
+        warmup: iterations of the generator alone before the game begins, >= 0.
+        ratio: discriminator updates for one of the generator, > 0; below 1 some iterations have
+            none.
+        disguises: what the discriminator's images go through, real and restored alike.
+        penalty: what else the discriminator minimises; None: nothing.
         shared: the arguments of `Phase`.
 
     Raises:
-        ValueError: the loss table weighs no adversarial part.
+        ValueError: the loss table weighs no adversarial part, or a number is out of range.
     """
 
     def __init__(
@@ -48,16 +56,26 @@ class AdversarialPhase(Phase):
         criterion: AdversarialCriterion,
         generator_optimizer: MakeOptimizer,
         discriminator_optimizer: MakeOptimizer,
+        warmup: int = 0,
+        ratio: float = 1.0,
+        disguises: Sequence[Disguise] = (),
+        penalty: R1 | None = None,
         **shared: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(**shared)
         if not self.loss.is_adversarial:
             msg = "phase=adversarial needs a weight for 'adversarial' in loss.weights"
             raise ValueError(msg)
+        if warmup < 0 or ratio <= 0:
+            msg = f"phase.warmup={warmup}, phase.ratio={ratio}: expected at least 0, above 0"
+            raise ValueError(msg)
         self.discriminator = discriminator.to(memory_format=torch.channels_last)
         self.criterion = criterion
         self.make_generator_optimizer = generator_optimizer
         self.make_discriminator_optimizer = discriminator_optimizer
+        self.warmup, self.ratio = warmup, ratio
+        self.disguises = list(disguises)
+        self.penalty = penalty
 
     def make_optimizers(self) -> dict[str, Callable[[], Optimizer]]:
         """The discriminator steps first, so it stands last and first is the generator's rate."""
@@ -69,38 +87,88 @@ class AdversarialPhase(Phase):
         }
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
-        """One discriminator update, then one generator update, on one restoration."""
+        """The discriminator's updates, then one generator update, on one restoration."""
         generator_optimizer, discriminator_optimizer = self.optimizers()  # type: ignore[attr-defined]
-        sr = self(batch.lr)
-        self.update_discriminator(sr.detach(), batch.hr, discriminator_optimizer)
-        self.update_generator(sr, batch.hr, generator_optimizer)
+        restored = self.restored(batch.parts(self.micro_batches))
+        for _ in range(self.discriminator_updates(self.iteration)):
+            self.update_discriminator(restored(), discriminator_optimizer)
+        self.update_generator(restored(), generator_optimizer)
         self.finish_iteration()
 
-    def update_discriminator(self, sr: Images, hr: Images, optimizer: Any) -> None:  # noqa: ANN401
-        """Tell real from restored, in one forward pass over both."""
-        real_logits, fake_logits = self.logits(torch.cat([hr, sr])).chunk(2)
+    def restored(self, parts: list[Batch]) -> Callable[[], Iterable[Restored]]:
+        """Gives the parts with their restorations, for each update anew.
+
+        One part is restored once for all updates. Several are restored each time: to keep their
+        graphs would take the memory that parts are there to save.
+        """
+        if len(parts) == 1:
+            once = [(parts[0], self(parts[0].lr))]
+            return lambda: once
+        return lambda: ((part, self(part.lr)) for part in parts)
+
+    def discriminator_updates(self, iteration: int) -> int:
+        """How often the discriminator learns in an iteration: a function of nothing else."""
+        played = iteration - self.warmup
+        if played < 0:
+            return 0
+        return math.floor((played + 1) * self.ratio) - math.floor(played * self.ratio)
+
+    def update_discriminator(self, restored: Iterable[Restored], optimizer: Any) -> None:  # noqa: ANN401
+        """Tell real from restored."""
+        self.descend(
+            (self.discriminator_loss(sr.detach(), part.hr) for part, sr in restored), optimizer
+        )
+
+    def discriminator_loss(self, sr: Images, hr: Images) -> Scalar:
+        """The criterion in one forward pass over both, and the penalty when it is due."""
+        seen = self.disguised(torch.cat([hr, sr]))
+        real_logits, fake_logits = self.logits(seen).chunk(2)
         loss = self.criterion.discriminator(real_logits, fake_logits)
-        self.descend(loss, optimizer)
         self.journal.record(
             {
                 "discriminator": loss,
+                "discriminator_edge": loss / self.criterion.chance,
                 "logits/real": real_logits.mean(),
                 "logits/fake": fake_logits.mean(),
+                "logits/gap": real_logits.mean() - fake_logits.mean(),
             }
         )
+        if self.penalty is not None and self.penalty.is_due(self.iteration):
+            penalty = self.penalty(self.logits, seen[: len(hr)])
+            self.journal.record({"penalty": penalty})
+            loss = loss + penalty
+        return loss
 
-    def update_generator(self, sr: Images, hr: Images, optimizer: Any) -> None:  # noqa: ANN401
+    def update_generator(self, restored: Iterable[Restored], optimizer: Any) -> None:  # noqa: ANN401
         """Lower the weighted sum of all terms; the discriminator stays as it is."""
         with frozen(self.discriminator):
-            adversarial = self.criterion.generator(self.logits(sr), None)
-            parts = self.loss(sr, hr, adversarial)
-            self.descend(parts.total, optimizer)
-        self.journal.record({"loss": parts.total} | parts.named())
+            self.descend((self.generator_loss(part, sr) for part, sr in restored), optimizer)
+
+    def generator_loss(self, part: Batch, sr: Images) -> Scalar:
+        """The weighted sum of all terms."""
+        loss = self.loss(sr, part.hr, self.adversarial(sr), iteration=self.iteration)
+        self.journal.record({"loss": loss.total} | loss.named())
+        self.observe(part, sr)
+        return loss.total
+
+    def adversarial(self, sr: Images) -> Scalar | None:
+        """The generator's side of the game; None while it weighs nothing."""
+        if self.iteration < self.warmup or not self.loss.weights_at(self.iteration)[GIVEN]:
+            return None
+        return self.criterion.generator(self.logits(self.disguised(sr)), None)
+
+    def disguised(self, images: Images) -> Images:
+        """Images as the discriminator sees them."""
+        for disguise in self.disguises:
+            images = disguise(images, self.iteration)
+        return images
 
     def logits(self, image: Images) -> torch.Tensor:
-        """The discriminator's opinion, in float32 as in the original."""
-        with torch.autocast(image.device.type, enabled=False):
-            logits: torch.Tensor = self.discriminator(
-                image.float().contiguous(memory_format=torch.channels_last)
-            )
-        return logits
+        """The discriminator's opinion, in float32 for the criterion.
+
+        Its layers run in the training's precision: half the time of a step is theirs.
+        """
+        logits: torch.Tensor = self.discriminator(
+            image.contiguous(memory_format=torch.channels_last)
+        )
+        return logits.float()

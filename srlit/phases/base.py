@@ -6,7 +6,7 @@ training is one Lightning epoch whose batches are numbered by the iteration. All
 manually, so that schedules, clipping and counting are one piece of code.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -42,6 +42,8 @@ class Phase(LightningModule):
         seed: of what the networks draw themselves (dropout).
         gradient_norm: greatest gradient norm of each network; None does not clip.
         log_every: iterations between two logged rows.
+        micro_batches: equal parts that a batch is computed in, one after the other: the same
+            gradient in less memory, >= 1.
         card: plain description of the run that every checkpoint carries; `card['model']` is the
             generator's configuration.
     """
@@ -58,6 +60,7 @@ class Phase(LightningModule):
         gradient_norm: float | None,
         log_every: int,
         card: Mapping[str, Any],
+        micro_batches: int = 1,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -68,12 +71,13 @@ class Phase(LightningModule):
         self.iterations = iterations
         self.seed = seed
         self.gradient_norm = gradient_norm
+        self.micro_batches = micro_batches
         self.journal = Journal(log_every)
         self.card = dict(card)
         self.iteration = 0
         self.validated = 0
         self.guard = Guard(log_every)
-        self._descending = torch.zeros(())
+        self.descending = torch.zeros(())
         self.validation: dict[str, float] = {}
         self._means: dict[str, MeanMetric] = {}
         # In a tuple: the moving average is the EMA callback's to store, no part of this module.
@@ -124,14 +128,21 @@ class Phase(LightningModule):
         torch.manual_seed(int(key[0]))
         return None
 
-    def descend(self, loss: Scalar, optimizer: Any) -> None:  # noqa: ANN401 - LightningOptimizer
+    def descend(self, losses: Iterable[Scalar], optimizer: Any) -> None:  # noqa: ANN401 - LightningOptimizer
         """One update of one network, unless loss or gradient are not finite.
 
         Clipping and the decision happen in `on_before_optimizer_step`.
+
+        Args:
+            losses: of the batch's parts; each is asked for when the one before has been freed.
+            optimizer: of the network.
         """
         optimizer.zero_grad()
-        self.manual_backward(loss)
-        self._descending = loss.detach()
+        self.descending = torch.zeros((), device=self.device)
+        for loss in losses:
+            share = loss / self.micro_batches
+            self.manual_backward(share)
+            self.descending = self.descending + share.detach()
         optimizer.step()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
@@ -141,7 +152,7 @@ class Phase(LightningModule):
         limit = float("inf") if self.gradient_norm is None else self.gradient_norm
         norm = nn.utils.clip_grad_norm_(parameters, limit)
         network = self._name_of(optimizer)
-        finite = norm.isfinite() & self._descending.isfinite()
+        finite = norm.isfinite() & self.descending.isfinite()
         self.guard.judge(network, self.iteration, finite)
         self.journal.record({f"gradient_norm/{network}": norm})
         if takes_verdicts(optimizer):

@@ -6,7 +6,7 @@ from typing import Any
 from torch.optim import Optimizer
 
 from srlit.phases.base import MakeOptimizer, Phase
-from srlit.types import Batch
+from srlit.types import Batch, Scalar
 
 
 class RestorationPhase(Phase):
@@ -33,7 +33,14 @@ class RestorationPhase(Phase):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """One generator update."""
-        parts = self.loss(self(batch.lr), batch.hr)
-        self.descend(parts.total, self.optimizers())
-        self.journal.record({"loss": parts.total} | parts.named())
+        losses = (self.part_loss(part) for part in batch.parts(self.micro_batches))
+        self.descend(losses, self.optimizers())
         self.finish_iteration()
+
+    def part_loss(self, part: Batch) -> Scalar:
+        """The weighted sum of all terms."""
+        sr = self(part.lr)
+        loss = self.loss(sr, part.hr, iteration=self.iteration)
+        self.journal.record({"loss": loss.total} | loss.named())
+        self.observe(part, sr)
+        return loss.total

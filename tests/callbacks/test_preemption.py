@@ -1,0 +1,85 @@
+"""What a signal sets off; whole interrupted trainings are in tests/integration/test_kill.py."""
+
+import logging
+import os
+import signal
+
+import pytest
+
+from srlit.callbacks import Preemption
+from srlit.callbacks.preemption import requeue_slurm_job
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """A job of SLURM, whose `scontrol` writes down what it was asked."""
+    asked = tmp_path / "asked"
+    program = tmp_path / "scontrol"
+    program.write_text(
+        f'#!/bin/sh\necho "$@" > {asked}\n[ "$2" != 13 ] || {{ echo no >&2; exit 1; }}'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_NTASKS", "1")
+    monkeypatch.setenv("SLURM_JOB_NAME", "train")
+    return lambda: asked.read_text().strip() if asked.exists() else None
+
+
+def test_a_slurm_job_is_put_back_into_the_queue(slurm, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "4711")
+    requeue_slurm_job()
+    assert slurm() == "requeue 4711"
+
+
+def test_a_job_of_an_array_is_named_by_both_numbers(slurm, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "4711")
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "4700")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
+    requeue_slurm_job()
+    assert slurm() == "requeue 4700_3"
+
+
+@pytest.mark.parametrize(
+    ("job", "said"), [("13", "failed: no"), ("1; rm", "cannot requeue SLURM job '1; rm'")]
+)
+def test_what_cannot_be_requeued_is_told(slurm, monkeypatch, caplog, job, said):
+    monkeypatch.setenv("SLURM_JOB_ID", job)
+    requeue_slurm_job()
+    assert said in caplog.text
+    assert slurm() == ("requeue 13" if job == "13" else None)
+
+
+def test_elsewhere_nothing_is_requeued(slurm, monkeypatch):
+    monkeypatch.delenv("SLURM_NTASKS")
+    monkeypatch.setenv("SLURM_JOB_ID", "4711")
+    requeue_slurm_job()
+    assert slurm() is None
+
+
+class FakeTrainer:
+    received_sigterm = False
+
+
+def test_signals_are_noted_and_given_back(tmp_path, caplog):
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    callback = Preemption(folder=str(tmp_path))
+    callback.on_train_start(FakeTrainer(), None)
+    os.kill(os.getpid(), signal.SIGUSR1)
+    assert callback.received == signal.SIGUSR1
+    with caplog.at_level(logging.WARNING):
+        os.kill(os.getpid(), signal.SIGINT)
+    assert callback.received == signal.SIGINT
+    assert "Ctrl-C again to stop at once" in caplog.text
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+    callback.teardown(FakeTrainer(), None, "fit")
+    assert {number: signal.getsignal(number) for number in before} == before
+
+
+def test_a_signal_that_lightning_took_before_is_not_lost(tmp_path):
+    trainer = FakeTrainer()
+    trainer.received_sigterm = True
+    callback = Preemption(folder=str(tmp_path))
+    callback.on_train_start(trainer, None)
+    callback.teardown(trainer, None, "fit")
+    assert callback.received == signal.SIGTERM

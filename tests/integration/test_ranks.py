@@ -1,0 +1,388 @@
+"""A training in several processes, started in every way there is, and their deaths."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+import torch
+from lightning import Callback
+
+from srlit.checkpoint import load_checkpoint
+from srlit.train import train
+from tests.helpers import REPOSITORY, TINY, compose_config
+
+PHASE3 = (
+    "+experiment=phase3",
+    "init_from=null",
+    "model=edsr_small",
+    "model.width=8",
+    "model.blocks=1",
+    "discriminator=patchgan_small",
+    "discriminator.width=8",
+    *(choice for choice in TINY if not choice.startswith("trainer.devices")),
+    "iterations=3",
+    "validate_every=3",
+    "data.eval_batch_size=1",
+)
+# Plain descent: Adam would blow up the last bit of a gradient near zero.
+PLAIN_DESCENT = [
+    choice
+    for network, rate in {"generator": 0.01, "discriminator": 0.05}.items()
+    for choice in (
+        f"~phase.{network}_optimizer.betas",
+        f"phase.{network}_optimizer._target_=torch.optim.SGD",
+        f"phase.{network}_optimizer.lr={rate}",
+    )
+]
+ENDLESS = ("iterations=1000000", "validate_every=1000000")
+LIMIT = 30.0
+
+
+class Digests(Callback):
+    """Writes a hash of all that a process holds, at the end."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+
+    def on_train_end(self, trainer, pl_module):
+        held = {
+            "networks": pl_module.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in trainer.optimizers],
+            "callbacks": {c.state_key: c.state_dict() for c in trainer.callbacks},
+        }
+        found = {name: digest(part) for name, part in held.items()}
+        (self.folder / f"rank_{trainer.global_rank}.json").write_text(json.dumps(found))
+
+
+def digest(part):
+    """SHA-256 of nested tensors and numbers."""
+    total = sha256()
+
+    def add(value):
+        if isinstance(value, torch.Tensor):
+            total.update(value.detach().cpu().contiguous().numpy().tobytes())
+        elif isinstance(value, dict):
+            for key in sorted(value, key=str):
+                total.update(str(key).encode())
+                add(value[key])
+        elif isinstance(value, list | tuple):
+            for item in value:
+                add(item)
+        else:
+            total.update(repr(value).encode())
+
+    add(part)
+    return total.hexdigest()
+
+
+def digests_in(folder):
+    return [json.loads(path.read_text()) for path in sorted(Path(folder).glob("rank_*.json"))]
+
+
+# -- starting -----------------------------------------------------------------------------------
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def arguments(folder, *more):
+    folder.mkdir(exist_ok=True)
+    hashing = (
+        f"+callbacks.digests={{_target_:tests.integration.test_ranks.Digests,folder:'{folder}'}}"
+    )
+    return ["srlit.train", *PHASE3, hashing, f"paths.runs={folder}/the runs", *more]
+
+
+MARK = "SRLIT_TEST_GROUP"
+
+
+def processes_of(group):
+    """Pid to command line of the living processes that descend from a start."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if f"{MARK}={group}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+                found[int(folder.name)] = (folder / "cmdline").read_text()
+    return found
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts `python -m ...`, its stderr in a file; what is left of it ends with the test."""
+    started = []
+
+    def call(*command, prefix=(), **environment):
+        log = (tmp_path / f"stderr_{len(started)}").open("w")
+        mark = {MARK: log.name, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
+        process = subprocess.Popen(
+            [*prefix, sys.executable, "-m", *command],
+            cwd=tmp_path,
+            env=os.environ | mark | environment,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            start_new_session=True,
+        )
+        process.log, process.group = Path(log.name), log.name
+        started.append(process)
+        return process
+
+    yield call
+    for process in started:
+        for pid in processes_of(process.group):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait()
+
+
+def finish(process):
+    assert process.wait(240) == 0, process.log.read_text()
+
+
+TORCHRUN = ("torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1")
+
+
+def node(number, port):
+    return {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": str(number)}
+
+
+# -- the same training --------------------------------------------------------------------------
+
+
+def test_two_processes_train_as_one_with_twice_the_batch(tmp_path, start):
+    """Started by Lightning, from arguments with spaces."""
+    finish(start(*arguments(tmp_path / "two", *PLAIN_DESCENT, "trainer.devices=2", "name=a b")))
+    assert len(digests_in(tmp_path / "two")) == 2
+    one, other = digests_in(tmp_path / "two")
+    assert one == other
+    batch = ("data.batch_size=4", "trainer.devices=1", f"paths.runs={tmp_path}", "name=one")
+    train(compose_config("train", *PHASE3, *PLAIN_DESCENT, *batch))
+    train(compose_config("train", *PHASE3, *PLAIN_DESCENT, *batch[:-1], "name=1", "iterations=1"))
+
+    weights = [
+        load_checkpoint(path / "checkpoints" / "last.ckpt")["state_dict"]
+        for path in (tmp_path / "two" / "the runs" / "a b", tmp_path / "one", tmp_path / "1")
+    ]
+    for name, expected in weights[1].items():
+        torch.testing.assert_close(weights[0][name], expected, rtol=1e-5, atol=2e-6, msg=name)
+    changed = [n for n, w in weights[2].items() if not torch.allclose(w, weights[1][n], atol=1e-4)]
+    assert any(name.startswith("generator") for name in changed)
+    assert any(name.startswith("discriminator") for name in changed)
+
+
+@pytest.mark.slow
+def test_torchrun_and_two_nodes_train_the_same_bits(tmp_path, start):
+    """All that two processes hold, Adam's moments too, by two ways of starting them."""
+    port = free_port()
+    finish(
+        start(
+            *TORCHRUN,
+            f"--master-port={port}",
+            "-m",
+            *arguments(tmp_path / "torchrun", "trainer.devices=2"),
+        )
+    )
+    port = free_port()
+    both = arguments(tmp_path / "nodes", "trainer.devices=1", "trainer.num_nodes=2")
+    nodes = [start(*both, **node(number, port)) for number in range(2)]
+    for process in nodes:
+        finish(process)
+    found = digests_in(tmp_path / "torchrun") + digests_in(tmp_path / "nodes")
+    assert len(found) == 4
+    assert all(rank == found[0] for rank in found)
+
+
+# -- deaths -------------------------------------------------------------------------------------
+
+
+def until_training(log_folder, iterations=3):
+    """Wait until some rows have been logged."""
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline:
+        for path in log_folder.rglob("metrics.csv"):
+            if len(path.read_text().splitlines()) > iterations:
+                return
+        time.sleep(0.2)
+    raise AssertionError("no training within 240 s")
+
+
+def ranks_by_number(group):
+    """Rank to pid of what Lightning started in a group."""
+    found = {
+        int(match[1]) if (match := re.search(r"_rank(\d)", line)) else 0: pid
+        for pid, line in processes_of(group).items()
+        if "srlit.train" in line
+    }
+    assert sorted(found) == [0, 1]
+    return found
+
+
+def wait_for_all(groups, seconds=LIMIT):
+    """Seconds until no process is left."""
+    began = time.monotonic()
+    while any(processes_of(group) for group in groups):
+        left = {pid for group in groups for pid in processes_of(group)}
+        assert time.monotonic() - began < seconds, f"still there: {left}"
+        time.sleep(0.1)
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("rank", [1, 0])
+def test_a_killed_process_ends_all_and_is_named(tmp_path, start, rank):
+    process = start(*arguments(tmp_path / "run", *ENDLESS, "trainer.devices=2"))
+    until_training(tmp_path / "run")
+    pid = ranks_by_number(process.group)[rank]
+    os.kill(pid, signal.SIGKILL)
+    wait_for_all([process.group])
+    assert process.wait(5) != 0
+    told = process.log.read_text()
+    assert re.search(rf"error: rank {rank} \(host \S+, pid {pid}\) (was killed|has died)", told), (
+        told
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [1, 0])
+@pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+def test_a_lost_node_ends_the_other(tmp_path, start, rank, way):
+    """No parent, no child: only the heartbeats see it. A frozen process is as good as dead."""
+    port = free_port()
+    both = arguments(tmp_path / "run", *ENDLESS, "trainer.devices=1", "trainer.num_nodes=2")
+    nodes = [start(*both, **node(number, port)) for number in range(2)]
+    until_training(tmp_path / "run")
+    os.kill(nodes[rank].pid, way)
+    other = nodes[1 - rank]
+    wait_for_all([other.group])
+    assert other.wait(5) != 0
+    told = other.log.read_text()
+    assert re.search(rf"error: rank {rank} \(host \S+, pid {nodes[rank].pid}\) has died", told), (
+        told
+    )
+
+
+@pytest.mark.slow
+def test_a_killed_worker_of_torchrun_is_named(tmp_path, start):
+    command = [*TORCHRUN, f"--master-port={free_port()}", "-m"]
+    process = start(*command, *arguments(tmp_path / "run", *ENDLESS, "trainer.devices=2"))
+    until_training(tmp_path / "run")
+    second = max(
+        pid
+        for pid in processes_of(process.group)
+        if b"LOCAL_RANK=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    )
+    os.kill(second, signal.SIGKILL)
+    wait_for_all([process.group])
+    assert process.wait(5) != 0
+    assert re.search(r"rank\s*: 1 ", process.log.read_text()), process.log.read_text()
+
+
+@pytest.mark.slow
+def test_a_process_at_work_for_long_is_waited_for(tmp_path, start):
+    """Twice the silence that is allowed, without a collective."""
+    slow = "+callbacks.slow={_target_:tests.integration.test_ranks.Slow,seconds:32}"
+    finish(start(*arguments(tmp_path / "run", slow, "trainer.devices=2")))
+
+
+class Slow(Callback):
+    """The first process is long about something."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def on_validation_end(self, trainer, pl_module):
+        if trainer.is_global_zero:
+            time.sleep(self.seconds)
+
+
+# -- machines -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def namespaces():
+    """Two network namespaces with addresses of their own, joined by a cable."""
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        pytest.skip("network namespaces need root and `ip` (iproute2): two machines not tried")
+    names = [f"srlit{os.getpid()}{side}" for side in "ab"]
+    cables = [f"v{os.getpid()}{side}" for side in "ab"]
+    setup = [f"netns add {name}" for name in names]
+    setup.append(f"link add {cables[0]} type veth peer name {cables[1]}")
+    for number, (name, cable) in enumerate(zip(names, cables, strict=True), 1):
+        setup += [
+            f"link set {cable} netns {name}",
+            f"-n {name} addr add 10.77.0.{number}/24 dev {cable}",
+            f"-n {name} link set {cable} up",
+            f"-n {name} link set lo up",
+        ]
+    try:
+        for command in setup:
+            done = subprocess.run(
+                ["ip", *command.split()], capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                pytest.skip(f"ip {command}: {done.stderr.strip()}: two machines not tried")
+        yield names, cables
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+
+
+@pytest.fixture
+def machines(start, namespaces):
+    """Starts a command on both machines."""
+
+    def call(*command, **environment):
+        return [
+            start(
+                *(part.format(number=number) for part in command),
+                prefix=("ip", "netns", "exec", name),
+                GLOO_SOCKET_IFNAME=cable,
+                NODE_RANK=str(number),
+                **environment,
+            )
+            for number, (name, cable) in enumerate(zip(*namespaces, strict=True))
+        ]
+
+    return call
+
+
+@pytest.mark.slow
+def test_two_machines_by_torchrun(tmp_path, machines):
+    """They share nothing but a cable and a file system."""
+    torchrun = ("--nnodes=2", "--node-rank={number}", "--nproc-per-node=1")
+    address = ("--master-addr=10.77.0.1", "--master-port=29511")
+    training = [
+        argument.replace("{", "{{").replace("}", "}}")
+        for argument in arguments(tmp_path, "trainer.devices=1", "trainer.num_nodes=2")
+    ]
+    for process in machines("torch.distributed.run", *torchrun, *address, "-m", *training):
+        finish(process)
+    one, other = digests_in(tmp_path)
+    assert one == other
+
+
+@pytest.mark.slow
+def test_a_pulled_cable_ends_both_machines(tmp_path, machines, namespaces):
+    """Nothing is closed or refused: packets vanish, as when a machine loses its power."""
+    training = arguments(tmp_path / "run", *ENDLESS, "trainer.devices=1", "trainer.num_nodes=2")
+    training = [argument.replace("{", "{{").replace("}", "}}") for argument in training]
+    both = machines(*training, MASTER_ADDR="10.77.0.1", MASTER_PORT="29512")
+    until_training(tmp_path / "run")
+    names, cables = namespaces
+    cut = ["ip", "-n", names[0], "link", "set", cables[0], "down"]
+    subprocess.run(cut, check=True)
+    wait_for_all([process.group for process in both])
+    assert all(process.wait(5) != 0 for process in both)
+    for process, lost in zip(both, (1, 0), strict=True):
+        assert re.search(rf"error: rank {lost} \(.*\) has died", process.log.read_text())

@@ -1,0 +1,151 @@
+"""Warm-up, ratio, penalty, disguises, micro-batches: what each changes, and nothing else."""
+
+import copy
+
+import pytest
+import torch
+
+from srlit.losses import L1, R1, CompositeLoss, LeastSquares, LinearRamp
+from srlit.models import PatchGAN
+from srlit.phases import AdversarialPhase, RestorationPhase
+from tests.integration.survival import ADVERSARIAL, differences, go, outcome
+from tests.phases.test_phases import batches, changed, fit, shared
+
+
+def slow(parameters):
+    return torch.optim.SGD(parameters, lr=1e-3)
+
+
+def phase_with(discriminator=None, **options):
+    torch.manual_seed(0)
+    return AdversarialPhase(
+        discriminator=discriminator or PatchGAN(width=4, layers=1),
+        criterion=LeastSquares(),
+        generator_optimizer=slow,
+        discriminator_optimizer=slow,
+        **(shared(iterations=4, adversarial=True) | options),
+    )
+
+
+@pytest.mark.parametrize(
+    ("ratio", "expected"),
+    [
+        (1, [1] * 12),
+        (2, [2] * 12),
+        (0.5, [0, 1] * 6),
+        (1 / 3, [0, 0, 1] * 4),
+        (1.5, [1, 2] * 6),
+    ],
+)
+def test_the_ratio_is_kept_and_known_in_advance(ratio, expected):
+    phase = phase_with(ratio=ratio)
+    assert [phase.discriminator_updates(i) for i in range(12)] == expected
+
+
+def test_during_the_warm_up_there_is_no_game(tmp_path):
+    phase = phase_with(warmup=3, iterations=3)
+    phase(batches(1)[0].lr)
+    phase.logits(torch.rand(1, 3, 32, 32))
+    before = copy.deepcopy(phase.discriminator.state_dict())
+    rows = []
+    phase.write_row = rows.append
+    fit(phase, tmp_path, count=3)
+    assert not changed(before, phase.discriminator)
+    assert not phase.trainer.optimizers[1].state
+    assert not any("adversarial" in name or "logits" in name for row in rows for name in row)
+    phase = phase_with(warmup=3, iterations=4)
+    phase.write_row = rows.append
+    fit(phase, tmp_path, count=4)
+    assert any("train/raw/adversarial" in row for row in rows)
+
+
+def test_an_adversarial_weight_is_let_in_slowly(tmp_path):
+    weights = {"l1": 1.0, "adversarial": LinearRamp(begin=0.0, end=0.3, over=3)}
+    phase = phase_with(loss=CompositeLoss(weights=weights, terms={"l1": L1()}))
+    rows = []
+    phase.write_row = rows.append
+    fit(phase, tmp_path)
+    found = [row for row in rows if "train/discriminator" in row]
+    assert "train/raw/adversarial" not in found[0]  # it learns from the start, and is not asked yet
+    for row, weight in zip(found[1:], (0.1, 0.2, 0.3), strict=True):
+        share = row["train/weighted/adversarial"] / row["train/raw/adversarial"]
+        assert share == pytest.approx(weight)
+        terms = [row[f"train/share/{name}"] for name in ("l1", "adversarial")]
+        assert sum(terms) == pytest.approx(1)
+
+
+def test_disguises_come_before_the_discriminator_in_both_updates(tmp_path):
+    seen = []
+
+    def disguise(images, iteration):
+        seen.append((iteration, len(images)))
+        return images
+
+    phase = phase_with(disguises=[disguise], iterations=2)
+    fit(phase, tmp_path, count=2)
+    assert seen == [(0, 4), (0, 2), (1, 4), (1, 2)]  # real and restored, then restored
+
+
+def test_the_penalty_comes_when_it_is_due_and_counts(tmp_path):
+    rows = []
+    phase = phase_with(penalty=R1(weight=10.0, every=2))
+    phase.write_row = rows.append
+    fit(phase, tmp_path)
+    found = [row.get("train/penalty") for row in rows if "train/discriminator" in row]
+    assert [value is not None for value in found] == [True, False, True, False]
+    plain = phase_with()
+    fit(plain, tmp_path)
+    assert changed(plain.discriminator.state_dict(), phase.discriminator)
+
+
+@pytest.mark.parametrize("wrong", [{"warmup": -1}, {"ratio": 0}])
+def test_numbers_out_of_range_name_the_keys(wrong):
+    with pytest.raises(ValueError, match=r"phase.warmup=-?\d+, phase.ratio="):
+        phase_with(**wrong)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda parts: RestorationPhase(optimizer=slow, **shared(), micro_batches=parts),
+        # Spectral normalisation moves its vectors at each forward pass, so it is left out here.
+        lambda parts: phase_with(torch.nn.Conv2d(3, 1, 4), micro_batches=parts),
+    ],
+    ids=["restoration", "adversarial"],
+)
+def test_parts_of_a_batch_give_the_batchs_update(tmp_path, make):
+    ends = []
+    for parts in (1, 2):
+        torch.manual_seed(0)
+        phase = make(parts)
+        fit(phase, tmp_path)
+        ends.append(phase.state_dict())
+    for name, value in ends[0].items():
+        torch.testing.assert_close(ends[1][name], value, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_a_batch_that_cannot_be_parted_is_told(tmp_path):
+    phase = RestorationPhase(optimizer=slow, **shared(), micro_batches=3)
+    with pytest.raises(ValueError, match="phase.micro_batches=3 does not divide the batch of 2"):
+        fit(phase, tmp_path)
+
+
+ALL_AT_ONCE = (
+    *ADVERSARIAL,
+    "phase.warmup=1",
+    "phase.ratio=1.5",
+    "phase.micro_batches=2",
+    "phase.penalty={_target_: srlit.losses.R1, weight: 10, every: 2}",
+    (
+        "phase.disguises=[{_target_: srlit.losses.InstanceNoise, sigma: 0.1},"
+        "{_target_: srlit.losses.DiffAugment}]"
+    ),
+    "loss.weights.adversarial={_target_: srlit.losses.CosineRamp, begin: 0, end: 0.05, over: 6}",
+)
+
+
+def test_with_all_options_a_killed_training_still_ends_to_the_bit(tmp_path):
+    assert go(tmp_path / "a", *ALL_AT_ONCE) == 0
+    assert go(tmp_path / "b", *ALL_AT_ONCE, moment="between_the_updates", turn=5) == -9
+    assert go(tmp_path / "b", *ALL_AT_ONCE) == 0
+    assert differences(outcome(tmp_path / "a"), outcome(tmp_path / "b")) == []
