@@ -3,7 +3,8 @@
 Two sections, each of which `--sections` can choose:
 
     restoration  RRDBNet x2 (32 features, 4 blocks, growth 16), LR 64, batch 8, L1
-    adversarial  the same network x4, UNetDiscriminatorSN (32 features), VGG19 conv5_4, HR 128, batch 4
+    adversarial  the same network x4, UNetDiscriminatorSN (32 features), VGG19 conv5_4, HR 128,
+                 batch 4
 
 Three contestants in each, on the same ready-made batches: `srlit` is `srlit.train`'s real path
 (its phase in its trainer with its callbacks: moving average, health, progress, rows), between two
@@ -37,7 +38,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import cycle, islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import step_peers as peers
 import torch
@@ -53,9 +54,25 @@ from srlit.ops.memory import keep_freed_memory
 from srlit.train import build_phase, build_trainer, resolve_precision
 from srlit.types import Batch
 
+
+class Section(NamedTuple):
+    """What is trained.
+
+    Attributes:
+        scale: between LR and HR.
+        batch: images.
+        basicsr: its class that trains so.
+    """
+
+    scale: int
+    batch: int
+    basicsr: str
+
+
+PATCH = 128  # pixels of HR
 SECTIONS = {
-    "restoration": {"scale": 2, "patch": 128, "batch": 8, "basicsr": "SRModel"},
-    "adversarial": {"scale": 4, "patch": 128, "batch": 4, "basicsr": "SRGANModel"},
+    "restoration": Section(scale=2, batch=8, basicsr="SRModel"),
+    "adversarial": Section(scale=4, batch=4, basicsr="SRGANModel"),
 }
 SHARED = (
     "iterations=1000000",
@@ -133,7 +150,7 @@ class Stopwatch(Callback):
 
 
 def srlit_block(section: str, batches: list[Batch], count: int) -> Block:
-    """Blocks of srlit's training; each is a trainer of its own, whose first iteration is left out."""
+    """Blocks of srlit's training: a trainer each, whose first iteration is left out."""
     folder = tempfile.mkdtemp(prefix="srlit-bench-")
     options = SECTIONS[section]
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
@@ -142,11 +159,11 @@ def srlit_block(section: str, batches: list[Batch], count: int) -> Block:
             [
                 *SHARED,
                 *CHOICES[section],
-                f"scale={options['scale']}",
+                f"scale={options.scale}",
                 f"paths.runs={folder}",
             ],
         )
-    network = {"_target_": "step_peers.RRDBNet", "scale": options["scale"]}
+    network = {"_target_": "step_peers.RRDBNet", "scale": options.scale}
     for key, node in {"model": network, **NODES[section]}.items():
         OmegaConf.update(cfg, key, node, merge=False)
     phase = build_phase(cfg)
@@ -176,7 +193,7 @@ def block_of(step: Callable[[], None], count: int) -> Block:
 
 def bare_block(section: str, batches: list[Batch], precision: str, count: int) -> Block:
     """The loop without a trainer."""
-    network = peers.RRDBNet(scale=int(SECTIONS[section]["scale"]))
+    network = peers.RRDBNet(scale=SECTIONS[section].scale)
     if section == "restoration":
         return block_of(peers.bare_restoration(network, batches, precision), count)
     perceptual = build(OmegaConf.create(PERCEPTUAL))
@@ -189,26 +206,23 @@ def bare_block(section: str, batches: list[Batch], precision: str, count: int) -
 def measure(section: str, *, rounds: int, count: int) -> list[Row]:
     """All contestants of a section."""
     options = SECTIONS[section]
-    scale, patch, size = (int(options[name]) for name in ("scale", "patch", "batch"))
     draws = torch.Generator().manual_seed(0)
     batches = [
         Batch(
-            torch.rand(size, 3, patch // scale, patch // scale, generator=draws),
-            torch.rand(size, 3, patch, patch, generator=draws),
+            torch.rand(options.batch, 3, *[PATCH // options.scale] * 2, generator=draws),
+            torch.rand(options.batch, 3, PATCH, PATCH, generator=draws),
         )
         for _ in range(4)
     ]
     precision = resolve_precision("auto", "cpu")
-    ready, missing = gather(
-        f"{section}, {precision}",
-        {
-            "srlit": partial(srlit_block, section, batches, count),
-            "bare loop": partial(bare_block, section, batches, precision, count),
-            "BasicSR": lambda: block_of(
-                peers.basicsr_trainer(str(options["basicsr"]), scale, batches), count
-            ),
-        },
-    )
+    factories: dict[str, Callable[[], Block]] = {
+        "srlit": partial(srlit_block, section, batches, count),
+        "bare loop": partial(bare_block, section, batches, precision, count),
+        "BasicSR": lambda: block_of(
+            peers.basicsr_trainer(options.basicsr, options.scale, batches), count
+        ),
+    }
+    ready, missing = gather(f"{section}, {precision}", factories)
     if "srlit" not in ready:
         return missing
     for block in ready.values():

@@ -42,6 +42,8 @@ def train(cfg: DictConfig) -> float:
 
     data = build_data(cfg)
     phase = build_phase(cfg)
+    if cfg.compile:
+        phase.compile_networks()
     data.check(phase.metrics.least_size)
     if resume is None:
         initialise(cfg, phase)

@@ -94,6 +94,12 @@ class Phase(LightningModule):
         """Validate this copy of the generator from now on."""
         self._judged = (average,)
 
+    def compile_networks(self) -> None:
+        """Let torch.compile each network in training; their names and copies stay as they are."""
+        for network in self.children():
+            if any(parameter.requires_grad for parameter in network.parameters()):
+                network.compile()
+
     def forward(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
         """Restore and enlarge, lr to sr."""
         sr: Tensor = self.generator(lr.contiguous(memory_format=torch.channels_last))

@@ -30,6 +30,10 @@ def test_the_demo_beats_bicubic_and_phase_3_beats_phase_1(tmp_path, shared_weigh
     assert first["lpips_alex"] <= 0.8 * bicubic["lpips_alex"]
     assert third["lpips_alex"] < first["lpips_alex"]
     assert Image.open(folder / "comparison.png").width > 1000
+    for phase in (1, 2, 3):  # healthy trainings: no update left out, no alarm
+        header = (folder / f"demo_phase{phase}" / "metrics.csv").read_text().split("\n")[0]
+        assert "alarm" not in header
+        assert "skipped" not in header
 
 
 def test_a_short_demo_leaves_everything_and_replaces_an_old_one(tmp_path, shared_weights):

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import sys
 
 import pytest
@@ -378,3 +379,26 @@ def test_the_main_path_is_one_screen():
         (REPOSITORY / "srlit" / "train.py").read_text().split("def train(")[1].split("\n\n\n")[0]
     )
     assert len(source.splitlines()) <= 45
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_networks_train_as_they_would_without(tmp_path):
+    # Adam's first steps are as long for a gradient of rounding errors as for any other.
+    plain = [
+        part
+        for network in ("generator", "discriminator")
+        for part in (
+            f"phase.{network}_optimizer._target_=torch.optim.SGD",
+            f"~phase.{network}_optimizer.betas",
+        )
+    ]
+    ends = []
+    for compiled in ("false", "true"):
+        folder = tmp_path / compiled
+        options = ("+experiment=phase3", "init_from=null", f"compile={compiled}", *plain)
+        train_small(folder, *options)
+        ends.append(load_checkpoint(folder / "phase3" / "checkpoints" / "last.ckpt")["state_dict"])
+    assert ends[0].keys() == ends[1].keys()
+    for name, value in ends[0].items():
+        torch.testing.assert_close(ends[1][name], value, rtol=1e-4, atol=1e-6, msg=name)
