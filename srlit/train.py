@@ -31,7 +31,6 @@ def train(cfg: DictConfig) -> float:
     """
     import torch
 
-    from srlit.callbacks.loggers import rewind
     from srlit.checkpoint import RunRecord
     from srlit.checkpoint.runs import read_best
     from srlit.metrics import measured_name
@@ -42,8 +41,6 @@ def train(cfg: DictConfig) -> float:
 
     data = build_data(cfg)
     phase = build_phase(cfg)
-    if cfg.compile:
-        phase.compile_networks()
     data.check(phase.metrics.least_size)
     if resume is None:
         initialise(cfg, phase)
@@ -58,9 +55,7 @@ def train(cfg: DictConfig) -> float:
         name=cfg.name, label=cfg.label, model=plain(cfg.model), command=" ".join(sys.argv)
     )
     with record.kept(folder, writes=trainer.is_global_zero):
-        for logger in trainer.loggers:
-            rewind(logger, phase.iteration)
-        _describe(cfg, folder, trainer)
+        _describe(cfg, folder, trainer, phase.iteration)
         trainer.fit(phase, data, ckpt_path=resume, weights_only=True)
     trainer.strategy.barrier()  # the next phase of a multirun looks for what was just written
 
@@ -117,6 +112,8 @@ def build_phase(cfg: DictConfig) -> "Phase":
             },
         },
     )
+    if cfg.compile:
+        phase.compile_networks()
     return phase
 
 
@@ -284,14 +281,16 @@ def _previous_phase(cfg: DictConfig) -> Path:
 # -- what a run leaves --------------------------------------------------------------------------
 
 
-def _describe(cfg: DictConfig, folder: Path, trainer: "Trainer") -> None:
-    """Store the configuration beside the run and in its loggers."""
+def _describe(cfg: DictConfig, folder: Path, trainer: "Trainer", iteration: int) -> None:
+    """Store the configuration beside the run and in its loggers, which go on from `iteration`."""
+    from srlit.callbacks.loggers import rewind
     from srlit.checkpoint import write_text
 
     if not trainer.is_global_zero:
         return
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     for logger in trainer.loggers:
+        rewind(logger, iteration)
         logger.log_hyperparams(plain(cfg))
 
 

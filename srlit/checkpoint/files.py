@@ -85,7 +85,7 @@ def disk_error(path: Path, error: OSError, size: int | None = None) -> DiskError
     free = shutil.disk_usage(folder).free
     msg = (
         f"{path}: cannot be written: {error.strerror}. {needed}{free:,} bytes free on that disk; "
-        "what was there before is untouched. Make room, or choose another place (paths.runs=...)"
+        "what was there before is untouched. Make room, or choose another place"
     )
     return DiskError(error.errno, msg)
 

@@ -77,6 +77,8 @@ class RunRecord:
                 self.status = "failed"
                 # Marks what happened in a run, as opposed to a mistake in its configuration.
                 error.add_note(f"This ended the run in {folder}; resume=auto goes on with it.")
+                if isinstance(error, DiskError):
+                    error.add_note("Moved to another disk, it goes on there: paths.runs=FOLDER.")
                 raise
             finally:
                 self.ended = time.time()

@@ -57,6 +57,7 @@ def test_a_kill_at_an_aimed_moment_changes_nothing(undisturbed, tmp_path, moment
     assert differences(undisturbed, outcome(tmp_path)) == []
 
 
+@pytest.mark.slow
 def test_workers_may_change_between_kill_and_resume(undisturbed, tmp_path):
     assert go(tmp_path, *ADVERSARIAL, "data.workers=2", moment="between_the_updates", turn=5) == -9
     assert go(tmp_path, *ADVERSARIAL, "data.workers=1", moment="within_a_validation", turn=6) == -9
@@ -159,6 +160,7 @@ def test_control_each_saved_item_is_needed(undisturbed, interrupted, tmp_path, f
         assert differences(undisturbed, outcome(tmp_path)) != []
 
 
+@pytest.mark.slow
 def test_control_draws_follow_the_iteration(tmp_path):
     edsr = [text for text in ADVERSARIAL if text.startswith("model.")]
     noisy = (*(t for t in ADVERSARIAL if t not in edsr), "model=unet_small", "model.dropout=0.2")

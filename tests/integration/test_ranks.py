@@ -161,6 +161,7 @@ def node(number, port):
 # -- the same training --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_with_twice_the_batch(tmp_path, start):
     """Started by Lightning, from arguments with spaces."""
     finish(start(*arguments(tmp_path / "two", *PLAIN_DESCENT, "trainer.devices=2", "name=a b")))
@@ -239,7 +240,7 @@ def wait_for_all(groups, seconds=LIMIT):
     return time.monotonic() - began
 
 
-@pytest.mark.parametrize("rank", [1, 0])
+@pytest.mark.parametrize("rank", [1, pytest.param(0, marks=pytest.mark.slow)])
 def test_a_killed_process_ends_all_and_is_named(tmp_path, start, rank):
     process = start(*arguments(tmp_path / "run", *ENDLESS, "trainer.devices=2"))
     until_training(tmp_path / "run")
