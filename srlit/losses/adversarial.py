@@ -36,10 +36,15 @@ class LeastSquares:
     """LSGAN (Mao et al. 2017, eq. 9) with one-sided label smoothing.
 
     Args:
-        real_label: the discriminator's target for real images; the generator's is 1.
+        real_label: the discriminator's target for real images, above 0, at most 1; the generator's
+            is 1.
+
+    Raises:
+        ValueError: a label out of range.
     """
 
     def __init__(self, *, real_label: float = 0.9) -> None:
+        _check_label(real_label)
         self.real_label = real_label
         self.chance = real_label**2 / 4
 
@@ -58,9 +63,13 @@ class NonSaturating:
     Args:
         real_label: the discriminator's target for real images: one-sided label smoothing
             (Salimans et al. 2016, section 3.4), above 0, at most 1.
+
+    Raises:
+        ValueError: a label out of range.
     """
 
     def __init__(self, *, real_label: float = 1.0) -> None:
+        _check_label(real_label)
         self.real_label = real_label
         # Two cross entropies, to a target of `real_label` and to 0, at one logit for both.
         guess = real_label / 2
@@ -89,3 +98,9 @@ class Hinge:
     def generator(self, fake_logits: Logits, real_logits: Logits | None) -> Scalar:  # noqa: ARG002
         """-E D(fake)."""
         return -fake_logits.mean()
+
+
+def _check_label(real_label: float) -> None:
+    if not 0 < real_label <= 1:
+        msg = f"phase.criterion.real_label={real_label}: expected above 0, at most 1"
+        raise ValueError(msg)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from srlit.losses.schedules import Weight, extremes, value_at
+from srlit.losses.schedules import Weight, check_weight, value_at
 from srlit.types import Images, Scalar
 
 GIVEN = "adversarial"
@@ -38,34 +38,23 @@ class CompositeLoss(nn.Module):
     Args:
         weights: term name to weight, >= 0, or to a schedule of it; a term is not computed while
             its weight is 0. The name 'adversarial' belongs to the phase, which hands that value in.
-        terms: term name to a module (sr, hr) -> scalar.
+        terms: term name to a module (sr, hr) -> scalar; one of them weighs something in the first
+            iteration and, as validations weigh so, at the end.
 
     Raises:
-        ValueError: a weight without a term, a term without a weight, or a negative weight.
+        ValueError: a weight without a term, a term without a weight, a weight that is negative or
+            no number, or no weight above 0.
     """
 
     def __init__(self, *, weights: Mapping[str, Weight], terms: Mapping[str, nn.Module]) -> None:
         super().__init__()
-        unknown = sorted(set(weights) - set(terms) - {GIVEN})
-        if unknown:
-            msg = (
-                f"loss.weights names unknown loss term {', '.join(map(repr, unknown))}: "
-                f"expected one of {', '.join([*terms, GIVEN])} (or define it under loss.terms)"
-            )
-            raise ValueError(msg)
-        unweighted = sorted(set(terms) - set(weights))
-        if unweighted:
-            msg = f"loss.weights lacks {', '.join(map(repr, unweighted))}, which loss.terms has"
-            raise ValueError(msg)
-        if not any(max(extremes(weights[name])) for name in terms):
-            msg = f"loss.weights={dict(weights)}: expected a term besides 'adversarial' above 0"
-            raise ValueError(msg)
-        negative = {n: low for n, w in weights.items() if (low := min(extremes(w))) < 0}
-        if negative:
-            msg = f"loss.weights must not be negative: got {negative}"
-            raise ValueError(msg)
+        _check_names(weights, terms)
+        for name, weight in weights.items():
+            check_weight(f"loss.weights.{name}", weight)
         self.weights = dict(weights)
         self.terms = nn.ModuleDict(dict(terms))
+        self._check_some_weight(0, "in the first iteration")
+        self._check_some_weight(None, "at the end, as validations weigh")
 
     @property
     def is_adversarial(self) -> bool:
@@ -92,6 +81,9 @@ class CompositeLoss(nn.Module):
             adversarial: the generator's criterion, where the table weighs one.
             iteration: of the training; None weighs as after the last one, so that validations
                 compare.
+
+        Raises:
+            ValueError: schedules leave an iteration without any weight.
         """
         weights = self.weights_at(iteration)
         raw = {} if adversarial is None else {GIVEN: adversarial}
@@ -99,9 +91,32 @@ class CompositeLoss(nn.Module):
             if weights[name]:
                 raw[name] = term(sr, hr)
         weighted = {name: weights[name] * value.float() for name, value in raw.items()}
+        if not weighted:
+            msg = f"loss.weights={self.weights}: no term weighs anything in iteration {iteration}"
+            raise ValueError(msg)
         total = torch.stack(list(weighted.values())).sum()
         return LossParts(
             total,
             {name: value.detach() for name, value in raw.items()},
             {name: value.detach() for name, value in weighted.items()},
         )
+
+    def _check_some_weight(self, iteration: int | None, when: str) -> None:
+        weights = self.weights_at(iteration)
+        if not any(weights[name] for name in self.terms):
+            msg = f"loss.weights={weights} {when}: expected a term besides 'adversarial' above 0"
+            raise ValueError(msg)
+
+
+def _check_names(weights: Mapping[str, Weight], terms: Mapping[str, nn.Module]) -> None:
+    unknown = sorted(set(weights) - set(terms) - {GIVEN})
+    if unknown:
+        msg = (
+            f"loss.weights names unknown loss term {', '.join(map(repr, unknown))}: "
+            f"expected one of {', '.join([*terms, GIVEN])} (or define it under loss.terms)"
+        )
+        raise ValueError(msg)
+    unweighted = sorted(set(terms) - set(weights))
+    if unweighted:
+        msg = f"loss.weights lacks {', '.join(map(repr, unweighted))}, which loss.terms has"
+        raise ValueError(msg)

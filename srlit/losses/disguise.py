@@ -3,6 +3,7 @@
 Draws come from PyTorch's generator of the device, which a phase seeds from (seed, iteration, rank).
 """
 
+import math
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
@@ -10,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from srlit.losses.schedules import Weight, extremes, value_at
+from srlit.losses.schedules import Weight, check_weight, value_at
 from srlit.types import Images
 
 
@@ -30,13 +31,11 @@ class InstanceNoise:
         sigma: standard deviation in [0, 1] image units, a number or a schedule, >= 0.
 
     Raises:
-        ValueError: a negative sigma.
+        ValueError: a sigma that is negative or no number.
     """
 
     def __init__(self, *, sigma: Weight) -> None:
-        if min(extremes(sigma)) < 0:
-            msg = f"phase.disguises: sigma={min(extremes(sigma))}: expected at least 0"
-            raise ValueError(msg)
+        check_weight("phase.disguises: sigma", sigma)
         self.sigma = sigma
 
     def __call__(self, images: Images, iteration: int) -> Images:
@@ -96,7 +95,7 @@ class Translation:
         return picked.permute(0, 3, 1, 2) * inside
 
     def _shifts(self, n: int, side: int, device: torch.device) -> Tensor:
-        most = round(self.share * side)
+        most = _pixels(self.share, side)
         return torch.randint(-most, most + 1, (n, 1), device=device)
 
 
@@ -121,8 +120,9 @@ class Cutout:
 
     def _covered(self, n: int, side: int, device: torch.device) -> Tensor:
         """Which rows (or columns) of each image the square covers, (n, side)."""
-        centre = torch.randint(0, side + 1, (n, 1), device=device)
-        return (torch.arange(side, device=device) - centre).abs() * 2 < self.share * side
+        size = _pixels(self.share, side)
+        centre = torch.randint(0, side + 1 - size % 2, (n, 1), device=device)
+        return _within(torch.arange(side, device=device) - centre + size // 2, size)
 
 
 POLICIES: dict[str, tuple[type, ...]] = {
@@ -162,6 +162,11 @@ class DiffAugment:
 def _each(images: Images) -> Float[Tensor, "n 1 1 1"]:
     """A uniform number within 0 to 1 for each image."""
     return torch.rand(len(images), 1, 1, 1, device=images.device)
+
+
+def _pixels(share: float, side: int) -> int:
+    """A share of a side in whole pixels, halves rounded up."""
+    return math.floor(share * side + 0.5)
 
 
 def _within(positions: Tensor, side: int) -> Tensor:

@@ -12,8 +12,8 @@ class R1:
 
     Args:
         weight: gamma of the paper, > 0.
-        every: computed in each so many updates only, and then so many times as heavy: lazy
-            regularisation (Karras et al. 2020, appendix B), >= 1.
+        every: computed in each so many of the discriminator's updates only, and then so many times
+            as heavy: lazy regularisation (Karras et al. 2020, appendix B), >= 1.
 
     Raises:
         ValueError: a number out of range.
@@ -25,18 +25,21 @@ class R1:
             raise ValueError(msg)
         self.weight, self.every = weight, every
 
-    def is_due(self, iteration: int) -> bool:
-        """Whether this iteration's updates carry it."""
-        return iteration % self.every == 0
+    def is_due(self, number: int) -> bool:
+        """Whether the discriminator's update of this number, counted from 0, carries it."""
+        return number % self.every == 0
 
     def __call__(self, logits: Callable[[Images], torch.Tensor], real: Images) -> Scalar:
         """The penalty, in float32: a second derivative in bfloat16 is mostly rounding.
+
+        What torch.compile makes has no second derivative, so compiled networks run eagerly here.
 
         Args:
             logits: the discriminator.
             real: real images as the discriminator sees them.
         """
-        with torch.autocast(real.device.type, enabled=False):
+        full_precision = torch.autocast(real.device.type, enabled=False)
+        with full_precision, torch.compiler.set_stance("force_eager"):
             images = real.detach().float().requires_grad_()
             [gradient] = torch.autograd.grad(logits(images).sum(), images, create_graph=True)
             squared = gradient.square().sum(dim=(1, 2, 3)).mean()

@@ -39,6 +39,10 @@ class LinearRamp:
         share = self.shape(min(max((iteration - self.after) / self.over, 0.0), 1.0))
         return self.begin + share * (self.end - self.begin)
 
+    def __repr__(self) -> str:
+        numbers = f"begin={self.begin}, end={self.end}, over={self.over}, after={self.after}"
+        return f"{type(self).__name__}({numbers})"
+
     def shape(self, way: float) -> float:
         """Which share of the change is done after this share of the way."""
         return way
@@ -53,6 +57,24 @@ class CosineRamp(LinearRamp):
 
 
 Weight = float | Schedule
+
+
+def check_weight(key: str, weight: object) -> None:
+    """See that a weight can be followed and takes nothing away.
+
+    Args:
+        key: of the configuration.
+        weight: what it holds.
+
+    Raises:
+        ValueError: neither a number nor a schedule; a value that is negative or not finite.
+    """
+    expected = "a finite number, at least 0, or a schedule of them, such as srlit.losses.LinearRamp"
+    if not isinstance(weight, float | int | Schedule) or not all(
+        0 <= value < math.inf for value in extremes(weight)
+    ):
+        msg = f"{key}={weight!r}: expected {expected}"
+        raise ValueError(msg)
 
 
 def value_at(weight: Weight, iteration: int | None) -> float:

@@ -66,7 +66,7 @@ class AdversarialPhase(Phase):
         if not self.loss.is_adversarial:
             msg = "phase=adversarial needs a weight for 'adversarial' in loss.weights"
             raise ValueError(msg)
-        if warmup < 0 or ratio <= 0:
+        if warmup < 0 or not 0 < ratio < math.inf:
             msg = f"phase.warmup={warmup}, phase.ratio={ratio}: expected at least 0, above 0"
             raise ValueError(msg)
         self.discriminator = discriminator.to(memory_format=torch.channels_last)
@@ -90,8 +90,8 @@ class AdversarialPhase(Phase):
         """The discriminator's updates, then one generator update, on one restoration."""
         generator_optimizer, discriminator_optimizer = self.optimizers()  # type: ignore[attr-defined]
         restored = self.restored(batch.parts(self.micro_batches))
-        for _ in range(self.discriminator_updates(self.iteration)):
-            self.update_discriminator(restored(), discriminator_optimizer)
+        for number in self.discriminator_updates(self.iteration):
+            self.update_discriminator(restored(), discriminator_optimizer, number)
         self.update_generator(restored(), generator_optimizer)
         self.finish_iteration()
 
@@ -106,20 +106,33 @@ class AdversarialPhase(Phase):
             return lambda: once
         return lambda: ((part, self(part.lr)) for part in parts)
 
-    def discriminator_updates(self, iteration: int) -> int:
-        """How often the discriminator learns in an iteration: a function of nothing else."""
+    def discriminator_updates(self, iteration: int) -> range:
+        """The numbers of the discriminator's updates in an iteration: a function of nothing else.
+
+        They count from 0 at the end of the warm-up.
+        """
         played = iteration - self.warmup
         if played < 0:
-            return 0
-        return math.floor((played + 1) * self.ratio) - math.floor(played * self.ratio)
+            return range(0)
+        return range(math.floor(played * self.ratio), math.floor((played + 1) * self.ratio))
 
-    def update_discriminator(self, restored: Iterable[Restored], optimizer: Any) -> None:  # noqa: ANN401
-        """Tell real from restored."""
-        self.descend(
-            (self.discriminator_loss(sr.detach(), part.hr) for part, sr in restored), optimizer
-        )
+    def update_discriminator(
+        self,
+        restored: Iterable[Restored],
+        optimizer: Any,  # noqa: ANN401
+        number: int = 0,
+    ) -> None:
+        """Tell real from restored.
 
-    def discriminator_loss(self, sr: Images, hr: Images) -> Scalar:
+        Args:
+            restored: parts of the batch with their restorations.
+            optimizer: of the discriminator.
+            number: of the update, counted from 0; the penalty goes by it.
+        """
+        losses = (self.discriminator_loss(sr.detach(), part.hr, number) for part, sr in restored)
+        self.descend(losses, optimizer)
+
+    def discriminator_loss(self, sr: Images, hr: Images, number: int) -> Scalar:
         """The criterion in one forward pass over both, and the penalty when it is due."""
         seen = self.disguised(torch.cat([hr, sr]))
         real_logits, fake_logits = self.logits(seen).chunk(2)
@@ -133,7 +146,7 @@ class AdversarialPhase(Phase):
                 "logits/gap": real_logits.mean() - fake_logits.mean(),
             }
         )
-        if self.penalty is not None and self.penalty.is_due(self.iteration):
+        if self.penalty is not None and self.penalty.is_due(number):
             penalty = self.penalty(self.logits, seen[: len(hr)])
             self.journal.record({"penalty": penalty})
             loss = loss + penalty

@@ -36,6 +36,13 @@ def test_non_saturating_is_minus_log_d():
     assert close(criterion.generator(FAKE, None), float(-torch.sigmoid(FAKE).log().mean()))
 
 
+@pytest.mark.parametrize("kind", [LeastSquares, NonSaturating])
+@pytest.mark.parametrize("label", [0, -0.5, 1.1, float("nan")])
+def test_a_label_out_of_range_is_named(kind, label):
+    with pytest.raises(ValueError, match=f"phase.criterion.real_label={label}: expected above 0"):
+        kind(real_label=label)
+
+
 @pytest.mark.parametrize("criterion", [LeastSquares(), NonSaturating(), Hinge()])
 def test_the_game_pulls_in_the_right_directions(criterion):
     real, fake = REAL.clone().requires_grad_(), FAKE.clone().requires_grad_()

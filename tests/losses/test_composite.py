@@ -38,7 +38,9 @@ def test_a_weight_of_zero_saves_the_computation():
     [
         ({"l1": 1, "lpip": 1}, "loss.weights names unknown loss term 'lpip': expected one of l1"),
         ({}, "loss.weights lacks 'l1'"),
-        ({"l1": -1}, "must not be negative.*'l1': -1"),
+        ({"l1": -1}, "loss.weights.l1=-1: expected a finite number, at least 0"),
+        ({"l1": float("nan")}, "loss.weights.l1=nan: expected a finite number, at least 0"),
+        ({"l1": 0}, "loss.weights={'l1': 0.0} in the first iteration: expected a term besides"),
     ],
 )
 def test_mistakes_in_the_table_are_named(weights, message):

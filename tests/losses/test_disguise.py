@@ -1,5 +1,7 @@
 """What a discriminator is shown, and its penalty."""
 
+import shutil
+
 import pytest
 import torch
 
@@ -48,12 +50,37 @@ def test_r1_is_lazy_and_as_heavy_in_the_mean():
         R1(weight=0)
 
 
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_r1_of_a_compiled_discriminator_is_that_of_a_plain_one(images):
+    """Its second derivative does not exist in compiled code."""
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 1, 3), torch.nn.Softplus())
+    found = []
+    for _ in range(2):
+        network.zero_grad()
+        penalty = R1(weight=1.0)(network, images)
+        penalty.backward()
+        found.append((penalty.detach(), network[0].weight.grad.clone()))
+        network.compile()
+        network(images)  # there is compiled code by then
+    torch.testing.assert_close(found[1], found[0])
+
+
+def test_r1_stays_in_float32_in_a_training_that_is_not(images):
+    network = torch.nn.Conv2d(3, 1, 3)
+    exact = R1(weight=1.0)(network, images)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert network(images).dtype == torch.bfloat16
+        assert torch.equal(R1(weight=1.0)(network, images), exact)
+
+
 def test_instance_noise_has_its_strength_and_follows_its_schedule(images):
     noise = InstanceNoise(sigma=LinearRamp(begin=0.2, end=0.0, over=10))
     assert float((noise(images, 0) - images).std()) == pytest.approx(0.2, rel=0.02)
     assert float((noise(images, 5) - images).std()) == pytest.approx(0.1, rel=0.02)
     assert noise(images, 10) is images
-    with pytest.raises(ValueError, match="sigma=-1.0: expected at least 0"):
+    with pytest.raises(
+        ValueError, match="phase.disguises: sigma=-1: expected a finite number, at least 0"
+    ):
         InstanceNoise(sigma=-1)
 
 
@@ -111,14 +138,37 @@ def test_cutout_blackens_one_square(images):
     images = images + 1  # nothing is black before
     holes = (Cutout(share=0.5)(images, 0) == 0).all(1)
     sizes = {(int(hole.any(1).sum()), int(hole.any(0).sum())) for hole in holes}
-    assert max(h for h, _ in sizes) in {
-        11,
-        12,
-    }  # half of 24 and of 20, less where it leaves the image
-    assert max(w for _, w in sizes) in {9, 10}
+    assert max(h for h, _ in sizes) == 12  # half of 24 and of 20, less where it leaves the image
+    assert max(w for _, w in sizes) == 10
     assert len(sizes) > 5
     for hole in holes:
         assert torch.equal(hole, hole.any(1)[:, None] & hole.any(0)[None])
+
+
+@pytest.mark.parametrize("shape", [(24, 20), (15, 9), (1, 2)])
+def test_cutout_is_that_of_the_papers_code(shape):
+    images = torch.ones(64, 3, *shape)
+    torch.manual_seed(3)
+    expected = images * papers_mask(*images.shape)
+    torch.manual_seed(3)
+    assert torch.equal(Cutout(share=0.5)(images, 0), expected)
+
+
+def papers_mask(n, channels, h, w):
+    """`rand_cutout` of the authors' DiffAugment_pytorch.py, one image after the other."""
+    sizes = [int(side * 0.5 + 0.5) for side in (h, w)]
+    places = [
+        torch.randint(0, side + (1 - size % 2), (n,))
+        for side, size in zip((h, w), sizes, strict=True)
+    ]
+    mask = torch.ones(n, channels, h, w)
+    for image, *centre in zip(mask, *places, strict=True):
+        rows, columns = (
+            (torch.arange(size) + at - size // 2).clamp(0, side - 1)
+            for size, at, side in zip(sizes, centre, (h, w), strict=True)
+        )
+        image[:, rows[:, None], columns] = 0
+    return mask
 
 
 def test_an_empty_policy_changes_nothing_and_a_full_one_passes_gradients(images):
@@ -132,12 +182,25 @@ def test_an_empty_policy_changes_nothing_and_a_full_one_passes_gradients(images)
         DiffAugment(policy=["colour"])
 
 
-def test_the_same_seed_draws_the_same(images):
+@pytest.mark.parametrize("disguise", [DiffAugment(), InstanceNoise(sigma=0.1)])
+def test_the_same_seed_draws_the_same(images, disguise):
     results = []
-    for _ in range(2):
-        torch.manual_seed(7)
-        results.append(DiffAugment()(images, 0))
-    assert torch.equal(*results)
+    for seed in (7, 7, 8):
+        torch.manual_seed(seed)
+        results.append(disguise(images, 0))
+    assert torch.equal(results[0], results[1])
+    assert not torch.equal(results[0], results[2])
+
+
+def test_the_gradient_through_all_of_diffaugment_is_its_derivative():
+    def fixed(images):
+        torch.manual_seed(5)
+        return DiffAugment()(images, 0)
+
+    torch.manual_seed(0)
+    assert torch.autograd.gradcheck(
+        fixed, torch.rand(2, 3, 4, 4, dtype=torch.double).requires_grad_()
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from srlit.losses import L1, L2, CompositeLoss, CosineRamp, LinearRamp
+from srlit.losses.schedules import check_weight
 
 
 def test_a_linear_ramp():
@@ -36,5 +37,42 @@ def test_a_table_follows_its_schedules_and_validation_takes_the_end():
 
 def test_a_ramp_below_zero_is_refused():
     ramp = LinearRamp(begin=1.0, end=-1.0, over=3)
-    with pytest.raises(ValueError, match=r"must not be negative: got \{'l1': -1.0\}"):
+    expected = (
+        r"loss.weights.l1=LinearRamp\(begin=1.0, end=-1.0, over=3, after=0\): expected a finite"
+    )
+    with pytest.raises(ValueError, match=expected):
         CompositeLoss(weights={"l1": ramp}, terms={"l1": L1()})
+
+
+@pytest.mark.parametrize("wrong", [None, "0.1", {"begin": 0}, [1.0], float("inf")])
+def test_what_is_no_weight_is_named(wrong):
+    with pytest.raises(
+        ValueError, match=r"loss\.weights\.l1=.*: expected .* or a schedule of them"
+    ):
+        check_weight("loss.weights.l1", wrong)
+
+
+@pytest.mark.parametrize(
+    ("weight", "when"),
+    [
+        (LinearRamp(begin=0, end=1, over=5), "in the first iteration"),
+        (LinearRamp(begin=1, end=0, over=5), "at the end, as validations weigh"),
+    ],
+)
+def test_a_table_weighs_something_at_both_ends(weight, when):
+    weights = {"l1": weight, "adversarial": 0.1}
+    with pytest.raises(ValueError, match=f"{when}: expected a term besides 'adversarial' above 0"):
+        CompositeLoss(weights=weights, terms={"l1": L1()})
+
+
+def test_an_iteration_between_two_ramps_without_any_weight_is_named():
+    ramps = {
+        "l1": LinearRamp(begin=1, end=0, over=5),
+        "l2": LinearRamp(begin=0, end=1, over=5, after=10),
+    }
+    table = CompositeLoss(weights=ramps, terms={"l1": L1(), "l2": L2()})
+    sr, hr = torch.ones(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)
+    assert set(table(sr, hr, iteration=4).raw) == {"l1"}
+    assert set(table(sr, hr, iteration=11).raw) == {"l2"}
+    with pytest.raises(ValueError, match=r"LinearRamp.*: no term weighs anything in iteration 7"):
+        table(sr, hr, iteration=7)

@@ -1,6 +1,7 @@
 """Warm-up, ratio, penalty, disguises, micro-batches: what each changes, and nothing else."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -8,6 +9,8 @@ import torch
 from srlit.losses import L1, R1, CompositeLoss, LeastSquares, LinearRamp
 from srlit.models import PatchGAN
 from srlit.phases import AdversarialPhase, RestorationPhase
+from srlit.train import train
+from tests.helpers import compose_config
 from tests.integration.survival import ADVERSARIAL, differences, go, outcome
 from tests.phases.test_phases import batches, changed, fit, shared
 
@@ -39,7 +42,27 @@ def phase_with(discriminator=None, **options):
 )
 def test_the_ratio_is_kept_and_known_in_advance(ratio, expected):
     phase = phase_with(ratio=ratio)
-    assert [phase.discriminator_updates(i) for i in range(12)] == expected
+    updates = [phase.discriminator_updates(i) for i in range(12)]
+    assert [len(numbers) for numbers in updates] == expected
+    assert [n for numbers in updates for n in numbers] == list(range(sum(expected)))
+
+
+@pytest.mark.parametrize(("ratio", "expected"), [(0.5, 10), (1, 20), (2, 40), (1 / 3, 6)])
+def test_twenty_iterations_hold_so_many_updates(tmp_path, ratio, expected):
+    phase = phase_with(ratio=ratio, iterations=20)
+    seen = []
+    phase.update_discriminator = lambda restored, optimizer, number: seen.append(number)
+    fit(phase, tmp_path, count=20, validate_every=20)
+    assert seen == list(range(expected))
+
+
+@pytest.mark.parametrize("warmup", [0, 3])
+@pytest.mark.parametrize("ratio", [0.25, 0.5, 1, 2, 3.5])
+def test_the_penalty_comes_every_so_many_updates_whatever_the_ratio(warmup, ratio):
+    phase = phase_with(ratio=ratio, warmup=warmup, penalty=R1(weight=1.0, every=16))
+    updates = [n for i in range(400) for n in phase.discriminator_updates(i)]
+    due = [phase.penalty.is_due(n) for n in updates]
+    assert sum(due) == -(-len(updates) // 16)
 
 
 def test_during_the_warm_up_there_is_no_game(tmp_path):
@@ -86,6 +109,28 @@ def test_disguises_come_before_the_discriminator_in_both_updates(tmp_path):
     assert seen == [(0, 4), (0, 2), (1, 4), (1, 2)]  # real and restored, then restored
 
 
+def test_the_penalty_counts_updates_and_not_iterations(tmp_path):
+    rows = []
+    phase = phase_with(ratio=0.5, penalty=R1(weight=10.0, every=2), iterations=6)
+    phase.write_row = rows.append
+    fit(phase, tmp_path, count=6)
+    trained = [row for row in rows if "learning_rate" in row]
+    assert ["train/discriminator" in row for row in trained] == [False, True] * 3
+    assert ["train/penalty" in row for row in trained] == [False, True, False, False, False, True]
+
+
+def test_the_gap_between_the_opinions_is_logged(tmp_path):
+    rows = []
+    phase = phase_with(iterations=1)
+    phase.write_row = rows.append
+    fit(phase, tmp_path, count=1)
+    [row] = [row for row in rows if "train/logits/gap" in row]
+    gap = row["train/logits/real"] - row["train/logits/fake"]
+    assert row["train/logits/gap"] == pytest.approx(gap, abs=1e-6)
+    edge = row["train/discriminator"] / phase.criterion.chance
+    assert row["train/discriminator_edge"] == pytest.approx(edge)
+
+
 def test_the_penalty_comes_when_it_is_due_and_counts(tmp_path):
     rows = []
     phase = phase_with(penalty=R1(weight=10.0, every=2))
@@ -98,7 +143,7 @@ def test_the_penalty_comes_when_it_is_due_and_counts(tmp_path):
     assert changed(plain.discriminator.state_dict(), phase.discriminator)
 
 
-@pytest.mark.parametrize("wrong", [{"warmup": -1}, {"ratio": 0}])
+@pytest.mark.parametrize("wrong", [{"warmup": -1}, {"ratio": 0}, {"ratio": float("inf")}])
 def test_numbers_out_of_range_name_the_keys(wrong):
     with pytest.raises(ValueError, match=r"phase.warmup=-?\d+, phase.ratio="):
         phase_with(**wrong)
@@ -149,3 +194,16 @@ def test_with_all_options_a_killed_training_still_ends_to_the_bit(tmp_path):
     assert go(tmp_path / "b", *ALL_AT_ONCE, moment="between_the_updates", turn=5) == -9
     assert go(tmp_path / "b", *ALL_AT_ONCE) == 0
     assert differences(outcome(tmp_path / "a"), outcome(tmp_path / "b")) == []
+
+
+def test_with_all_options_two_trainings_in_bfloat16_are_one_and_finite(tmp_path):
+    found = []
+    for name in ("first", "second"):
+        paths = (f"paths.runs={tmp_path / name / 'runs'}", f"paths.cache={tmp_path / 'cache'}")
+        own = ("iterations=3", "trainer.precision=bf16-mixed", "name=a")
+        train(compose_config("train", *ALL_AT_ONCE, *own, *paths))
+        found.append(outcome(tmp_path / name, iterations=3))
+    assert differences(*found) == []
+    values = {name: value for row in found[0]["rows"] for name, value in row.items() if value}
+    assert {"train/penalty", "train/weighted/adversarial"} <= set(values)
+    assert all(math.isfinite(float(value)) for value in values.values())
