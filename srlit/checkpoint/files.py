@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 # What a disk says when it takes no more, and what a folder says that one may not write to.
 REFUSALS = {
@@ -61,6 +61,33 @@ def atomic_file(path: Path, size: int | None = None) -> Iterator[Path]:
         if isinstance(error, DiskError) or not _concerns(error, path):
             raise
         raise disk_error(path, error, size) from error
+
+
+_KEPT: set[IO[str]] = set()
+
+
+@contextmanager
+def kept_from_children(file: IO[str]) -> Iterator[None]:
+    """Let no forked process inherit a locked file: the lock shall end with this process.
+
+    A loader's worker outlives a killed training by seconds, and would hold its folder.
+    """
+    _KEPT.add(file)
+    try:
+        yield
+    finally:
+        _KEPT.discard(file)
+
+
+def _close_kept() -> None:
+    """In a forked child; an open description that it shares stays locked for the parent."""
+    for file in _KEPT:
+        file.close()
+    _KEPT.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_kept)
 
 
 def remove_torn(folder: Path) -> None:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from srlit.checkpoint.files import DiskError, remove_torn, write_json
+from srlit.checkpoint.files import DiskError, kept_from_children, remove_torn, write_json
 from srlit.checkpoint.loading import CheckpointError
 from srlit.checkpoint.manifest import damage
 
@@ -112,7 +112,8 @@ def own_folder(folder: Path) -> Iterator[None]:
         lock.truncate(0)
         lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         lock.flush()
-        yield
+        with kept_from_children(lock):
+            yield
 
 
 def read_record(folder: Path) -> RunRecord | None:

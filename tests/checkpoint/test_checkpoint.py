@@ -1,6 +1,8 @@
 import json
 import os
 import pickle
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -228,5 +230,33 @@ def test_a_folder_has_one_owner_and_a_killed_one_never_blocks(tmp_path):
         pass
     os.kill(child, 9)
     os.waitpid(child, 0)
+    with own_folder(tmp_path):
+        pass
+
+
+def test_a_killed_owners_children_do_not_hold_its_folder(tmp_path):
+    """A loader's worker lives on for seconds."""
+    script = (
+        "import os, sys, time\n"
+        "from pathlib import Path\n"
+        "from srlit.checkpoint.runs import own_folder\n"
+        "with own_folder(Path(sys.argv[1])):\n"
+        "    if os.fork() == 0:\n"
+        "        time.sleep(30)\n"
+        "        os._exit(0)\n"
+        "    print('owned', flush=True)\n"
+        "    time.sleep(30)\n"
+    )
+    owner = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert owner.stdout.readline() == "owned\n"
+    with (
+        pytest.raises(CheckpointError, match=f"in use by process {owner.pid}"),
+        own_folder(tmp_path),
+    ):
+        pass
+    owner.kill()
+    owner.wait()
     with own_folder(tmp_path):
         pass

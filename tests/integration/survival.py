@@ -216,6 +216,8 @@ MOMENTS = {
 
 def _child(folder: str, overrides: tuple[str, ...], moment: str | None, turn: int) -> None:
     os.chdir(folder)
+    # As in a process of its own; the server's workers would outlive a killed training.
+    multiprocessing.set_start_method("fork", force=True)
     torch.set_num_threads(1)
     from srlit.train import train
 
