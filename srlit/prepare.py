@@ -36,22 +36,23 @@ def prepare(cfg: DictConfig) -> "dict[str, Audit]":
     from srlit.data.listing import print_listing, write_listing
     from srlit.data.store import packing
 
-    if unknown := set(cfg.splits) - set(SPLITS):
-        msg = f"splits={list(cfg.splits)}: {sorted(unknown)}: expected some of {list(SPLITS)}"
-        raise ConfigError(msg)
+    check_splits(cfg)
     if cfg.download:
         fetch(cfg)
     sets: PhotoSets = build(cfg.data.photos)
     if cfg.shards:
         check_shards(cfg, sets)
-    store = Path(cfg.paths.store).expanduser() if cfg.pack else None
-    with packing(store):
-        found = dict(check(cfg, sets, store))
+    store = Path(cfg.paths.store).expanduser() if cfg.paths.store else None
+    into = store if cfg.pack else None
+    with packing(into):
+        found = dict(check(cfg, sets, into))
     if not found:
         msg = f"data={choice('data', '?')}: no photos for any of splits={list(cfg.splits)}"
         raise ConfigError(msg)
     print_listing(found)
     write_listing(Path(cfg.paths.run) / "files.json", found)
+    if into:
+        warn_of_unpacked(into, found)
     if cfg.verify:
         verify(store)
     if cfg.shards:
@@ -59,6 +60,17 @@ def prepare(cfg: DictConfig) -> "dict[str, Audit]":
     if bad := [line for audit in found.values() for line in audit.rejected]:
         raise SystemExit(f"{len(bad)} files cannot be used: {cfg.paths.run}/files.json lists them")
     return found
+
+
+def check_splits(cfg: DictConfig) -> None:
+    """See that the splits are known.
+
+    Raises:
+        ConfigError: some are not.
+    """
+    if unknown := set(cfg.splits) - set(SPLITS):
+        msg = f"splits={list(cfg.splits)}: {sorted(unknown)}: expected some of {list(SPLITS)}"
+        raise ConfigError(msg)
 
 
 def fetch(cfg: DictConfig) -> None:
@@ -84,8 +96,24 @@ def check(cfg: DictConfig, sets: "PhotoSets", store: Path | None) -> "Iterator[t
         yield split, sets.audited(split, 1, checks)
 
 
+def warn_of_unpacked(store: Path, found: "dict[str, Audit]") -> None:
+    """Say where packing was asked for and did nothing, as for photos of shards."""
+    from srlit.data import PackedStore
+
+    packed = PackedStore(store)
+    photos = [photo for audit in found.values() for photo in audit.photos]
+    left = sum(photo.digest not in packed for photo in photos)
+    if left:
+        log.warning(
+            "pack=true: %d of %d photos are not packed: those of shards (data=litdata) are trained "
+            "on from there",
+            left,
+            len(photos),
+        )
+
+
 def verify(store: Path | None) -> None:
-    """Read all packed pixels.
+    """Read all packed pixels, whether they were packed now or before.
 
     Raises:
         SystemExit: some are not what was written.
@@ -96,6 +124,9 @@ def verify(store: Path | None) -> None:
     from srlit.data.store import digest_of
 
     packed = PackedStore(store)
+    if not packed:
+        log.warning("verify=true: paths.store=%s holds no packed photos", store)
+        return
     damaged = {
         packed.shard_of(digest)
         for digest in track(packed, "verifying packed pixels")
@@ -111,7 +142,7 @@ def check_shards(cfg: DictConfig, sets: "PhotoSets") -> None:
     """See that shards can be written, before hours are spent on the photos.
 
     Raises:
-        ConfigError: litdata is not installed, or some of the photos are real pairs.
+        ConfigError: litdata is not installed, or shards cannot hold what is chosen.
     """
     from srlit.data.shards.extra import optional
 
@@ -125,12 +156,30 @@ def check_shards(cfg: DictConfig, sets: "PhotoSets") -> None:
             paths = sets.split(split)
         except (FileNotFoundError, ValueError):
             continue  # `check` says so
+        if split == "train":
+            check_shares(cfg, sets)
         if any(sets.low(path) is not None for path in paths):
             msg = (
                 f"shards={cfg.shards}: data={choice('data', '?')} has real pairs for {split}, and "
                 "shards hold single photos only: leave shards=null and train from the files"
             )
             raise ConfigError(msg)
+
+
+def check_shares(cfg: DictConfig, sets: "PhotoSets") -> None:
+    """See that the training photos have no weights, which shards could not hold.
+
+    Raises:
+        ConfigError: they do.
+    """
+    shares = {group.share / len(group.photos) for group in sets.groups() if group.photos}
+    if len(shares) > 1:
+        msg = (
+            f"shards={cfg.shards}: data={choice('data', '?')} weighs its sources by "
+            "data.photos.weights, and shards hold no weights: set data.photos.weights=null, or "
+            "write shards of each source alone"
+        )
+        raise ConfigError(msg)
 
 
 def write_shards(cfg: DictConfig, found: "dict[str, Audit]") -> None:

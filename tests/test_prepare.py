@@ -131,6 +131,55 @@ def test_damage_in_the_store_is_found_and_named(photo_folder, tmp_path):
     prepare_in(tmp_path, *of_folder(photo_folder), "verify=true")
 
 
+def test_what_was_packed_before_is_verified_without_packing(photo_folder, tmp_path, caplog):
+    options = [*of_folder(photo_folder), "verify=true"]
+    prepare_in(tmp_path, *options, "pack=false")
+    assert "are as they were written" not in caplog.text
+    assert f"paths.store={tmp_path / 'store'} holds no packed photos" in caplog.text
+    prepare_in(tmp_path, *options)
+    with caplog.at_level("INFO"):
+        prepare_in(tmp_path, *options, "pack=false")
+    assert "12 packed photos are as they were written" in caplog.text
+    shard = next((tmp_path / "store").glob("[!.]*.safetensors"))
+    shard.write_bytes(shard.read_bytes()[:-1] + b"x")
+    with pytest.raises(SystemExit, match=shard.name):
+        prepare_in(tmp_path, *options, "pack=false")
+
+
+def test_packing_that_packs_nothing_says_so(photo_folder, tmp_path, caplog):
+    pytest.importorskip("litdata")
+    shards = tmp_path / "shards"
+    prepare_in(tmp_path, *of_folder(photo_folder), "pack=false", f"shards={shards}")
+    assert "not packed" not in caplog.text
+    sets = [f"data.photos.{split}={shards / split}" for split in ("train", "val", "test")]
+    prepare_in(tmp_path, "data=litdata", *sets)
+    assert "pack=true: 12 of 12 photos are not packed" in caplog.text
+
+
+def test_shards_of_weighted_sources_are_refused_before_any_work(photo_folder, tmp_path):
+    """Training from them would ignore the weights."""
+    pytest.importorskip("litdata")
+    other = tmp_path / "other"
+    other.mkdir()
+    for i in range(3):
+        Image.new("RGB", (60, 50), (i, 0, 0)).save(other / f"{i}.png")
+    options = [
+        "data=folders",
+        f"data.photos.sources.div2k.train_folder={photo_folder}",
+        "data.photos.sources.div2k.val_folder=null",
+        "data.photos.sources.div2k.test_folder=null",
+        f"data.photos.sources.flickr2k.train_folder={other}",
+        "+data.photos.sources.div2k.holdout=2",
+        "pack=false",
+        f"shards={tmp_path / 'shards'}",
+    ]
+    with pytest.raises(ConfigError, match="shards hold no weights: set data.photos.weights=null"):
+        prepare_in(tmp_path, *options)
+    assert not (tmp_path / "shards").exists()
+    found = prepare_in(tmp_path, *options, "data.photos.weights=null")
+    assert len(found["train"].photos) == 11
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

@@ -6,6 +6,7 @@ numbered through all ranks: two ranks with half a batch each see what one rank w
 """
 
 import logging
+import time
 from typing import NamedTuple
 
 import torch
@@ -15,7 +16,7 @@ from torch.utils.data import Dataset
 
 from srlit.data.index import Photo
 from srlit.data.order import CROP, EVALUATION, SAMPLE, PhotoOrder
-from srlit.data.photo import PhotoError
+from srlit.data.photo import PassingError, PhotoError
 from srlit.data.reader import PhotoReader
 from srlit.ops.rng import RowGenerator, make_keys
 from srlit.types import Photos
@@ -23,6 +24,7 @@ from srlit.types import Photos
 log = logging.getLogger(__name__)
 
 TRIES = 3
+WAITS = (0.1, 1.0, 5.0)  # seconds
 # Batches whose numbers are drawn together: hashing a thousand rows costs what hashing ten does.
 DRAWN_TOGETHER = 64
 
@@ -121,12 +123,27 @@ class PatchBatches(Dataset[Photos]):
         failures = []
         for step in range(TRIES):
             try:
-                return self._cut(self.order.photo(sample, step), corner)
+                return self._cut_in_time(self.order.photo(sample, step), corner)
+            except PassingError:
+                raise
             except PhotoError as error:
                 log.warning("took another photo, as this one changed: %s", error)
                 failures.append(str(error))
         msg = f"the data set changed, {TRIES} photos in a row: {'; '.join(failures)}"
         raise PhotoError(msg)
+
+    def _cut_in_time(self, index: int, shares: tuple[float, float]) -> tuple[Tensor, Tensor | None]:
+        """The same after some waiting, if a file cannot be read by no fault of its own.
+
+        Another photo in its place would be another training.
+        """
+        for wait in WAITS:
+            try:
+                return self._cut(index, shares)
+            except PassingError as error:
+                log.warning("trying again in %g s: %s", wait, error)
+                time.sleep(wait)
+        return self._cut(index, shares)
 
     def _cut(self, index: int, shares: tuple[float, float]) -> tuple[Tensor, Tensor | None]:
         """The patch whose corner lies at these shares of the room there is."""

@@ -12,16 +12,22 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import (
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    as_completed,
+)
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from srlit.data.photo import PhotoError, decode
+from srlit.data.photo import PassingError, PhotoError, decode
 from srlit.data.store import SUFFIX, PackedStore, ShardWriter, StoreError, digest_of, new_shard
 from srlit.data.upscaled import looks_upscaled
 
@@ -36,18 +42,23 @@ MANY = 200
 SAVE_EVERY = 20.0  # seconds
 
 
+# What tells that a file changed: size in bytes and times of change, of its content and of its place
+# or rights (two files that change places have sizes and the first of these times as before).
+Stamp = tuple[int, int, int]
+
+
 class Entry(NamedTuple):
     """What is known of a file.
 
     Attributes:
-        stamp: size in bytes and time of change in nanoseconds; None where it cannot be asked.
+        stamp: tells whether it changed; None where it cannot be asked.
         reason: why it cannot be used; empty where it can.
         size: width and height, upright.
         digest: names its pixels.
         notes: what its owner should know ("gray", "rotated", ...).
     """
 
-    stamp: tuple[int, int] | None
+    stamp: Stamp | None
     reason: str = ""
     size: tuple[int, int] = (0, 0)
     digest: str = ""
@@ -58,22 +69,33 @@ class Entry(NamedTuple):
         return self._asdict()
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> "Entry":
-        """The reverse; lists become tuples again."""
-        tuples: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in stored.items()
-        }
-        return cls(**tuples)
+    def from_json(cls, stored: object) -> "Entry":
+        """The reverse; lists become tuples again.
+
+        Raises:
+            ValueError: this is no entry.
+        """
+        match stored:
+            case {
+                "stamp": [int(size), int(written), int(changed)],
+                "reason": str(reason),
+                "size": [int(width), int(height)],
+                "digest": str(digest),
+                "notes": [*notes],
+            } if all(isinstance(note, str) for note in notes):
+                stamp = size, written, changed
+                return cls(stamp, reason, (width, height), digest, tuple(notes))
+        msg = f"no entry of an audit: {stored!r}"
+        raise ValueError(msg)
 
 
-def stamp_of(path: Path) -> tuple[int, int] | None:
-    """Size in bytes and time of change in nanoseconds; None where the file cannot be asked."""
+def stamp_of(path: Path) -> Stamp | None:
+    """What tells that a file changed; None where it cannot be asked."""
     try:
         status = path.stat()
     except OSError:
         return None
-    return status.st_size, status.st_mtime_ns
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def examine(
@@ -100,9 +122,10 @@ def examine(
         and (store is None or entry.digest in packed)
     }
     fresh = [path for path in dict.fromkeys(paths) if path not in found]
+    looks = look_at_all(fresh, store, frozenset(packed))
     saved = time.monotonic()
     try:
-        for path, entry in _progress(look_at_all(fresh, store), len(fresh), packing=bool(store)):
+        for path, entry in _progress(looks, len(fresh), packing=bool(store)):
             found[path] = entry
             if time.monotonic() - saved > SAVE_EVERY:
                 save(found)
@@ -126,19 +149,36 @@ def _progress(
 # -- in parallel --------------------------------------------------------------------------------
 
 
-def look_at_all(paths: Sequence[Path], store: Path | None) -> Iterator[tuple[Path, Entry]]:
-    """Look at files in parallel, in any order."""
-    if not paths:
-        return
-    sizes = [(stamp_of(path) or (0, 0))[0] for path in paths]
-    parts = chunks(paths, sizes, largest=SHARD if store else SHARD // 8)
-    with make_pool(sum(sizes)) as pool:
-        tasks = {pool.submit(look_at, part, _new_name(store)): part for part in parts}
+def look_at_all(
+    paths: Sequence[Path], store: Path | None, had: frozenset[str] = frozenset()
+) -> Iterator[tuple[Path, Entry]]:
+    """Look at files in parallel, in any order; `had` are digests that the store has already."""
+    sizes = [(stamp_of(path) or (0,))[0] for path in paths]
+    left = chunks(paths, sizes, largest=SHARD if store else SHARD // 8)
+    while left:
+        done: set[int] = set()
+        for number, entries in _in_pool(left, sum(sizes), store, had):
+            done.add(number)
+            yield from zip(left[number], entries, strict=True)
+        # Some are left where a process died: those that began first were being looked at.
+        left = [part for number, part in enumerate(left) if number not in done]
+        for part in left[: cores()]:
+            yield from zip(part, look_again(part, store, had), strict=True)
+        left = left[cores() :]
+
+
+def _in_pool(
+    parts: Sequence[Sequence[Path]], size: int, store: Path | None, had: frozenset[str]
+) -> Iterator[tuple[int, list[Entry]]]:
+    """Look at parts, of so many bytes, until all are done or a process dies; each by its number."""
+    with make_pool(size) as pool:
+        tasks: dict[Future[list[Entry]], int] = {}
+        with suppress(BrokenProcessPool):
+            for number, part in enumerate(parts):
+                tasks[pool.submit(look_at, part, _new_name(store), had)] = number
         for task in as_completed(tasks):
-            try:
-                yield from zip(tasks[task], task.result(), strict=True)
-            except BrokenProcessPool:
-                yield from ((path, look_alone(path)) for path in tasks[task])
+            if not isinstance(task.exception(), BrokenProcessPool):
+                yield tasks[task], task.result()
 
 
 def chunks(paths: Sequence[Path], sizes: Sequence[int], *, largest: int) -> list[list[Path]]:
@@ -200,13 +240,15 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def look_alone(path: Path) -> Entry:
-    """Look at a file in a process of its own, which may die of it."""
+def look_again(paths: Sequence[Path], store: Path | None, had: frozenset[str]) -> list[Entry]:
+    """Look at files whose process died of one of them, or of another's; each alone if need be."""
     with _processes(1) as pool:
         try:
-            return pool.submit(look, path).result()
+            return pool.submit(look_at, paths, _new_name(store), had).result()
         except BrokenProcessPool:
-            return Entry(stamp_of(path), reason="the decoder crashed on it, or ran out of memory")
+            if len(paths) > 1:
+                return [entry for path in paths for entry in look_again([path], store, had)]
+    return [Entry(stamp_of(paths[0]), reason="the decoder crashed on it, or ran out of memory")]
 
 
 # -- file by file -------------------------------------------------------------------------------
@@ -216,14 +258,21 @@ def _new_name(store: Path | None) -> Path | None:
     return store / f"{secrets.token_hex(8)}{SUFFIX}" if store else None
 
 
-def look_at(paths: Sequence[Path], shard: Path | None) -> list[Entry]:
+def look_at(
+    paths: Sequence[Path], shard: Path | None, had: frozenset[str] = frozenset()
+) -> list[Entry]:
     """Look at files one after the other, packing their pixels into a shard where one is named.
+
+    Args:
+        paths: the files.
+        shard: what is made; None packs nothing.
+        had: digests of pixels that need not be written again.
 
     Raises:
         StoreError: the shard cannot be written.
     """
     try:
-        with new_shard(shard, len(paths)) if shard else nullcontext() as writer:
+        with new_shard(shard, len(paths), had) if shard else nullcontext() as writer:
             return [look(path, writer) for path in paths]
     except OSError as error:  # of the shard: those of photos are PhotoErrors
         msg = f"packing into {shard}: {error.strerror}; choose another folder by paths.store=FOLDER"
@@ -235,6 +284,8 @@ def look(path: Path, writer: ShardWriter | None = None) -> Entry:
     stamp = stamp_of(path)
     try:
         pixels, notes = decode(path)
+    except PassingError as error:
+        return Entry(None, reason=error.reason)  # without a stamp: looked at again next time
     except PhotoError as error:
         return Entry(stamp, reason=error.reason)
     digest = digest_of(pixels)

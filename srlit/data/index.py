@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 from srlit.checkpoint.files import write_json
-from srlit.data.examine import Entry, examine
+from srlit.data.examine import Entry, Stamp, examine
 from srlit.data.photo import show
 
 log = logging.getLogger(__name__)
 
-CACHE_FORMAT = 2
+CACHE_FORMAT = 3
 SHOWN = 10
 
 
@@ -31,16 +31,23 @@ class Photo(NamedTuple):
         width: pixels, upright.
         height: pixels, upright.
         digest: names its pixels (`srlit.data.store.digest_of`).
-        stamp: size in bytes and time of change when it was checked; None is not compared.
+        stamp: size in bytes and times of change when it was checked; None is not compared.
         lr: its low-resolution partner, where the pair is real.
+        group: which of the sources it comes from; one file may be in several.
     """
 
     path: Path
     width: int
     height: int
     digest: str = ""
-    stamp: tuple[int, int] | None = None
+    stamp: Stamp | None = None
     lr: Optional["Photo"] = None
+    group: int = 0
+
+    def of_group(self, group: int) -> "Photo":
+        """The photo, and its partner, as one of a group."""
+        lr = None if self.lr is None else self.lr._replace(group=group)
+        return self._replace(group=group, lr=lr)
 
 
 class Audit(NamedTuple):
@@ -138,7 +145,10 @@ def _judge(result: Audit, count: int, most_bad: float) -> None:
 
 
 class AuditCache:
-    """Remembers good files of a list by path, size and time of change; bad ones are tried again.
+    """Remembers good files by path, size and times of change; bad ones are tried again.
+
+    Each folder of photos has a file of its own there: whatever else is in a set, what is known of
+    a folder stays known.
 
     Args:
         folder: where it is stored; None remembers nothing.
@@ -146,20 +156,33 @@ class AuditCache:
     """
 
     def __init__(self, folder: Path | None, paths: Sequence[Path]) -> None:
-        folders = sorted({os.fsencode(path.parent) for path in paths})
-        name = hashlib.sha256(b"\0".join(folders)).hexdigest()[:16]
-        self.file = folder / f"{name}.json" if folder else None
-        self._all = self._read()
-        self.entries = {
-            path: Entry.from_json(self._all[str(path)]) for path in paths if str(path) in self._all
-        }
+        self.folder = folder
+        # By folder of photos, then by name: what was stored, and what is to be.
+        self._stored: dict[str, dict[str, Any]] = {}
+        self.entries = {path: entry for path in paths if (entry := self._known(path)) is not None}
 
-    def _read(self) -> dict[str, Any]:
-        """What was stored; nothing where that is missing, older or damaged."""
-        if self.file is None:
+    def _known(self, path: Path) -> Entry | None:
+        """What is known of a file."""
+        parent, name = _located(path)
+        if parent not in self._stored:
+            self._stored[parent] = self._read(parent)
+        try:
+            return Entry.from_json(self._stored[parent][name])
+        except (KeyError, ValueError):
+            return None
+
+    def _file(self, parent: str) -> Path | None:
+        """Where it is stored what is known of a folder of photos."""
+        key = hashlib.sha256(os.fsencode(parent)).hexdigest()[:16]
+        return self.folder / f"{key}.json" if self.folder else None
+
+    def _read(self, parent: str) -> dict[str, Any]:
+        """What was stored of a folder; nothing where that is missing, older or damaged."""
+        file = self._file(parent)
+        if file is None:
             return {}
         try:
-            stored = json.loads(self.file.read_text())
+            stored = json.loads(file.read_text())
             entries = stored["entries"] if stored["format"] == CACHE_FORMAT else {}
         except (OSError, ValueError, KeyError, TypeError):
             return {}
@@ -167,10 +190,27 @@ class AuditCache:
 
     def save(self, entries: Mapping[Path, Entry]) -> None:
         """Store these too; a folder that cannot be written to is no obstacle."""
-        if self.file is None:
+        changed: dict[str, None] = {}
+        for path, entry in entries.items():
+            parent, name = _located(path)
+            if not entry.reason and self.entries.get(path) != entry:
+                self._stored.setdefault(parent, {})[name] = entry.to_json()
+                self.entries[path] = entry
+                changed[parent] = None
+        for parent in changed:
+            self._write(parent)
+
+    def _write(self, parent: str) -> None:
+        file = self._file(parent)
+        if file is None:
             return
-        self._all |= {str(path): e.to_json() for path, e in entries.items() if not e.reason}
+        content = {"format": CACHE_FORMAT, "folder": parent, "entries": self._stored[parent]}
         try:
-            write_json(self.file, {"format": CACHE_FORMAT, "entries": self._all})
+            write_json(file, content)
         except OSError as error:
-            log.warning("could not remember the audit in %s: %s", show(self.file), error)
+            log.warning("could not remember the audit in %s: %s", show(file), error)
+
+
+def _located(path: Path) -> tuple[str, str]:
+    """A file's folder, from the root, and its name."""
+    return os.path.split(os.path.abspath(path))  # noqa: PTH100 - keeps links

@@ -43,11 +43,14 @@ class MixedPhotos(PhotoSets):
             "val": val or list(sources),
             "test": test or list(sources),
         }
-        self._owner: dict[Path, PhotoSets] = {}
         for key, names in {"weights": list(weights or sources), **self._names}.items():
             if unknown := set(names) - set(sources):
                 msg = f"data.photos.{key} names {sorted(unknown)}: expected {sorted(sources)}"
                 raise ValueError(msg)
+        for name, source in sources.items():
+            if isinstance(source, MixedPhotos):
+                msg = f"data.photos.sources.{name} is a mix: expected its sources in its place"
+                raise ValueError(msg)  # noqa: TRY004 - a mistake in a configuration
         if weights is not None and set(weights) != set(sources):
             msg = f"data.photos.weights lacks {sorted(set(sources) - set(weights))}"
             raise ValueError(msg)
@@ -82,8 +85,8 @@ class MixedPhotos(PhotoSets):
         found = Audit([], [], {})
         for name in self._names[split]:
             photos, rejected, notes = self.sources[name].audited(split, least_size, checks)
-            self._owner |= dict.fromkeys((photo.path for photo in photos), self.sources[name])
-            found.photos.extend(photos)
+            group = list(self.sources).index(name)
+            found.photos.extend(photo.of_group(group) for photo in photos)
             found.rejected.extend(rejected)
             for note, paths in notes.items():
                 found.notes.setdefault(note, []).extend(paths)
@@ -91,8 +94,7 @@ class MixedPhotos(PhotoSets):
 
     def read(self, photo: Photo) -> Pixels:
         """Pixels of an audited photo, or of its partner, from the source that has it."""
-        source = self._owner.get(photo.path)
-        return super().read(photo) if source is None else source.read(photo)
+        return list(self.sources.values())[photo.group].read(photo)
 
     def low(self, hr: Path) -> Path | None:
         """The real partner that any of the sources knows."""

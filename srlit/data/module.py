@@ -77,6 +77,16 @@ class PhotoDataModule(LightningDataModule):
         crops_per_photo: int = 1,
     ) -> None:
         super().__init__()
+        counts = {
+            "patch_size": patch_size,
+            "batch_size": batch_size,
+            "eval_batch_size": eval_batch_size,
+            "crops_per_photo": crops_per_photo,
+        }
+        for name, count in counts.items():
+            if count < 1:
+                msg = f"data.{name}={count}: expected at least 1"
+                raise ValueError(msg)
         for name, size in {"patch_size": patch_size, "eval_crop": eval_crop or scale}.items():
             if size % scale:
                 msg = f"data.{name}={size} is no multiple of scale={scale}: expected one"
@@ -197,15 +207,18 @@ class PhotoDataModule(LightningDataModule):
         return self._evaluation_loader(photos)
 
     def _evaluation_loader(self, photos: list[Photo]) -> DataLoader[Photos]:
+        rank = self.trainer.global_rank if self.trainer else 0
+        world = self.trainer.world_size if self.trainer else 1
+        if len(photos) < world:
+            msg = f"{len(photos)} photos to measure on for {world} processes: expected one for each"
+            raise ValueError(msg)
         dataset = EvaluationPhotos(
             self._reader(photos),
             seed=self.eval_seed,
             scale=self.scale,
             crop=self.eval_crop,
-            batch_size=self.eval_batch_size,
+            batch_size=min(self.eval_batch_size, len(photos) // world),  # a batch for each process
         )
-        rank = self.trainer.global_rank if self.trainer else 0
-        world = self.trainer.world_size if self.trainer else 1
         return DataLoader(dataset, sampler=range(rank, len(dataset), world), batch_size=None)
 
     def on_after_batch_transfer(self, batch: Photos, dataloader_idx: int) -> Batch:  # noqa: ARG002
@@ -217,20 +230,30 @@ class PhotoDataModule(LightningDataModule):
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run must find unchanged: the photos' pixels, their order and shares."""
         listed = [(p.digest, p.lr and p.lr.digest) for p in self._train_photos]
-        digest = hashlib.sha256(json.dumps([listed, self._order.visits]).encode()).hexdigest()
-        return {"photos": len(listed), "sha256": digest}
+        order = (self._order.counts, self._order.visits, self._order.crops)
+        digest = hashlib.sha256(json.dumps([listed, order]).encode()).hexdigest()
+        processes = self.trainer.world_size if self.trainer else None
+        return {"photos": len(listed), "sha256": digest, "processes": processes}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """See that the photos are those that the checkpoint was trained on.
 
         Raises:
-            ValueError: they changed, so that the batches would not be those to come.
+            ValueError: they changed, or the number of processes did, so that the batches would not
+                be those to come.
         """
-        now = self.state_dict()
-        if now != state_dict:
+        now, then = self.state_dict(), state_dict
+        if (now["photos"], now["sha256"]) != (then["photos"], then["sha256"]):
             msg = (
-                f"resume: the training photos changed: {state_dict['photos']} in the checkpoint, "
-                f"{now['photos']} now, or others. To train on them from its generator, use "
-                "init_from instead"
+                f"resume: the training photos changed: {then['photos']} in the checkpoint, "
+                f"{now['photos']} now, or others, or the order they are visited in (weights, "
+                "data.crops_per_photo). To train on them from its generator, use init_from instead"
+            )
+            raise ValueError(msg)
+        processes = now["processes"], then.get("processes")
+        if None not in processes and len({*processes}) > 1:
+            msg = (
+                f"resume: {processes[1]} processes in the checkpoint, {processes[0]} now: batches "
+                "are numbered through all of them. Use as many (trainer.devices), or init_from"
             )
             raise ValueError(msg)

@@ -11,8 +11,9 @@ from srlit.data.photo import show
 from srlit.data.sources import HeldBack, list_photos
 
 SHOWN = 10
-# What sets of pairs add to one of the two names: 0801x4, Canon_001_LR4, img_001_SRF_2_HR.
-MARK = re.compile(r"([_-]?(HR|LR)\d*|[_-]?x\d+|_SRF_\d+)+$", re.IGNORECASE)
+# What sets of pairs add to one of the two names: 0801x4, Canon_001_LR4, img_001_SRF_2_HR. After a
+# letter it takes a separator, so that `fox1` stays what it is.
+MARK = re.compile(r"(([_-]|(?<=\d))((HR|LR)\d*|x\d+)|_SRF_\d+)+$", re.IGNORECASE)
 
 
 class PairFolders(HeldBack):
@@ -52,6 +53,10 @@ class PairFolders(HeldBack):
         }
         self._low: dict[Path, Path] = {}
 
+    def has_own(self, split: str) -> bool:
+        """Whether folders were named for a split."""
+        return any(folder is not None for folder in self.folders[split])
+
     def own(self, split: str) -> list[Path] | None:
         """HR photos of a split's own folders, None where it has none; partners are remembered."""
         hr, lr = self.folders[split]
@@ -84,7 +89,7 @@ def match(hr_folder: Path, lr_folder: Path, key: str) -> dict[Path, Path]:
     """
     highs = list_photos(hr_folder, f"{key}_hr")
     lows = list_photos(lr_folder, f"{key}_lr")
-    name_of = namer(hr_folder, lr_folder)
+    name_of = namer(highs, lows, (hr_folder, lr_folder))
     by_name = {name_of(path): path for path in lows}
     names = [name_of(path) for path in highs]
     twice = repeated(names) + repeated([name_of(path) for path in lows])
@@ -102,13 +107,25 @@ def match(hr_folder: Path, lr_folder: Path, key: str) -> dict[Path, Path]:
     return {path: by_name[name] for path, name in zip(highs, names, strict=True)}
 
 
-def namer(*folders: Path) -> Callable[[Path], str]:
-    """What both photos of a pair are called: the path below its folder, without marks."""
+def namer(
+    highs: Sequence[Path], lows: Sequence[Path], folders: tuple[Path, Path]
+) -> Callable[[Path], str]:
+    """What both photos of a pair are called: the path below its folder, without marks.
+
+    Where both have the same name, marks are part of it.
+    """
+
+    def bare(path: Path, folder: Path) -> Path:
+        below = path.relative_to(folder)
+        return below.with_name(below.stem)
+
+    known = {path: bare(path, folders[0]) for path in highs}
+    known |= {path: bare(path, folders[1]) for path in lows}
+    same = {known[path] for path in highs} & {known[path] for path in lows}
 
     def name_of(path: Path) -> str:
-        folder = next(folder for folder in folders if path.is_relative_to(folder))
-        below = path.relative_to(folder)
-        return str(below.with_name(MARK.sub("", below.stem) or below.stem))
+        name = known[path]
+        return str(name if name in same else name.with_name(MARK.sub("", name.name) or name.name))
 
     return name_of
 

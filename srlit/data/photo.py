@@ -12,13 +12,13 @@ from torch import Tensor
 
 from srlit.data.files.deep import EIGHT_BITS, deep_samples, on_white
 from srlit.data.files.disk import read_bytes
-from srlit.data.files.errors import PhotoError, naming, show
+from srlit.data.files.errors import PassingError, PhotoError, naming, show
 from srlit.data.files.formats import FORMATS, OTHER_SUFFIXES, SUFFIXES, identify
 from srlit.data.files.notes import as_rgba, is_opaque, notes_of
 from srlit.data.files.upright import orientation, turned
 
 __all__ = [
-    "FORMATS", "OTHER_SUFFIXES", "SUFFIXES", "Decoded", "PhotoError", "decode",
+    "FORMATS", "OTHER_SUFFIXES", "SUFFIXES", "Decoded", "PassingError", "PhotoError", "decode",
     "decode_bytes", "open_photo", "pixels_of", "read_photo", "show", "to_rgb",
 ]  # fmt: skip
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from srlit.data.examine import stamp_of
 from srlit.data.index import Photo
 from srlit.data.photo import PhotoError, read_photo, show
-from srlit.data.store import PackedStore, digest_of
+from srlit.data.store import PackedStore, StoreError, digest_of
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,8 @@ class PhotoReader:
         self.store = store or PackedStore(None)
         self._budget = int(cache_mb * 2**20)
         self._kept: dict[Path, Pixels] = {}
-        self._latest: tuple[Path | None, Pixels | None] = None, None
+        self._latest: dict[Path, Pixels] = {}
+        self._lost: set[str] = set()
 
     @property
     def packed(self) -> bool:
@@ -71,14 +72,21 @@ class PhotoReader:
         return self._read(lr)
 
     def _read(self, photo: Photo) -> Pixels:
-        if photo.digest in self.store:
-            return self.store[photo.digest]
+        if photo.digest in self.store and photo.digest not in self._lost:
+            try:
+                return self.store[photo.digest]
+            except StoreError as error:  # removed or damaged under a run: its file has the pixels
+                if not self._lost:
+                    log.warning("decoding what the packed store has lost: %s", error)
+                self._lost.add(photo.digest)
         if photo.path in self._kept:
             return self._kept[photo.path]
-        path, pixels = self._latest
-        if path != photo.path or pixels is None:
+        pixels = self._latest.get(photo.path)
+        if pixels is None:
             pixels = self._decode(photo)
-            self._latest = photo.path, pixels
+            # Two: a photo and its partner.
+            kept = list(self._latest.items())[-1:]
+            self._latest = dict([*kept, (photo.path, pixels)])
         if pixels.nbytes <= self._budget:
             self._budget -= pixels.nbytes
             self._kept[photo.path] = pixels

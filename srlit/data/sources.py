@@ -150,6 +150,10 @@ class HeldBack(PhotoSets):
         self.holdout = holdout
 
     @abstractmethod
+    def has_own(self, split: str) -> bool:
+        """Whether a split was given folders of its own, be they there or not."""
+
+    @abstractmethod
     def own(self, split: str) -> list[Path] | None:
         """Photos of a split's own folders; None where it has none."""
 
@@ -162,7 +166,7 @@ class HeldBack(PhotoSets):
             raise ValueError(msg)
         divided = {}
         for split in ("val", "test"):
-            if self.own(split) is None:
+            if not self.has_own(split):
                 train, divided[split] = hold_back(train, self.holdout)
         return {"train": train, **divided}
 
@@ -210,6 +214,10 @@ class FolderPhotos(HeldBack):
     ) -> None:
         super().__init__(holdout)
         self.folders = {"train": train_folder, "val": val_folder, "test": test_folder}
+
+    def has_own(self, split: str) -> bool:
+        """Whether folders were named for a split."""
+        return bool(self.folders[split])
 
     def own(self, split: str) -> list[Path] | None:
         """Photos of a split's own folders; None where it has none."""

@@ -46,6 +46,14 @@ class Checks(NamedTuple):
             return found
         lows = self._audit(list(partner.values()), max(least_size // self.scale, 1))
         joined = join(found, {photo.path: photo for photo in lows.photos}, partner, self.scale)
+        lost = len(paths) - len(joined.photos)
+        if not joined.photos or lost > self.most_bad * len(paths):
+            first = ", ".join(f"{show(path)}: {reason}" for path, reason in joined.rejected[:SHOWN])
+            msg = (
+                f"{lost} of {len(paths)} pairs cannot be used, more than data.most_bad="
+                f"{self.most_bad:g} of them: {first}"
+            )
+            raise BadDataError(msg)
         return joined._replace(rejected=[*joined.rejected, *lows.rejected])
 
     def _audit(self, paths: Sequence[Path], least_size: int) -> Audit:
@@ -123,8 +131,7 @@ def regroup(
     Raises:
         BadDataError: no photo of a group is left.
     """
-    usable = {photo.path: photo for photo in photos}
-    members = [[usable[path] for path in group.photos if path in usable] for group in groups]
+    members = [[p for p in photos if p.group == number] for number in range(len(groups))]
     for group, left in zip(groups, members, strict=True):
         if not left:
             msg = f"no usable photo is left of {len(group.photos)} in {group.photos[0].parent}"

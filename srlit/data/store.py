@@ -6,13 +6,12 @@ wherever its file lies and whatever it is called, a changed photo is another one
 the checksum. A shard appears whole or not at all.
 """
 
-import fcntl
 import hashlib
 import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,6 +20,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from srlit.checkpoint.files import atomic_file
+from srlit.data.alone import alone
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,10 @@ class StoreError(ValueError):
     """A packed store that cannot be used."""
 
 
+class _EmptyError(Exception):
+    """A shard without a picture."""
+
+
 def digest_of(pixels: UInt8[Tensor, "3 h w"]) -> str:
     """32 hexadecimal digits that name a picture: of its size and its pixels."""
     size = f"{pixels.shape[1]}x{pixels.shape[2]} ".encode()
@@ -48,10 +52,17 @@ def digest_of(pixels: UInt8[Tensor, "3 h w"]) -> str:
 
 
 class ShardWriter:
-    """Appends pictures to a shard under construction."""
+    """Appends pictures to a shard under construction.
 
-    def __init__(self, file: BinaryIO, most: int) -> None:
+    Args:
+        file: where they go.
+        most: how many pictures there is room for.
+        had: digests of pictures that are left out, as other shards have them.
+    """
+
+    def __init__(self, file: BinaryIO, most: int, had: frozenset[str] = frozenset()) -> None:
         self._file = file
+        self._had = had
         self._room = 8 + 256 + HEADER_ROOM * most
         self._header: dict[str, Any] = {"__metadata__": {"format": FORMAT, "version": VERSION}}
         self._end = 0
@@ -63,7 +74,7 @@ class ShardWriter:
 
     def append(self, digest: str, pixels: UInt8[Tensor, "3 h w"]) -> None:
         """Write a picture, once."""
-        if digest in self._header:
+        if digest in self._header or digest in self._had:
             return
         self._file.write(pixels.contiguous().numpy().data)
         end = self._end + pixels.nbytes
@@ -83,19 +94,17 @@ class ShardWriter:
 
 
 @contextmanager
-def new_shard(path: Path, most: int) -> Iterator[ShardWriter]:
+def new_shard(path: Path, most: int, had: frozenset[str] = frozenset()) -> Iterator[ShardWriter]:
     """A shard of at most `most` pictures that appears at `path` when the body is done.
 
-    A shard without a picture does not appear.
+    Pictures of `had` are left out, and a shard without a picture does not appear.
     """
-    with atomic_file(path) as sibling:
-        with sibling.open("wb") as file:
-            writer = ShardWriter(file, most)
-            yield writer
-            writer.finish()
-        written = len(writer)
-    if not written:
-        path.unlink()
+    with suppress(_EmptyError), atomic_file(path) as sibling, sibling.open("wb") as file:
+        writer = ShardWriter(file, most, had)
+        yield writer
+        if not writer:
+            raise _EmptyError
+        writer.finish()
 
 
 @contextmanager
@@ -107,16 +116,15 @@ def packing(folder: Path | None) -> Iterator[None]:
     if folder is None:
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            log.info("another process is packing into %s: waiting until it is done", folder)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        for left in folder.glob(f".*.tmp{SUFFIX}"):
-            left.unlink()
+    with alone(folder / LOCK, f"packing into {folder}"):
+        remove_torn_shards(folder)
         yield
+
+
+def remove_torn_shards(folder: Path) -> None:
+    """Remove what killed processes left half written; nobody else may be packing."""
+    for left in folder.glob(f".*.tmp{SUFFIX}"):
+        left.unlink()
 
 
 # -- reading ------------------------------------------------------------------------------------
@@ -144,7 +152,17 @@ class PackedStore(Mapping[str, Tensor]):
         known = set(self._shard_of.values())
         for shard in shards:
             if shard not in known and not shard.name.startswith("."):
-                self._shard_of |= dict.fromkeys(digests_in(shard), shard)
+                self._shard_of |= dict.fromkeys(self._digests_in(shard), shard)
+
+    def _digests_in(self, shard: Path) -> list[str]:
+        """A shard's pictures; none where it cannot be read, as its photos can be decoded."""
+        try:
+            return list(read_header(shard)[0])
+        except FileNotFoundError:  # removed since the folder was listed
+            return []
+        except OSError as error:
+            log.warning("not used: %s: %s; its photos are decoded", shard, error.strerror)
+            return []
 
     def __getstate__(self) -> dict[str, Any]:
         """Another process maps the files itself."""
@@ -167,11 +185,21 @@ class PackedStore(Mapping[str, Tensor]):
         return self._shard_of[digest]
 
     def __getitem__(self, digest: str) -> UInt8[Tensor, "3 h w"]:
-        """The picture's pixels, still on disk until they are read."""
+        """The picture's pixels, still on disk until they are read.
+
+        Raises:
+            StoreError: its shard was removed, changed or closed to readers since it was found.
+        """
         shard = self._shard_of[digest]
         if shard not in self._mapped:
-            self._mapped[shard] = map_shard(shard)
-        return self._mapped[shard][digest]
+            try:
+                self._mapped[shard] = map_shard(shard)
+            except OSError as error:
+                raise StoreError(f"{shard}: {error.strerror}") from error
+        try:
+            return self._mapped[shard][digest]
+        except KeyError:
+            raise StoreError(f"{shard}: replaced by another one") from None
 
 
 def map_shard(shard: Path) -> dict[str, UInt8[Tensor, "3 h w"]]:
@@ -188,20 +216,12 @@ def map_shard(shard: Path) -> dict[str, UInt8[Tensor, "3 h w"]]:
     }
 
 
-def digests_in(shard: Path) -> list[str]:
-    """Names of a shard's pictures.
-
-    Raises:
-        StoreError: it is cut, or none of this format or version.
-    """
-    return list(read_header(shard)[0])
-
-
 def read_header(shard: Path) -> tuple[dict[str, Any], int]:
     """A shard's entries, and where in the file its pixels begin.
 
     Raises:
         StoreError: it is cut, or none of this format or version.
+        OSError: it cannot be read.
     """
     try:
         with shard.open("rb") as file:
@@ -211,7 +231,7 @@ def read_header(shard: Path) -> tuple[dict[str, Any], int]:
         about = header.pop("__metadata__")
         found = about["format"], about["version"]
         end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         msg = f"{shard}: no shard of a packed store ({error}); remove it and pack again"
         raise StoreError(msg) from error
     if found != (FORMAT, VERSION):

@@ -1,3 +1,4 @@
+import errno
 import os
 import time
 
@@ -6,7 +7,8 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from srlit.data import EvaluationPhotos, PhotoError, PhotoReader
+from srlit.data import EvaluationPhotos, PhotoError, PhotoReader, datasets
+from srlit.data.photo import PassingError
 from srlit.train import build_data
 from tests.data.photos import audited, batches_in, batches_of
 from tests.helpers import compose_config
@@ -161,3 +163,104 @@ def test_a_data_set_that_is_replaced_stops_the_run(photo_folder):
         later(photo.path)
     with pytest.raises(PhotoError, match="the data set changed, 3 photos in a row"):
         data[0]
+
+
+def test_a_file_that_cannot_be_read_for_a_moment_is_waited_for(photo_folder, monkeypatch, caplog):
+    monkeypatch.setattr(datasets, "WAITS", (0.0, 0.0))
+    expected = batches_in(photo_folder, cache_mb=0)[0]
+    original, failures = os.open, [errno.EMFILE, errno.EIO]
+
+    def busy(*arguments, **named):
+        if failures:
+            raise OSError(failures.pop(), "busy")
+        return original(*arguments, **named)
+
+    batches = batches_in(photo_folder, cache_mb=0)
+    monkeypatch.setattr(os, "open", busy)
+    assert torch.equal(batches[0].pixels, expected.pixels)
+    assert caplog.text.count("trying again") == 2
+
+
+def test_a_disk_that_stays_away_stops_the_run_with_its_reason(photo_folder, monkeypatch):
+    monkeypatch.setattr(datasets, "WAITS", (0.0,))
+    batches = batches_in(photo_folder, cache_mb=0)
+
+    def away(*_, **__):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "open", away)
+    with pytest.raises(PassingError, match=r"\.png: .*[Ii]nput/output error"):
+        batches[0]
+
+
+def module_of(folder, *overrides):
+    cfg = compose_config(
+        "train",
+        "data=folder",
+        f"data.photos.train_folder={folder}",
+        "data.photos.holdout=2",
+        "data.patch_size=32",
+        "data.batch_size=3",
+        "data.workers=0",
+        "data.eval_crop=32",
+        "iterations=7",
+        "paths.cache=null",
+        "paths.store=null",
+        *overrides,
+    )
+    return build_data(cfg)
+
+
+@pytest.mark.parametrize("key", ["patch_size", "batch_size", "crops_per_photo", "eval_batch_size"])
+@pytest.mark.parametrize("value", [0, -2])
+def test_counts_below_one_name_the_key(photo_folder, key, value):
+    with pytest.raises(ValueError, match=f"data.{key}={value}: expected at least 1"):
+        module_of(photo_folder, f"data.{key}={value}")
+
+
+def test_another_order_of_visits_is_noticed_at_the_resume(photo_folder):
+    one, other = module_of(photo_folder), module_of(photo_folder, "data.crops_per_photo=4")
+    one.check()
+    other.check()
+    one.load_state_dict(one.state_dict())
+    with pytest.raises(ValueError, match="order they are visited in"):
+        other.load_state_dict(one.state_dict())
+
+
+class Processes:
+    """A trainer of several processes."""
+
+    def __init__(self, world_size, rank=0):
+        self.world_size = self.num_devices = world_size
+        self.global_rank = rank
+
+
+def test_another_number_of_processes_is_noticed_at_the_resume(photo_folder):
+    data = module_of(photo_folder)
+    data.check()
+    data.trainer = Processes(2)
+    state = data.state_dict()
+    data.trainer = Processes(4)
+    with pytest.raises(ValueError, match="2 processes in the checkpoint, 4 now"):
+        data.load_state_dict(state)
+    data.trainer = None  # before there is a trainer, only the photos are compared
+    data.load_state_dict(state)
+
+
+def test_every_process_has_photos_to_validate_on(photo_folder):
+    data = module_of(photo_folder, "data.eval_batch_size=4")
+    data.check()
+    counts = []
+    for rank in (0, 1):
+        data.trainer = Processes(2, rank)
+        counts.append(sum(len(batch.pixels) for batch in data.val_dataloader()))
+    assert counts == [1, 1]
+    data.trainer = Processes(3)
+    with pytest.raises(ValueError, match="2 photos to measure on for 3 processes"):
+        data.val_dataloader()
+
+
+def test_a_missing_test_folder_does_not_stop_a_training(photo_folder):
+    data = module_of(photo_folder, "data.photos.test_folder=nowhere")
+    data.check()
+    assert len(data._train_photos) == 10

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from srlit.data import FolderPhotos, MixedPhotos, StreamedPhotos, read_photo
+from srlit.data import FolderPhotos, MixedPhotos, PairFolders, StreamedPhotos, read_photo
 from srlit.data.pairs import training_pair
 from srlit.data.shards import write_shards
-from srlit.data.splits import Checks
+from srlit.data.splits import Checks, regroup
 from srlit.train import build_data
 from tests.data.photos import audited, write_flat, write_pairs
 from tests.helpers import compose_config
@@ -102,3 +102,26 @@ def test_shards_may_be_one_of_the_sources(tmp_path, photo_folder):
     ]:
         folder = photo_folder if photo is found.photos[0] else tmp_path / "more"
         assert torch.equal(mixed.read(photo), read_photo(folder / name))
+
+
+@pytest.mark.parametrize("order", [("real", "plain"), ("plain", "real")])
+def test_sources_may_share_their_photos(tmp_path, photo, order):
+    """The same HR files with their partners, and to be degraded."""
+    write_pairs(tmp_path, photo, count=4)
+    sources = {
+        "real": PairFolders(train_hr=f"{tmp_path}/hr", train_lr=f"{tmp_path}/lr", holdout=1),
+        "plain": FolderPhotos(train_folder=f"{tmp_path}/hr", holdout=1),
+    }
+    mix = MixedPhotos(sources={name: sources[name] for name in order})
+    found = mix.audited("train", 1, Checks(2, 0.0, None)).photos
+    photos, counts, _ = regroup(found, mix.groups())
+    first = order.index("real") * counts[0]
+    assert counts == [2, 2]
+    assert [p.lr is not None for p in photos] == [first <= i < first + 2 for i in range(4)]
+    assert all(torch.equal(mix.read(p), read_photo(p.path)) for p in photos)
+
+
+def test_a_mix_of_mixes_is_refused(tmp_path):
+    inner = MixedPhotos(sources={"a": FolderPhotos(train_folder=str(tmp_path))})
+    with pytest.raises(ValueError, match="data.photos.sources.b is a mix"):
+        MixedPhotos(sources={"b": inner})

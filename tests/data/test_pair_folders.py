@@ -3,7 +3,9 @@ import pytest
 import torch
 from PIL import Image
 
-from srlit.data import BadDataError, PairFolders
+from srlit.data import BadDataError, PairFolders, PhotoReader
+from srlit.data.pair_folders import match
+from srlit.data.splits import Checks
 from srlit.train import build_data
 from tests.data.photos import write_pairs
 from tests.helpers import compose_config
@@ -157,3 +159,55 @@ def test_half_a_setting_is_named(tmp_path, photo):
         PairFolders(train_hr=str(tmp_path / "hr")).train()
     with pytest.raises(ValueError, match="data.photos.train_hr is not set"):
         PairFolders().train()
+
+
+def test_numbers_that_belong_to_a_name_stay_in_it(tmp_path, photo):
+    write_pairs(tmp_path, photo, count=2)
+    for kind in ("hr", "lr"):
+        for i, name in enumerate(("box1", "box2")):
+            (tmp_path / kind / f"{i:02}.png").rename(tmp_path / kind / f"{name}.png")
+    pairs = match(tmp_path / "hr", tmp_path / "lr", "k")
+    assert {hr.name: lr.name for hr, lr in pairs.items()} == {
+        "box1.png": "box1.png",
+        "box2.png": "box2.png",
+    }
+    (tmp_path / "lr" / "box2.png").rename(tmp_path / "lr" / "box3.png")
+    with pytest.raises(BadDataError, match="2 photos without partner"):
+        match(tmp_path / "hr", tmp_path / "lr", "k")
+
+
+def test_names_that_are_equal_are_not_stripped(tmp_path, photo):
+    write_pairs(tmp_path, photo, count=3)
+    for kind in ("hr", "lr"):
+        for i, name in enumerate(("10x20", "10x30", "10")):
+            (tmp_path / kind / f"{i:02}.png").rename(tmp_path / kind / f"{name}.png")
+    assert all(
+        hr.name == lr.name for hr, lr in match(tmp_path / "hr", tmp_path / "lr", "k").items()
+    )
+
+
+def test_bad_photos_of_both_halves_count_together(tmp_path, photo):
+    write_pairs(tmp_path, photo, count=10)
+    (tmp_path / "hr" / "01.png").write_bytes(b"x")
+    (tmp_path / "lr" / "02.png").write_bytes(b"x")
+    sets = PairFolders(train_hr=f"{tmp_path}/hr", train_lr=f"{tmp_path}/lr", holdout=0)
+    assert len(sets.audited("train", 1, Checks(2, 0.2, None)).photos) == 8
+    with pytest.raises(
+        BadDataError, match=r"2 of 10 pairs cannot be used, more than data.most_bad=0.1"
+    ):
+        sets.audited("train", 1, Checks(2, 0.1, None))
+
+
+def test_several_crops_of_a_pair_cost_one_decode_of_each(tmp_path, photo, monkeypatch):
+    write_pairs(tmp_path, photo, count=2)
+    sets = PairFolders(train_hr=f"{tmp_path}/hr", train_lr=f"{tmp_path}/lr", holdout=0)
+    decoded = []
+
+    def read(photo):
+        decoded.append(photo.path)
+        return sets.read(photo)
+
+    reader = PhotoReader(sets.audited("train", 1, Checks(2, 0, None)).photos, read=read)
+    for _ in range(4):
+        reader[0], reader.low(0)
+    assert len(decoded) == 2

@@ -293,6 +293,43 @@ def test_what_is_cut_in_the_cache_is_fetched_again(shards, server, photo_folder,
     assert all(same(batches_of(reader)[i], batches_in(photo_folder)[i]) for i in range(3))
 
 
+def test_what_is_removed_from_the_cache_under_a_run_is_fetched_again(
+    shards, server, photo_folder, tmp_path
+):
+    reader = remote(server, cache_dir=tmp_path / "c")
+    files = batches_in(photo_folder)
+    for i in range(3):
+        assert same(batches_of(reader)[i], files[i])
+    for path in (tmp_path / "c").rglob("*.bin"):
+        path.unlink()
+    assert all(same(batches_of(reader)[i], files[i]) for i in range(3, 6))
+
+
+@pytest.mark.parametrize("part", ["table", "photos"])
+def test_what_is_damaged_in_the_cache_is_fetched_again(
+    shards, server, photo_folder, tmp_path, part, caplog
+):
+    batches_of(remote(server, cache_dir=tmp_path / "c"))[0]
+    copies = list((tmp_path / "c").rglob("*.bin"))
+    for path in copies:
+        data = path.read_bytes()
+        start = 0 if part == "table" else 60
+        path.write_bytes(data[:start] + bytes(len(data) - start))
+    reader = remote(server, cache_dir=tmp_path / "c")
+    server.asked.clear()
+    assert all(same(batches_of(reader)[i], batches_in(photo_folder)[i]) for i in range(3))
+    assert set(server.whole().values()) == {1}
+    assert caplog.text.count("damaged; fetching it again") == len(copies)
+
+
+def test_what_is_damaged_in_the_bucket_is_fetched_twice_and_named(shards, server, tmp_path):
+    for path in shards.glob("chunk-*.bin"):
+        path.write_bytes(bytes(path.stat().st_size))
+    with pytest.raises(ShardError, match="s3://bucket/sets/train/chunk.*damaged"):
+        batches_of(remote(server, cache_dir=tmp_path / "c"))[0]
+    assert list(server.whole().values()) == [2]
+
+
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_connection_that_breaks_is_made_anew(shards, server, photo_folder, tmp_path, kept):
     reader = remote(server, cache_dir=tmp_path / "c" if kept else None)

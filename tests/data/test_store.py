@@ -1,3 +1,4 @@
+import os
 import pickle
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from srlit.data import PackedStore, PhotoReader, read_photo
+from srlit.data import PackedStore, PhotoReader, examine, read_photo
 from srlit.data import store as store_module
 from srlit.data.store import StoreError, digest_of
 from tests.data.photos import audited, batches_of
@@ -218,3 +219,41 @@ def test_a_full_disk_names_the_key_and_keeps_what_is_done(photo_folder, tmp_path
         assert len(PackedStore(disk)) == 0
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_shard_lost_under_a_run_is_replaced_by_the_files(packed, caplog):
+    photos, folder = packed
+    reader = pickle.loads(pickle.dumps(PhotoReader(photos, store=PackedStore(folder))))
+    shard_in(folder).unlink()
+    for i, photo in enumerate(photos):
+        assert torch.equal(reader[i], read_photo(photo.path))
+    assert caplog.text.count("decoding what the packed store has lost") == 1
+
+
+def test_what_is_packed_is_not_packed_again(packed, photo_folder):
+    _, folder = packed
+    before = sum(path.stat().st_size for path in folder.iterdir())
+    for path in photo_folder.iterdir():
+        os.utime(path, (1, 1))
+    audited(photo_folder, store=folder, cache=None)
+    moved = photo_folder.with_name("moved")
+    photo_folder.rename(moved)
+    audited(moved, store=folder)
+    assert sum(path.stat().st_size for path in folder.iterdir()) == before
+
+
+def test_a_crash_of_a_decoder_leaves_the_others_packed(photo_folder, tmp_path, monkeypatch):
+    crashing = sorted(photo_folder.iterdir())[3]
+    original = examine.decode
+
+    def decode(path):
+        if path == crashing:
+            os._exit(3)
+        return original(path)
+
+    monkeypatch.setattr(examine, "decode", decode)
+    monkeypatch.setattr(examine, "SMALL", 0)
+    monkeypatch.setattr(examine, "cores", lambda: 2)
+    photos = audited(photo_folder, store=tmp_path / "store", most_bad=0.5)
+    assert len(photos) == 11
+    assert all(photo.digest in PackedStore(tmp_path / "store") for photo in photos)

@@ -246,7 +246,16 @@ class Transfer:
         if self.sha256 not in (None, found):
             self.part.drop()
             raise self._error(f"sha256 {found}, expected {self.sha256}, twice")
+        self._check_arrived()
         self._finish(found)
+
+    def _check_arrived(self) -> None:
+        """Bytes of another process show by the size, where no checksum is known."""
+        origin, found = self.part.origin, self.part.size
+        if origin and origin.total not in (None, found):
+            self.part.drop()
+            msg = f"{found:,} bytes arrived, expected {origin.total:,}: another process wrote, too"
+            raise self._error(msg)
 
     def _finish(self, found: str) -> None:
         self.part.install(self.target)

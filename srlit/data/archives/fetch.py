@@ -3,7 +3,9 @@
 import logging
 from pathlib import Path
 
+from srlit.data.alone import alone
 from srlit.data.archives.catalogue import Archive
+from srlit.data.archives.common import disk_errors
 from srlit.data.archives.download import download
 from srlit.data.archives.unpack import is_filled, unpack
 
@@ -21,10 +23,18 @@ def fetch_archive(archive: Archive, root: Path, *, key: str = "paths.data") -> N
     Raises:
         DownloadError: it is not to be had, is another one, or has no room on the disk.
     """
-    if all(is_filled(root / folder.name) for folder in archive.folders):
+    if is_there(archive, root):
         return
-    file = root / archive.file
-    download(archive.url, file, sha256=archive.sha256, size=archive.size, key=key)
-    for name, inside, photos in archive.folders:
-        unpack(file, root / name, key=key, inside=inside, photos=photos)
-    log.info("%s is unpacked and can be removed", file)
+    with disk_errors(root, key), alone(root / f".{archive.file}.lock", f"fetching {archive.file}"):
+        if is_there(archive, root):  # another process brought it meanwhile
+            return
+        file = root / archive.file
+        download(archive.url, file, sha256=archive.sha256, size=archive.size, key=key)
+        for name, inside, photos in archive.folders:
+            unpack(file, root / name, key=key, inside=inside, photos=photos)
+        log.info("%s is unpacked and can be removed", file)
+
+
+def is_there(archive: Archive, root: Path) -> bool:
+    """Whether nothing of an archive is missing."""
+    return all(is_filled(root / folder.name) for folder in archive.folders)

@@ -87,6 +87,7 @@ def unpack(
         with progress(folder.name) as advance:
             for done in _write(chosen, growing):
                 advance(done, total)
+        _check_written(growing, len(chosen))
 
 
 def is_filled(folder: Path) -> bool:
@@ -209,6 +210,17 @@ def _write(chosen: Mapping[PurePosixPath, Member], folder: Path) -> Iterator[int
         _copy(member, folder / place)
         done += member.size
         yield done
+
+
+def _check_written(folder: Path, wanted: int) -> None:
+    """Another process may have removed what this one wrote, where no lock keeps them apart."""
+    found = sum(path.is_file() for path in folder.rglob("*"))
+    if found != wanted:
+        msg = (
+            f"{folder}: {found} photos were written, expected {wanted}: another process works "
+            "there; wait until it is done, and run the same again"
+        )
+        raise DownloadError(msg)
 
 
 def _copy(member: Member, file: Path) -> None:

@@ -5,9 +5,11 @@ import os
 import stat
 from pathlib import Path
 
-from srlit.data.files.errors import PhotoError
+from srlit.data.files.errors import PassingError, PhotoError
 
 MOST_BYTES = 4 * 2**30
+# The system's or the server's troubles, which say nothing about the file.
+PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
 
 
 def read_bytes(path: Path) -> bytes:
@@ -20,7 +22,8 @@ def read_bytes(path: Path) -> bytes:
         _require_file(path.stat().st_mode)
         return _read_still(path)
     except OSError as error:
-        raise PhotoError(_in_words(error, path)) from None
+        passing = error.errno in PASSING
+        raise (PassingError if passing else PhotoError)(_in_words(error, path)) from None
 
 
 def _require_file(mode: int) -> None:

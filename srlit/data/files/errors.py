@@ -18,6 +18,10 @@ class PhotoError(ValueError):
         self.reason = message if reason is None else reason
 
 
+class PassingError(PhotoError):
+    """A file that cannot be read now, by no fault of its own: too many are open, a disk is away."""
+
+
 def show(path: str | os.PathLike[str]) -> str:
     """A path as one printable line: other characters and undecodable bytes are escaped."""
     return _printable(os.fspath(path))
@@ -39,10 +43,13 @@ def naming(path: Path) -> Iterator[None]:
     """Whatever goes wrong becomes a `PhotoError` that names the file."""
     try:
         yield
+    except PassingError as error:
+        raise PassingError(f"{show(path)}: {error.reason}", error.reason) from None
     except PhotoError as error:
         reason = error.reason
     except MemoryError:
         reason = "not enough memory to decode it"
+        raise PassingError(f"{show(path)}: {reason}", reason) from None
     except Exception as error:  # noqa: BLE001 - decoders raise struct.error, TypeError and more
         reason = f"cannot be decoded: {str(error) or type(error).__name__}"
     else:

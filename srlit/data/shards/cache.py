@@ -62,7 +62,7 @@ class Cached:
         self.bucket = bucket
         self.folder = folder
         self.kept = kept
-        self._seen: set[str] = set()
+        self._renewed: set[str] = set()
 
     def part(self, chunk: Chunk, first: int, length: int) -> bytes:
         """Some bytes of a chunk, which is fetched if it is one to keep.
@@ -73,10 +73,23 @@ class Cached:
         if chunk.name not in self.kept:
             return self.bucket.part(chunk, first, length)
         path = self.folder / chunk.name
-        if chunk.name not in self._seen:
+        if not _is_whole(chunk, path):  # never fetched, or removed or cut under a run
             self._ensure(chunk, path)
-            self._seen.add(chunk.name)
         return read_part(path, chunk, first, length)
+
+    def renew(self, chunk: Chunk) -> bool:
+        """Drop a chunk that was found damaged, once: damaged again, it is so in the bucket.
+
+        Returns:
+            Whether it will be fetched again.
+        """
+        path = self.folder / chunk.name
+        if chunk.name in self._renewed or not path.exists():
+            return False
+        log.warning("%s: damaged; fetching it again", path)
+        self._renewed.add(chunk.name)
+        path.unlink(missing_ok=True)
+        return True
 
     def _ensure(self, chunk: Chunk, path: Path) -> None:
         """Fetch a chunk unless it is there whole; one process does, others wait for it."""

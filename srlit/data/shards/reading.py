@@ -85,6 +85,20 @@ class Shards:
             PhotoError: it does not decode.
         """
         number = self._numbers[path]
+        try:
+            return self._pixels(number)
+        except ShardError:
+            if not self._renew(self._chunk_of[number]):
+                raise
+        return self._pixels(number)
+
+    def _renew(self, chunk: Chunk) -> bool:
+        """Whether what is damaged was a copy in the cache, which is fetched again."""
+        self._tables.pop(chunk.name, None)
+        return isinstance(self._storage, Cached) and self._storage.renew(chunk)
+
+    def _pixels(self, number: int) -> Pixels:
+        """Pixels of a photo by its number; raises as `read`."""
         row, chunk = self.rows[number], self._chunk_of[number]
         where = f"{self.location}/{chunk.name}: {show(row.name)}"
         entries = self._entries(number, chunk, where)
@@ -128,4 +142,4 @@ def decode(data: bytes, name: str, where: str) -> Pixels:
     try:
         return decode_bytes(data, name).pixels
     except PhotoError as error:
-        raise PhotoError(f"{where}: {error.reason}", error.reason) from None
+        raise type(error)(f"{where}: {error.reason}", error.reason) from None

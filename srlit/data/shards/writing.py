@@ -1,6 +1,5 @@
 """Photos into shards: their files as they are, whole or not at all."""
 
-import fcntl
 import logging
 import os
 import shutil
@@ -14,6 +13,7 @@ from typing import Any
 from rich.progress import track
 
 from srlit.checkpoint.files import write_json
+from srlit.data.alone import alone
 from srlit.data.examine import stamp_of
 from srlit.data.files.disk import read_bytes
 from srlit.data.files.errors import naming
@@ -87,11 +87,9 @@ def _check_request(photos: Sequence[Photo], chunk_mb: float) -> None:
 @contextmanager
 def _being_written(target: Path) -> Iterator[Path]:
     """A sibling to write into, gone afterwards; waits while another process writes there."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     sibling = target.with_name(f".{target.name}.partial")
     # The lock stays: who removed it would leave those who wait for it to lock another file.
-    with target.with_name(f".{target.name}.lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with alone(target.with_name(f".{target.name}.lock"), f"writing shards into {target}"):
         shutil.rmtree(sibling, ignore_errors=True)
         try:
             yield sibling

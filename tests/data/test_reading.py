@@ -1,0 +1,134 @@
+"""Reading goes on where files and stores fail for a moment, and stops with the reason else."""
+
+import errno
+import logging
+import os
+import pickle
+
+import pytest
+import torch
+
+from srlit.data import PackedStore, PhotoError, PhotoReader, photo
+from srlit.data.files import disk
+from srlit.data.store import StoreError
+from tests.data.photos import audited, batches_of
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    monkeypatch.setattr("srlit.data.datasets.WAITS", (0, 0))
+
+
+# -- a store that changes under a run -------------------------------------------------------------
+
+
+def same_batches(one, other):
+    return all(torch.equal(one[i].pixels, other[i].pixels) for i in range(5))
+
+
+def shards_of(store):
+    return list(store.glob("[!.]*.safetensors"))
+
+
+@pytest.mark.parametrize("damage", ["removed", "cut", "overwritten"])
+def test_a_shard_that_goes_during_a_run_changes_no_batch(photo_folder, tmp_path, caplog, damage):
+    photos = audited(photo_folder, store=tmp_path / "store")
+    batches = batches_of(PhotoReader(photos, store=PackedStore(tmp_path / "store")))
+    batches = pickle.loads(pickle.dumps(batches))  # another process has mapped nothing yet
+    (shard,) = shards_of(tmp_path / "store")
+    content = {"removed": None, "cut": shard.read_bytes()[:4000], "overwritten": b"x" * 99}[damage]
+    shard.unlink()
+    if content is not None:
+        shard.write_bytes(content)
+    assert same_batches(batches, batches_of(PhotoReader(photos)))
+    warnings = [r for r in caplog.records if shard.name in r.getMessage()]
+    assert len(warnings) == 1
+
+
+def test_a_shard_that_may_not_be_read_is_decoded(photo_folder, tmp_path, caplog, monkeypatch):
+    """Tests may run as root, who may read everything."""
+    photos = audited(photo_folder, store=tmp_path / "store")
+    (shard,) = shards_of(tmp_path / "store")
+    refuse_to_open(monkeypatch, shard, errno.EACCES)
+    store = PackedStore(tmp_path / "store")
+    assert len(store) == 0
+    assert f"{shard}: Permission denied" in caplog.text
+    assert "remove it" not in caplog.text
+    packed = batches_of(PhotoReader(photos, store=store))
+    assert same_batches(packed, batches_of(PhotoReader(photos)))
+
+
+def refuse_to_open(monkeypatch, path, number):
+    original = type(path).open
+
+    def refusing(self, *args, **options):
+        if self == path:
+            raise OSError(number, os.strerror(number), str(path))
+        return original(self, *args, **options)
+
+    monkeypatch.setattr(type(path), "open", refusing)
+
+
+def test_a_shard_that_goes_while_a_store_is_opened_is_none(photo_folder, tmp_path, monkeypatch):
+    audited(photo_folder, store=tmp_path / "store")
+    (shard,) = shards_of(tmp_path / "store")
+    refuse_to_open(monkeypatch, shard, errno.ENOENT)
+    assert len(PackedStore(tmp_path / "store")) == 0
+
+
+def test_a_picture_of_a_shard_that_went_is_a_store_error(photo_folder, tmp_path):
+    photos = audited(photo_folder, store=tmp_path / "store")
+    store = PackedStore(tmp_path / "store")
+    shards_of(tmp_path / "store")[0].unlink()
+    with pytest.raises(StoreError, match="No such file"):
+        store[photos[0].digest]
+
+
+# -- files that fail ------------------------------------------------------------------------------
+
+
+def failing(monkeypatch, times, error):
+    """Reading a file fails so many times."""
+    failures = [error] * times
+    original = disk._read_still
+
+    def read(path):
+        if failures:
+            raise failures.pop()
+        return original(path)
+
+    monkeypatch.setattr(disk, "_read_still", read)
+    return failures
+
+
+PASSING = [
+    OSError(number, os.strerror(number)) for number in (errno.EMFILE, errno.EIO, errno.ESTALE)
+] + [MemoryError()]
+
+
+@pytest.mark.parametrize("error", PASSING, ids=str)
+def test_a_failure_that_passes_changes_no_batch(photo_folder, monkeypatch, error, caplog):
+    photos = audited(photo_folder)
+    expected = batches_of(PhotoReader(photos))[0]
+    failing(monkeypatch, 2, error)
+    with caplog.at_level(logging.INFO):
+        assert torch.equal(batches_of(PhotoReader(photos))[0].pixels, expected.pixels)
+    assert "another photo" not in caplog.text
+
+
+@pytest.mark.parametrize("error", PASSING, ids=str)
+def test_a_failure_that_stays_stops_the_run_with_its_reason(photo_folder, monkeypatch, error):
+    photos = audited(photo_folder)
+    left = failing(monkeypatch, 4, error)  # one more than tries
+    with pytest.raises(
+        PhotoError, match=f"png: .*({getattr(error, 'strerror', None) or 'memory'})"
+    ):
+        batches_of(PhotoReader(photos))[0]
+    assert len(left) == 1  # nobody looked at another photo
+
+
+def test_errors_keep_their_kind_when_they_are_named(photo_folder, monkeypatch):
+    failing(monkeypatch, 9, OSError(errno.EIO, os.strerror(errno.EIO)))
+    with pytest.raises(photo.PassingError, match="Input/output error"):
+        photo.read_photo(next(photo_folder.iterdir()))
+    assert not issubclass(PhotoError, photo.PassingError)
