@@ -245,3 +245,44 @@ def test_a_public_set_is_downloaded_despite_cuts_checked_and_packed(
     assert asked >= 2
     assert len(site.requests) == asked
     assert len(PackedStore(tmp_path / "store")) == 12
+
+
+def test_a_split_of_which_nothing_is_usable_stops_no_other(photo_folder, tmp_path):
+    (tmp_path / "val").mkdir()
+    (tmp_path / "val" / "bad.png").write_bytes(b"x")
+    options = [*of_folder(photo_folder), f"data.photos.val_folder={tmp_path / 'val'}"]
+    with pytest.raises(SystemExit, match="1 files cannot be used"):
+        prepare_in(tmp_path, *options)
+    listing = listing_in(tmp_path)
+    assert {split: len(found["usable"]) for split, found in listing.items()} == {
+        "train": 10,
+        "val": 0,
+        "test": 2,
+    }
+
+
+def test_pairs_of_which_nothing_is_usable_stop_no_other(tmp_path, photo):
+    write_pairs(tmp_path / "pairs", photo)
+    write_pairs(tmp_path / "val", photo, count=1)
+    (tmp_path / "val" / "lr" / "00.png").write_bytes(b"x")
+    options = [
+        f"data.photos.{split}_{kind}={tmp_path / folder / kind}"
+        for split, folder in (("train", "pairs"), ("val", "val"))
+        for kind in ("hr", "lr")
+    ]
+    with pytest.raises(SystemExit, match="2 files cannot be used"):
+        prepare_in(tmp_path, "data=pairs", *options, "data.photos.holdout=1")
+    assert len(listing_in(tmp_path)["test"]["usable"]) == 1
+
+
+def test_a_folder_that_is_missing_is_a_failure_after_the_rest_is_done(photo_folder, tmp_path):
+    options = [*of_folder(photo_folder), "data.photos.test_folder=nowhere"]
+    with pytest.raises(SystemExit, match="for test: data.photos.test_folder=nowhere: no such"):
+        prepare_in(tmp_path, *options)
+    assert {*listing_in(tmp_path)} == {"train", "val"}
+    assert len(PackedStore(tmp_path / "store")) == 12
+
+
+def test_a_split_that_is_not_configured_is_no_failure(photo_folder, tmp_path):
+    options = ["data=bsd100", f"data.photos.test_folder={photo_folder}", "download=false"]
+    assert {*prepare_in(tmp_path, *options)} == {"test"}

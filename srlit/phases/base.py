@@ -46,6 +46,9 @@ class Phase(LightningModule):
             gradient in less memory, >= 1.
         card: plain description of the run that every checkpoint carries; `card['model']` is the
             generator's configuration.
+
+    Raises:
+        ValueError: no micro-batch.
     """
 
     def __init__(
@@ -63,6 +66,9 @@ class Phase(LightningModule):
         micro_batches: int = 1,
     ) -> None:
         super().__init__()
+        if micro_batches < 1:
+            msg = f"phase.micro_batches={micro_batches}: expected at least 1"
+            raise ValueError(msg)
         self.automatic_optimization = False
         self.generator = generator.to(memory_format=torch.channels_last)
         self.loss = loss
@@ -152,13 +158,21 @@ class Phase(LightningModule):
         optimizer.step()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Measure, judge and clip the gradient of a whole network."""
-        self._unscale(optimizer)
+        """Measure, judge and clip the gradient of a whole network.
+
+        Under fp16 only the loss is judged: gradients overflow until the scale has settled, and the
+        scaler leaves those updates out by itself.
+        """
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        if scaler is not None and takes_verdicts(optimizer):
+            scaler.unscale_(optimizer)  # Lightning leaves it to optimizers that could do it alone
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         limit = float("inf") if self.gradient_norm is None else self.gradient_norm
         norm = nn.utils.clip_grad_norm_(parameters, limit)
         network = self._name_of(optimizer)
-        finite = norm.isfinite() & self.descending.isfinite()
+        finite = self.descending.isfinite()
+        if scaler is None:
+            finite = finite & norm.isfinite()
         self.guard.judge(network, self.iteration, finite)
         self.journal.record({f"gradient_norm/{network}": norm})
         if takes_verdicts(optimizer):
@@ -166,12 +180,6 @@ class Phase(LightningModule):
         elif not finite:
             for parameter in parameters:
                 parameter.grad = None  # what has no gradient is left alone, its moments too
-
-    def _unscale(self, optimizer: Optimizer) -> None:
-        """Undo fp16's loss scale, which Lightning leaves to optimizers that could do it alone."""
-        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        if scaler is not None and takes_verdicts(optimizer):
-            scaler.unscale_(optimizer)
 
     def _name_of(self, optimizer: Optimizer) -> str:
         position = [*self.trainer.optimizers].index(optimizer)

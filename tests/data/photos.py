@@ -28,7 +28,7 @@ def batches_in(folder, cache_mb=1, crops=1, **changes):
 
 def write_flat(folder, count, size=(40, 40)):
     """Photos of one colour each, which tells where a patch came from: red = 5 * number."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for i in range(count):
         Image.new("RGB", size, (5 * i, 0, 0)).save(folder / f"{i:02}.png")
 

@@ -178,3 +178,13 @@ def test_duplicates_are_noted_whatever_they_are_called(photo_folder):
     Image.open(photo_folder / "04.png").save(photo_folder / "y.bmp")
     found = audit(sorted(photo_folder.iterdir()), least_size=1, most_bad=0)
     assert [path.name for path in found.notes["duplicate"]] == ["x.png", "y.bmp"]
+
+
+def test_nothing_usable_is_no_error_where_all_may_be_bad(tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"x")
+    found = audit([tmp_path / "bad.png"], least_size=1, most_bad=1)
+    assert (len(found.photos), len(found.rejected)) == (0, 1)
+    with pytest.raises(BadDataError, match="1 of 1 photos.*more than data.most_bad=0.5"):
+        audit([tmp_path / "bad.png"], least_size=1, most_bad=0.5)
+    with pytest.raises(BadDataError, match="there are no photos"):
+        audit([], least_size=1, most_bad=0.5)

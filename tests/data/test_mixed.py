@@ -1,5 +1,6 @@
 import pytest
 import torch
+from PIL import Image
 
 from srlit.data import FolderPhotos, MixedPhotos, PairFolders, StreamedPhotos, read_photo
 from srlit.data.pairs import training_pair
@@ -125,3 +126,84 @@ def test_a_mix_of_mixes_is_refused(tmp_path):
     inner = MixedPhotos(sources={"a": FolderPhotos(train_folder=str(tmp_path))})
     with pytest.raises(ValueError, match="data.photos.sources.b is a mix"):
         MixedPhotos(sources={"b": inner})
+
+
+def test_sources_that_hold_nothing_back_are_left_out_of_validation_and_test(tmp_path):
+    write_flat(tmp_path / "a", 4)
+    write_flat(tmp_path / "b", 8)
+    sources = {
+        "a": FolderPhotos(train_folder=f"{tmp_path}/a", holdout=1),
+        "b": FolderPhotos(train_folder=f"{tmp_path}/b", holdout=0),
+    }
+    mix = MixedPhotos(sources=sources)
+    assert [path.parent.name for path in (*mix.val(), *mix.test())] == ["a", "a"]
+    assert len(mix.audited("val", 1, Checks(2, 0.0, None)).photos) == 1
+    assert len(mix.train()) == 10
+    with pytest.raises(FileNotFoundError, match="sources.b.holdout=0 leaves no photos for val"):
+        MixedPhotos(sources=sources, val=["b"]).val()
+    alone = MixedPhotos(sources={"b": sources["b"]})
+    assert not alone.has("val")
+    with pytest.raises(FileNotFoundError, match="none of data.photos.sources has photos for val"):
+        alone.val()
+
+
+def test_errors_name_the_key_of_the_source(tmp_path, photo):
+    def train(source):
+        MixedPhotos(sources={"mine": source}).train()
+
+    for source, message in {
+        PairFolders(): "train_hr is not set",
+        PairFolders(train_lr="a"): "train_hr is not set",
+        FolderPhotos(): "train_folder is not set",
+        FolderPhotos(train_folder="nowhere"): "train_folder=nowhere: no such folder",
+        PairFolders(train_hr="nowhere", train_lr="a"): "train_hr=nowhere: no such folder",
+        StreamedPhotos(): "train is not set",
+        StreamedPhotos(train=str(tmp_path)): "train: ",
+    }.items():
+        with pytest.raises((ValueError, FileNotFoundError)) as caught:
+            train(source)
+        assert str(caught.value).startswith(f"data.photos.sources.mine.{message}")
+    write_flat(tmp_path / "few", 2)
+    with pytest.raises(ValueError, match="data.photos.sources.mine.holdout=5: cannot hold back"):
+        train(FolderPhotos(train_folder=f"{tmp_path}/few", holdout=5))
+
+
+def test_sources_without_weights_resume_what_one_folder_began(tmp_path):
+    """Their batches are the same: shards of a mix go on with its checkpoints."""
+    write_flat(tmp_path / "all" / "a", 4)
+    write_flat(tmp_path / "all" / "b", 8)
+    Image.new("RGB", (40, 40), (1, 2, 3)).save(tmp_path / "all" / "a" / "extra.png")
+    (tmp_path / "all" / "a" / "zz_bad.png").write_bytes(b"x")
+    write_flat(tmp_path / "val", 2)
+    for i, path in enumerate((tmp_path / "val").iterdir()):
+        Image.new("RGB", (40, 40), (0, 0, 9 + i)).save(path)
+    options = ["data.patch_size=32", "data.eval_crop=32", "data.most_bad=0.5"]
+    options += ["paths.cache=null", "paths.store=null"]
+    one = build_data(
+        compose_config(
+            "train",
+            "data=folder",
+            f"data.photos.train_folder={tmp_path / 'all'}",
+            f"data.photos.val_folder={tmp_path / 'val'}",
+            "data.photos.holdout=0",
+            *options,
+        )
+    )
+    several = build_data(
+        compose_config(
+            "train",
+            "data=folders",
+            f"data.photos.sources.div2k.train_folder={tmp_path / 'all' / 'a'}",
+            f"data.photos.sources.div2k.val_folder={tmp_path / 'val'}",
+            "data.photos.sources.div2k.test_folder=null",
+            "+data.photos.sources.div2k.holdout=0",
+            f"data.photos.sources.flickr2k.train_folder={tmp_path / 'all' / 'b'}",
+            "data.photos.weights=null",
+            "data.photos.test=null",
+            *options,
+        )
+    )
+    one.check()
+    several.check()
+    assert [several.photos_of(i) for i in range(5)] == [one.photos_of(i) for i in range(5)]
+    several.load_state_dict(one.state_dict())

@@ -1,8 +1,11 @@
 from collections import Counter
 
 import pytest
+import torch
 
-from srlit.data.order import PhotoOrder, divide
+from srlit.data import order as order_module
+from srlit.data.order import ORDER, PhotoOrder, divide, epoch_order
+from srlit.ops.rng import make_keys, uniform_field
 
 
 def epoch(order, number=0):
@@ -61,3 +64,44 @@ def test_division_follows_the_largest_remainders(total, shares, expected):
     found = divide(total, shares)
     assert sorted(found) == sorted(expected)
     assert all(count >= 1 for count in found)
+
+
+@pytest.mark.parametrize(
+    ("counts", "shares"),
+    [([3, 2], [1, 1]), ([10, 10], [1, 99]), ([1, 6], [0.3, 0.7]), ([5, 4, 3], [1, 2, 2**0.5])],
+)
+def test_small_groups_get_their_shares_too(counts, shares):
+    """An epoch of these photos alone could not divide its visits so."""
+    order = PhotoOrder(counts, shares=shares, seed=0)
+    for share, visits in zip(shares, order.visits, strict=True):
+        assert visits / sum(order.visits) == pytest.approx(share / sum(shares), rel=0.01)
+    seen = Counter(epoch(order))
+    first = 0
+    for count, visits in zip(counts, order.visits, strict=True):
+        assert {seen[p] - visits // count for p in range(first, first + count)} <= {0, 1}
+        first += count
+
+
+def test_a_share_that_is_tiny_makes_no_endless_epoch():
+    order = PhotoOrder([2, 3], shares=[1e-12, 1], seed=0)
+    assert sum(order.visits) <= order_module.LONGEST
+    assert order.visits[0] == 1
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 4097])
+def test_the_order_of_an_epoch_is_its_own_whatever_is_drawn_with_it(count):
+    for number in (0, 1, 4095, 4096, 10_000):
+        keys = make_keys(3, (ORDER,), torch.tensor([number]))
+        expected = uniform_field(keys, (count,))[0].argsort(stable=True)
+        assert torch.equal(epoch_order(3, number, count), expected)
+
+
+def test_epochs_of_few_photos_are_drawn_together(monkeypatch):
+    calls = []
+    drawn = order_module.make_keys
+    monkeypatch.setattr(
+        order_module, "make_keys", lambda *given: (calls.append(given), drawn(*given))[1]
+    )
+    order = PhotoOrder([1], shares=None, seed=77)
+    assert [order.photo(sample) for sample in range(1000)] == [0] * 1000
+    assert len(calls) == 1

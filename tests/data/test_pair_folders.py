@@ -211,3 +211,39 @@ def test_several_crops_of_a_pair_cost_one_decode_of_each(tmp_path, photo, monkey
     for _ in range(4):
         reader[0], reader.low(0)
     assert len(decoded) == 2
+
+
+def test_only_the_scale_is_an_ending(tmp_path, photo):
+    """640x480 and 640x360 are two photos."""
+    write_pairs(tmp_path, photo, count=1)
+    for scale, high, low, fits in [
+        (2, "01", "01x2", True),
+        (4, "01", "01x2", False),
+        (None, "01", "01x2", True),
+        (2, "01_HR", "01_LR2", True),
+        (4, "01_HR", "01_LR2", False),
+        (2, "640x480", "640x360", False),
+        (None, "640x480", "640x360", False),
+        (2, "640x480", "640x480x2", True),
+        (2, "fox", "foxLR", False),
+        (2, "fox", "fox_lr", True),
+    ]:
+        for kind, name in (("hr", high), ("lr", low)):
+            (file,) = (tmp_path / kind).iterdir()
+            file.rename(file.with_name(f"{name}.png"))
+        sets = PairFolders(
+            train_hr=f"{tmp_path}/hr", train_lr=f"{tmp_path}/lr", holdout=0, scale=scale
+        )
+        if fits:
+            (path,) = sets.train()
+            assert sets.low(path) == tmp_path / "lr" / f"{low}.png"
+        else:
+            with pytest.raises(BadDataError, match="2 photos without partner"):
+                sets.train()
+
+
+@pytest.mark.parametrize("data", ["data=pairs", "data=mixed"])
+@pytest.mark.parametrize("command", ["train", "prepare"])
+def test_the_configuration_tells_pairs_their_scale(command, data):
+    cfg = compose_config(command, data, "scale=3").data.photos
+    assert (cfg if data == "data=pairs" else cfg.sources.real).scale == 3

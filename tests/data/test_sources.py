@@ -3,7 +3,7 @@ import shutil
 import pytest
 
 from srlit.config import build
-from srlit.data import FolderPhotos, SamplePhotos
+from srlit.data import BadDataError, FolderPhotos, SamplePhotos
 from srlit.data.sources import hold_back
 from srlit.train import build_data
 from tests.helpers import compose_config
@@ -106,3 +106,25 @@ def test_the_same_pixels_are_not_trained_on_and_validated(photo_folder, tmp_path
     assert {p.path.name for p in data._train_photos}.isdisjoint({"00.png", "01.png", "02.png"})
     assert len(data._val_photos) == 3
     assert "not trained on" in caplog.text
+
+
+def test_whether_a_split_is_configured_needs_no_folder(photo_folder):
+    sets = FolderPhotos(train_folder="nowhere", val_folder="neither", holdout=0)
+    assert [sets.has(split) for split in ("train", "val", "test")] == [True, True, False]
+    assert FolderPhotos(train_folder=str(photo_folder), holdout=1).has("test")
+    assert not FolderPhotos(test_folder=str(photo_folder), holdout=1).has("val")
+
+
+def test_a_set_of_which_nothing_is_usable_is_refused_whatever_is_allowed(photo_folder):
+    for path in photo_folder.iterdir():
+        path.write_bytes(b"x")
+    cfg = compose_config(
+        "train",
+        "data=folder",
+        f"data.photos.train_folder={photo_folder}",
+        "data.photos.holdout=1",
+        "data.most_bad=1",
+        "paths.cache=null",
+    )
+    with pytest.raises(BadDataError, match="no usable photo for train: .*not an image"):
+        build_data(cfg).check()

@@ -170,6 +170,8 @@ def test_parts_of_a_batch_give_the_batchs_update(tmp_path, make):
 
 
 def test_a_batch_that_cannot_be_parted_is_told(tmp_path):
+    with pytest.raises(ValueError, match="phase.micro_batches=0: expected at least 1"):
+        RestorationPhase(optimizer=slow, **shared(), micro_batches=0)
     phase = RestorationPhase(optimizer=slow, **shared(), micro_batches=3)
     with pytest.raises(ValueError, match="phase.micro_batches=3 does not divide the batch of 2"):
         fit(phase, tmp_path)
