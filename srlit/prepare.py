@@ -6,7 +6,6 @@ Can be interrupted and run again: what is done stays done.
 """
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +30,7 @@ def prepare(cfg: DictConfig) -> "dict[str, Audit]":
         What was found of each split.
 
     Raises:
-        SystemExit: files that cannot be used; all others are ready.
+        SystemExit: files that cannot be used, or folders that are missing; all others are ready.
     """
     from srlit.data.listing import print_listing, write_listing
     from srlit.data.store import packing
@@ -45,10 +44,10 @@ def prepare(cfg: DictConfig) -> "dict[str, Audit]":
     store = Path(cfg.paths.store).expanduser() if cfg.paths.store else None
     into = store if cfg.pack else None
     with packing(into):
-        found = dict(check(cfg, sets, into))
+        found, missing = check(cfg, sets, into)
     if not found:
         msg = f"data={choice('data', '?')}: no photos for any of splits={list(cfg.splits)}"
-        raise ConfigError(msg)
+        raise ConfigError("; ".join([msg, *dict.fromkeys(missing.values())]))
     print_listing(found)
     write_listing(Path(cfg.paths.run) / "files.json", found)
     if into:
@@ -57,9 +56,21 @@ def prepare(cfg: DictConfig) -> "dict[str, Audit]":
         verify(store)
     if cfg.shards:
         write_shards(cfg, found)
-    if bad := [line for audit in found.values() for line in audit.rejected]:
-        raise SystemExit(f"{len(bad)} files cannot be used: {cfg.paths.run}/files.json lists them")
+    fail_on_gaps(cfg, found, missing)
     return found
+
+
+def fail_on_gaps(cfg: DictConfig, found: "dict[str, Audit]", missing: dict[str, str]) -> None:
+    """End with a failure where something is left to do.
+
+    Raises:
+        SystemExit: files cannot be used, or a split's photos are missing.
+    """
+    gaps = [f"no photos for {split}: {reason}" for split, reason in missing.items()]
+    if bad := [line for audit in found.values() for line in audit.rejected]:
+        gaps.append(f"{len(bad)} files cannot be used: {cfg.paths.run}/files.json lists them")
+    if gaps:
+        raise SystemExit("\n".join(gaps))
 
 
 def check_splits(cfg: DictConfig) -> None:
@@ -81,19 +92,32 @@ def fetch(cfg: DictConfig) -> None:
         fetch_archive(archive, Path(cfg.paths.data).expanduser())
 
 
-def check(cfg: DictConfig, sets: "PhotoSets", store: Path | None) -> "Iterator[tuple[str, Audit]]":
-    """Audit each split, packing on the way; a split that has no photos is left out and said."""
+def check(
+    cfg: DictConfig, sets: "PhotoSets", store: Path | None
+) -> "tuple[dict[str, Audit], dict[str, str]]":
+    """Audit each split, packing on the way; a split without photos does not stop the others.
+
+    Returns:
+        What was found of each split, and what is wrong with those whose photos are not there.
+    """
     from srlit.data.splits import Checks
 
     cache = Path(cfg.paths.cache).expanduser()
     checks = Checks(cfg.scale, most_bad=1.0, cache=cache, store=store)
+    found: dict[str, Audit] = {}
+    missing: dict[str, str] = {}
     for split in cfg.splits:
+        if not sets.has(split):
+            log.info("no photos for %s: none are configured", split)
+            continue
         try:
             sets.split(split)
         except (FileNotFoundError, ValueError) as error:
             log.warning("no photos for %s: %s", split, error)
+            missing[split] = str(error)
             continue
-        yield split, sets.audited(split, 1, checks)
+        found[split] = sets.audited(split, 1, checks)
+    return found, missing
 
 
 def warn_of_unpacked(store: Path, found: "dict[str, Audit]") -> None:
@@ -187,7 +211,8 @@ def write_shards(cfg: DictConfig, found: "dict[str, Audit]") -> None:
     from srlit.data import shards
 
     for split, audit in found.items():
-        shards.write_shards(audit.photos, Path(cfg.shards).expanduser() / split)
+        if audit.photos:
+            shards.write_shards(audit.photos, Path(cfg.shards).expanduser() / split)
 
 
 @entry_point("prepare")

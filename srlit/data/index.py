@@ -82,7 +82,7 @@ def audit(
         store: folder of a packed store into which the decoded pixels go too.
 
     Raises:
-        BadDataError: no file is usable, or more than `most_bad` of them are not.
+        BadDataError: no files, or more than `most_bad` of them cannot be used.
     """
     memory = AuditCache(cache, paths)
     entries = examine(paths, known=memory.entries, store=store, save=memory.save)
@@ -101,7 +101,7 @@ def usable(
         most_bad: as of `audit`.
 
     Raises:
-        BadDataError: no file is usable, or more than `most_bad` of them are not.
+        BadDataError: no files, or more than `most_bad` of them cannot be used.
     """
     result = _sort_out(paths, entries, least_size)
     _judge(result, len(paths), most_bad)
@@ -129,13 +129,16 @@ def _sort_out(paths: Sequence[Path], entries: Mapping[Path, Entry], least_size: 
 
 
 def _judge(result: Audit, count: int, most_bad: float) -> None:
-    """Report what is left out; refuse where it is too much."""
+    """Report what is left out; refuse where it is too much, or nothing was there."""
     reasons = [f"{show(path)}: {reason}" for path, reason in result.rejected]
     for line in reasons[:SHOWN]:
         log.warning("left out: %s", line)
     if len(reasons) > SHOWN:
         log.warning("left out: %d more", len(reasons) - SHOWN)
-    if not result.photos or len(reasons) > most_bad * count:
+    if not count:
+        msg = "there are no photos to look at: expected at least one"
+        raise BadDataError(msg)
+    if len(reasons) > most_bad * count:
         shown = "\n".join(f"  {line}" for line in reasons[:SHOWN])
         msg = (
             f"{len(reasons)} of {count} photos cannot be used, "

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 class MixedPhotos(PhotoSets):
     """Folders, pairs or other sources in one training: `weights={real: 1, synthetic: 3}`.
 
-    Validation and test take all photos of the sources that have some, or of those named.
+    Validation and test take all photos of the sources that have some, or of those named. The
+    sources' errors name their keys here.
 
     Args:
         sources: name to source.
         weights: name to share of the training patches, in any unit; None: by number of photos.
-        val: names of the sources that validate; None: all.
-        test: names of the sources that are tested; None: all.
+        val: names of the sources that validate; None: all that have photos for it.
+        test: names of the sources that are tested; None: all that have photos for it.
 
     Raises:
         ValueError: weights that are not positive, or names that are none of the sources.
@@ -38,12 +39,8 @@ class MixedPhotos(PhotoSets):
     ) -> None:
         self.sources = dict(sources)
         self.weights = weights
-        self._names = {
-            "train": list(sources),
-            "val": val or list(sources),
-            "test": test or list(sources),
-        }
-        for key, names in {"weights": list(weights or sources), **self._names}.items():
+        self._named = {"train": list(sources), "val": val or [], "test": test or []}
+        for key, names in {"weights": list(weights or sources), **self._named}.items():
             if unknown := set(names) - set(sources):
                 msg = f"data.photos.{key} names {sorted(unknown)}: expected {sorted(sources)}"
                 raise ValueError(msg)
@@ -51,6 +48,7 @@ class MixedPhotos(PhotoSets):
             if isinstance(source, MixedPhotos):
                 msg = f"data.photos.sources.{name} is a mix: expected its sources in its place"
                 raise ValueError(msg)  # noqa: TRY004 - a mistake in a configuration
+            source.key = f"{self.key}.sources.{name}"
         if weights is not None and set(weights) != set(sources):
             msg = f"data.photos.weights lacks {sorted(set(sources) - set(weights))}"
             raise ValueError(msg)
@@ -58,6 +56,10 @@ class MixedPhotos(PhotoSets):
             if not 0 < weight < math.inf:
                 msg = f"data.photos.weights.{name}={weight}: expected a number above 0"
                 raise ValueError(msg)
+
+    def has(self, split: str) -> bool:
+        """Whether any source that is asked for a split has photos for it."""
+        return any(source.has(split) for source in self._chosen(split).values())
 
     def groups(self) -> list[Group]:
         """The training photos of each source with its weight."""
@@ -78,13 +80,27 @@ class MixedPhotos(PhotoSets):
         return self._all("test")
 
     def _all(self, split: str) -> list[Path]:
-        return [path for name in self._names[split] for path in self.sources[name].split(split)]
+        return [path for source in self._asked(split).values() for path in source.split(split)]
+
+    def _chosen(self, split: str) -> dict[str, PhotoSets]:
+        """The sources named for a split, or all that have photos for it."""
+        if names := self._named[split]:
+            return {name: self.sources[name] for name in names}
+        return {name: source for name, source in self.sources.items() if source.has(split)}
+
+    def _asked(self, split: str) -> dict[str, PhotoSets]:
+        """The same; FileNotFoundError where there are none."""
+        chosen = self._chosen(split)
+        if not chosen:
+            msg = f"none of {self.key}.sources has photos for {split}: expected at least one"
+            raise FileNotFoundError(msg)
+        return chosen
 
     def audited(self, split: str, least_size: int, checks: "Checks") -> Audit:
         """The usable photos of a split, each source's by its own rules."""
         found = Audit([], [], {})
-        for name in self._names[split]:
-            photos, rejected, notes = self.sources[name].audited(split, least_size, checks)
+        for name, source in self._asked(split).items():
+            photos, rejected, notes = source.audited(split, least_size, checks)
             group = list(self.sources).index(name)
             found.photos.extend(photo.of_group(group) for photo in photos)
             found.rejected.extend(rejected)

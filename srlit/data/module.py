@@ -12,11 +12,13 @@ from torch.utils.data import DataLoader
 
 from srlit.data.augment import Augmentation
 from srlit.data.datasets import EvaluationPhotos, PatchBatches
-from srlit.data.index import Photo
+from srlit.data.index import SHOWN, BadDataError, Photo
 from srlit.data.loader import BatchLoader, make_loader
 from srlit.data.order import PhotoOrder
 from srlit.data.pairs import evaluation_pair, training_pair
+from srlit.data.photo import show
 from srlit.data.reader import PhotoReader
+from srlit.data.shards.layout import ShardError
 from srlit.data.sources import PhotoSets
 from srlit.data.splits import Checks, regroup, without
 from srlit.data.store import PackedStore
@@ -130,16 +132,22 @@ class PhotoDataModule(LightningDataModule):
         sets["val"] = {photo.path.resolve() for photo in self._val_photos}
         try:
             sets["test"] = {path.resolve() for path in self.sets.test()}
-        except FileNotFoundError as error:
-            log.info("no test photos at hand, which training does not need: %s", error)
+        except (FileNotFoundError, ShardError) as error:
+            level = logging.WARNING if self.sets.has("test") else logging.INFO
+            log.log(level, "no test photos at hand, which training does not need: %s", error)
         for one, other in combinations(sets, 2):
             if shared := sets[one] & sets[other]:
                 msg = f"data.photos: {len(shared)} photos are in {one} and {other}: {min(shared)}"
                 raise ValueError(msg)
 
     def _audited(self, split: str, least_size: int) -> list[Photo]:
+        """The usable photos of a split; BadDataError where data.most_bad=1 leaves none."""
         found = self.sets.audited(split, least_size, self.checks)
         self.rejected += found.rejected
+        if not found.photos:
+            shown = ", ".join(f"{show(path)}: {reason}" for path, reason in found.rejected[:SHOWN])
+            msg = f"no usable photo for {split}: {shown}"
+            raise BadDataError(msg)
         return found.photos
 
     def _reader(self, photos: list[Photo], cache_mb: float = 0) -> PhotoReader:

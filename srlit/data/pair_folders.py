@@ -11,9 +11,6 @@ from srlit.data.photo import show
 from srlit.data.sources import HeldBack, list_photos
 
 SHOWN = 10
-# What sets of pairs add to one of the two names: 0801x4, Canon_001_LR4, img_001_SRF_2_HR. After a
-# letter it takes a separator, so that `fox1` stays what it is.
-MARK = re.compile(r"(([_-]|(?<=\d))((HR|LR)\d*|x\d+)|_SRF_\d+)+$", re.IGNORECASE)
 
 
 class PairFolders(HeldBack):
@@ -21,6 +18,7 @@ class PairFolders(HeldBack):
 
     `a/0801.png` belongs to `a/0801.png`, `a/0801x2.png` or `a/0801_LR.jpg` of the other folder.
     Where validation or test has no folders of its own, pairs are held back for it.
+    Numbers in such endings are the scale.
 
     Args:
         train_hr: HR photos to train on; None where only a test is run.
@@ -30,9 +28,10 @@ class PairFolders(HeldBack):
         test_hr: HR photos for the test; None holds some back.
         test_lr: their LR partners.
         holdout: how many pairs to hold back for each; 0 holds none back.
+        scale: HR size / LR size, as it stands in names; None takes any number for it.
     """
 
-    train_key = "data.photos.train_hr"
+    train_key = "train_hr"
 
     def __init__(
         self,
@@ -44,8 +43,10 @@ class PairFolders(HeldBack):
         test_hr: str | None = None,
         test_lr: str | None = None,
         holdout: int = 20,
+        scale: int | None = None,
     ) -> None:
         super().__init__(holdout)
+        self.scale = scale
         self.folders = {
             "train": (train_hr, train_lr),
             "val": (val_hr, val_lr),
@@ -63,10 +64,11 @@ class PairFolders(HeldBack):
         if hr is None and lr is None:
             return None
         if hr is None or lr is None:
-            missing = f"data.photos.{split}_{'hr' if hr is None else 'lr'}"
+            missing = f"{self.key}.{split}_{'hr' if hr is None else 'lr'}"
             msg = f"{missing} is not set: expected the folder of the other half of the pairs"
             raise ValueError(msg)
-        pairs = match(Path(hr).expanduser(), Path(lr).expanduser(), key=f"data.photos.{split}")
+        folders = Path(hr).expanduser(), Path(lr).expanduser()
+        pairs = match(*folders, key=f"{self.key}.{split}", scale=self.scale)
         self._low |= pairs
         return list(pairs)
 
@@ -75,13 +77,14 @@ class PairFolders(HeldBack):
         return self._low.get(hr)
 
 
-def match(hr_folder: Path, lr_folder: Path, key: str) -> dict[Path, Path]:
+def match(hr_folder: Path, lr_folder: Path, key: str, scale: int | None = None) -> dict[Path, Path]:
     """HR photos to their LR partners, by name.
 
     Args:
         hr_folder: HR photos.
         lr_folder: LR photos.
         key: beginning of the config keys, for errors.
+        scale: as of `PairFolders`.
 
     Raises:
         FileNotFoundError: a folder is missing or empty.
@@ -89,7 +92,7 @@ def match(hr_folder: Path, lr_folder: Path, key: str) -> dict[Path, Path]:
     """
     highs = list_photos(hr_folder, f"{key}_hr")
     lows = list_photos(lr_folder, f"{key}_lr")
-    name_of = namer(highs, lows, (hr_folder, lr_folder))
+    name_of = namer(highs, lows, (hr_folder, lr_folder), ending(scale))
     by_name = {name_of(path): path for path in lows}
     names = [name_of(path) for path in highs]
     twice = repeated(names) + repeated([name_of(path) for path in lows])
@@ -100,15 +103,29 @@ def match(hr_folder: Path, lr_folder: Path, key: str) -> dict[Path, Path]:
     if alone:
         msg = (
             f"{key}_hr={hr_folder} and {key}_lr={lr_folder} do not match: {len(alone)} photos "
-            f"without partner, expected equal names but for endings such as x2 or _LR: "
+            f"without partner, expected equal names but for endings such as x{scale or 2} or _LR: "
             f"{listed(alone)}"
         )
         raise BadDataError(msg)
     return {path: by_name[name] for path, name in zip(highs, names, strict=True)}
 
 
+def ending(scale: int | None) -> re.Pattern[str]:
+    """What sets of pairs add to one of the two names: 0801x4, Canon_001_LR4, img_001_SRF_2_HR.
+
+    After a letter it takes a separator, so that `index0001` stays what it is.
+    """
+    number = r"\d{1,2}" if scale is None else str(scale)
+    return re.compile(
+        rf"(([_-]|(?<=\d))((HR|LR)({number})?|x{number})+|_SRF_{number})+$", re.IGNORECASE
+    )
+
+
 def namer(
-    highs: Sequence[Path], lows: Sequence[Path], folders: tuple[Path, Path]
+    highs: Sequence[Path],
+    lows: Sequence[Path],
+    folders: tuple[Path, Path],
+    marks: re.Pattern[str],
 ) -> Callable[[Path], str]:
     """What both photos of a pair are called: the path below its folder, without marks.
 
@@ -125,7 +142,7 @@ def namer(
 
     def name_of(path: Path) -> str:
         name = known[path]
-        return str(name if name in same else name.with_name(MARK.sub("", name.name) or name.name))
+        return str(name if name in same else name.with_name(marks.sub("", name.name) or name.name))
 
     return name_of
 

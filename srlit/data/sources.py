@@ -39,7 +39,13 @@ class Group(NamedTuple):
 
 
 class PhotoSets(ABC):
-    """Paths of the three sets."""
+    """Paths of the three sets.
+
+    Attributes:
+        key: where the configuration has it, for errors.
+    """
+
+    key = "data.photos"
 
     @abstractmethod
     def train(self) -> list[Path]:
@@ -56,6 +62,10 @@ class PhotoSets(ABC):
     def split(self, name: str) -> list[Path]:
         """One of the three by its name."""
         return {"train": self.train, "val": self.val, "test": self.test}[name]()
+
+    def has(self, split: str) -> bool:  # noqa: ARG002
+        """Whether photos of a split are configured, be they there or not."""
+        return True
 
     def groups(self) -> list[Group]:
         """The training photos by where they come from."""
@@ -117,17 +127,24 @@ def _walk(folder: Path) -> Iterator[Path]:
                 yield Path(directory, name)
 
 
-def hold_back(photos: Sequence[Path], count: int) -> tuple[list[Path], list[Path]]:
+def hold_back(
+    photos: Sequence[Path], count: int, key: str = "data.photos.holdout"
+) -> tuple[list[Path], list[Path]]:
     """Split off `count` photos, chosen by a hash of their names.
 
     The choice does not depend on order or place; a photo that is added may take one's position.
+
+    Args:
+        photos: what to choose from.
+        count: how many.
+        key: the config key that says so, for the error.
 
     Raises:
         ValueError: nothing would be left to train on.
     """
     if not 0 <= count < len(photos):
         msg = (
-            f"data.photos.holdout={count}: cannot hold back {count} of {len(photos)} photos and "
+            f"{key}={count}: cannot hold back {count} of {len(photos)} photos and "
             "train on the rest; expected a smaller number, or more photos"
         )
         raise ValueError(msg)
@@ -144,10 +161,16 @@ class HeldBack(PhotoSets):
     """
 
     # What to set where there is nothing to train on.
-    train_key = "data.photos.train_folder"
+    train_key = "train_folder"
 
     def __init__(self, holdout: int) -> None:
         self.holdout = holdout
+
+    def has(self, split: str) -> bool:
+        """Whether a split has folders of its own, or photos are held back for it."""
+        if split == "train" or self.has_own(split):
+            return self.has_own(split)
+        return self.holdout > 0 and self.has_own("train")
 
     @abstractmethod
     def has_own(self, split: str) -> bool:
@@ -162,12 +185,12 @@ class HeldBack(PhotoSets):
         """The training folder's photos for each split; listed once."""
         train = self.own("train")
         if train is None:
-            msg = f"{self.train_key} is not set: expected a folder of photos"
+            msg = f"{self.key}.{self.train_key} is not set: expected a folder of photos"
             raise ValueError(msg)
         divided = {}
         for split in ("val", "test"):
             if not self.has_own(split):
-                train, divided[split] = hold_back(train, self.holdout)
+                train, divided[split] = hold_back(train, self.holdout, f"{self.key}.holdout")
         return {"train": train, **divided}
 
     def train(self) -> list[Path]:
@@ -186,7 +209,7 @@ class HeldBack(PhotoSets):
         own = self.own(split)
         photos = self._divided[split] if own is None else own
         if not photos:
-            msg = f"data.photos.holdout=0 leaves no photos for {split}: give it a folder of its own"
+            msg = f"{self.key}.holdout=0 leaves no photos for {split}: give it a folder of its own"
             raise FileNotFoundError(msg)
         return photos
 
@@ -225,7 +248,7 @@ class FolderPhotos(HeldBack):
         if not folders:
             return None
         several = [folders] if isinstance(folders, str) else folders
-        key = f"data.photos.{split}_folder"
+        key = f"{self.key}.{split}_folder"
         found = [list_photos(Path(folder).expanduser(), key) for folder in several]
         return [path for photos in found for path in photos]
 

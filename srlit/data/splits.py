@@ -47,7 +47,7 @@ class Checks(NamedTuple):
         lows = self._audit(list(partner.values()), max(least_size // self.scale, 1))
         joined = join(found, {photo.path: photo for photo in lows.photos}, partner, self.scale)
         lost = len(paths) - len(joined.photos)
-        if not joined.photos or lost > self.most_bad * len(paths):
+        if lost > self.most_bad * len(paths):
             first = ", ".join(f"{show(path)}: {reason}" for path, reason in joined.rejected[:SHOWN])
             msg = (
                 f"{lost} of {len(paths)} pairs cannot be used, more than data.most_bad="
@@ -125,8 +125,10 @@ def without(photos: Sequence[Photo], others: Sequence[Photo], where: str) -> lis
 
 def regroup(
     photos: Sequence[Photo], groups: Sequence[Group]
-) -> tuple[list[Photo], list[int], list[float]]:
+) -> tuple[list[Photo], list[int], Sequence[float]]:
     """Usable photos in the order of their groups, how many in each, and the groups' shares.
+
+    Shares by size are those of the photos that are left: each counts the same.
 
     Raises:
         BadDataError: no photo of a group is left.
@@ -137,4 +139,10 @@ def regroup(
             msg = f"no usable photo is left of {len(group.photos)} in {group.photos[0].parent}"
             raise BadDataError(msg)
     flat = [photo for part in members for photo in part]
-    return flat, [len(part) for part in members], [group.share for group in groups]
+    counts = [len(part) for part in members]
+    return flat, counts, counts if by_size(groups) else [group.share for group in groups]
+
+
+def by_size(groups: Sequence[Group]) -> bool:
+    """Whether the groups' shares follow their numbers of photos."""
+    return len({group.share / len(group.photos) for group in groups}) == 1

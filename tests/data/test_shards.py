@@ -614,6 +614,17 @@ def test_training_and_validation_see_what_they_see_in_folders(photo_folder, tmp_
     streamed.load_state_dict(files.state_dict())  # so either resumes the other
 
 
+def test_missing_shards_of_the_test_stop_no_training(photo_folder, tmp_path, caplog):
+    photos = audited(photo_folder)
+    write_shards(photos[2:], tmp_path / "train")
+    write_shards(photos[:2], tmp_path / "val")
+    splits = ("train", "val", "test")
+    module = module_of("data=litdata", *[f"data.photos.{s}={tmp_path / s}" for s in splits])
+    with caplog.at_level("INFO"):
+        module.check()
+    assert f"data.photos.test: {tmp_path / 'test'}" in caplog.text
+
+
 def module_of(*overrides):
     cfg = compose_config("train", *TINY, *overrides, "iterations=6", "data.batch_size=4")
     return build_data(cfg)

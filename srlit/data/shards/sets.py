@@ -54,6 +54,10 @@ class StreamedPhotos(PhotoSets):
         if any(location and is_remote(location) for location in self.locations.values()):
             optional("boto3")
 
+    def has(self, split: str) -> bool:
+        """Whether shards were named for a split."""
+        return bool(self.locations[split])
+
     def train(self) -> list[Path]:
         """Photos of the training shards."""
         return self._paths("train")
@@ -113,7 +117,7 @@ class StreamedPhotos(PhotoSets):
         location = self.locations[split]
         if not location:
             msg = (
-                f"data.photos.{split} is not set: expected a folder or {REMOTE}bucket/prefix of "
+                f"{self.key}.{split} is not set: expected a folder or {REMOTE}bucket/prefix of "
                 "shards written by srlit.prepare"
             )
             raise ValueError(msg) if split == "train" else FileNotFoundError(msg)
@@ -125,5 +129,5 @@ class StreamedPhotos(PhotoSets):
                 storage_options=self.storage_options,
             )
         except ShardError as error:
-            msg = f"data.photos.{split}: {error}; expected shards written by srlit.prepare"
+            msg = f"{self.key}.{split}: {error}; expected shards written by srlit.prepare"
             raise ShardError(msg) from error
