@@ -95,7 +95,7 @@ def test_nothing_usable_leaves_no_shard(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "bad.png").write_text("no image")
     with pytest.raises(ValueError, match="1 of 1"):
-        audited(tmp_path / "photos", store=tmp_path / "store", most_bad=1)
+        audited(tmp_path / "photos", store=tmp_path / "store", most_bad=0.5)
     assert not list((tmp_path / "store").glob("[!.]*.safetensors"))
 
 
