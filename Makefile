@@ -25,7 +25,7 @@ demo: $(READY)  ## train phases 1-3 on sample photos, select, measure, draw: 6 t
 test: $(READY)  ## run every test but those of `make test-slow`
 	$(BIN)/python -m pytest
 
-test-slow: $(READY)  ## run the tests that take minutes each (the whole demo; CI runs them too)
+test-slow: $(READY)  ## run the long tests (the whole demo, kills, several processes), as CI does
 	$(BIN)/python -m pytest -m slow
 
 check: $(READY)  ## lint, types, import directions, notebooks without outputs

@@ -8,6 +8,7 @@ from srlit.report import report
 from tests.helpers import compose_config, run
 
 
+@pytest.mark.slow
 def test_the_report_shows_presets_and_what_they_draw(tmp_path, photo_folder):
     picture = photo_folder / "00.png"
     result = run(

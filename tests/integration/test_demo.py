@@ -50,6 +50,7 @@ def test_a_short_demo_leaves_everything_and_replaces_an_old_one(tmp_path, shared
     assert pictures == {"000_astronaut.png", "001_coffee.png"}
 
 
+@pytest.mark.slow
 def test_without_pretrained_backbones_the_demo_finishes_and_says_so(tmp_path):
     """No network, an empty cache, no folder: the metric's name tells, and a warning too."""
     ended = run(

@@ -240,7 +240,8 @@ def wait_for_all(groups, seconds=LIMIT):
     return time.monotonic() - began
 
 
-@pytest.mark.parametrize("rank", [1, pytest.param(0, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [1, 0])
 def test_a_killed_process_ends_all_and_is_named(tmp_path, start, rank):
     process = start(*arguments(tmp_path / "run", *ENDLESS, "trainer.devices=2"))
     until_training(tmp_path / "run")

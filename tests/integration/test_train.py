@@ -341,6 +341,7 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped(tmp_path, experiment):
     assert histories[0] == histories[1]
 
 
+@pytest.mark.slow
 def test_a_sweep_ends_with_a_table_and_a_plot(tmp_path):
     """+sweep=loss_weights over 2 x 1 x 1 values, in a process of its own."""
     ended = run(
