@@ -3,7 +3,7 @@
 import csv
 import io
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,6 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     ]
 
 
-def _columns(rows: list[Mapping[str, str]] | list[dict[str, str]]) -> list[str]:
+def _columns(rows: Iterable[Mapping[str, str]]) -> list[str]:
     """Columns in the order in which rows brought them."""
     return list(dict.fromkeys(name for row in rows for name in row))

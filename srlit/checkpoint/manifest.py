@@ -31,29 +31,25 @@ def read_manifest(folder: Path) -> dict[str, dict[str, Any]] | None:
     return listed if isinstance(listed, dict) else None
 
 
-def enter(folder: Path, name: str, content: Path) -> str:
+def enter(folder: Path, name: str, content: Path) -> None:
     """List what is about to be called `name`, beside what bears that name now.
 
     Args:
         folder: of the checkpoints.
         name: the file's name to come.
         content: where the bytes are now.
-
-    Returns:
-        The digest.
     """
     digest = digest_of(content)
     listed = read_manifest(folder) or {}
     listed.pop(digest, None)
     listed[digest] = {"name": name, "bytes": content.stat().st_size}
     write_json(folder / MANIFEST, {"sha256": listed})
-    return digest
 
 
 def settle(folder: Path) -> None:
     """Forget files that are gone, and what bore a name before."""
-    newest = {entry["name"]: digest for digest, entry in (read_manifest(folder) or {}).items()}
     listed = read_manifest(folder) or {}
+    newest = {entry["name"]: digest for digest, entry in listed.items()}
     kept = {
         digest: entry
         for digest, entry in listed.items()

@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 
 
 @runtime_checkable
-class Schedule(Protocol):
+class WeightSchedule(Protocol):
     """A number for each iteration."""
 
     end: float
@@ -56,7 +56,7 @@ class CosineRamp(LinearRamp):
         return (1 - math.cos(math.pi * way)) / 2
 
 
-Weight = float | Schedule
+Weight = float | WeightSchedule
 
 
 def check_weight(key: str, weight: object) -> None:
@@ -70,7 +70,7 @@ def check_weight(key: str, weight: object) -> None:
         ValueError: neither a number nor a schedule; a value that is negative or not finite.
     """
     expected = "a finite number, at least 0, or a schedule of them, such as srlit.losses.LinearRamp"
-    if not isinstance(weight, float | int | Schedule) or not all(
+    if not isinstance(weight, float | int | WeightSchedule) or not all(
         0 <= value < math.inf for value in extremes(weight)
     ):
         msg = f"{key}={weight!r}: expected {expected}"

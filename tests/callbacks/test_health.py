@@ -126,7 +126,7 @@ def test_nan_at_seven_places_reaches_no_checkpoint(tmp_path, monkeypatch, caplog
 
 def state_of(phase, optimizer):
     weights = {name: weight.detach() for name, weight in phase.named_parameters()}
-    return dict(flattened({"weights": weights, "moments": optimizer.optimizer.state_dict()}))
+    return flattened({"weights": weights, "moments": optimizer.optimizer.state_dict()})
 
 
 @pytest.mark.parametrize("fused", [True, False], ids=["on the device", "on the host"])

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from srlit.checkpoint.io import leaves
 from tests.helpers import TINY, compose_config
 
 SERVER = multiprocessing.get_context("forkserver")
@@ -260,25 +261,22 @@ def outcome(folder: Path, iterations: int = ITERATIONS) -> dict[str, object]:
     last = torch.load(run / "checkpoints" / f"iteration_{iterations:07d}.ckpt", weights_only=True)
     rows = list(csv.DictReader((run / "metrics.csv").open()))
     return {
-        "tensors": dict(flattened(last)),
+        "tensors": flattened(last),
         "rows": rows,
         "best": (run / "best.json").read_text(),
         "files": sorted(path.name for path in (run / "checkpoints").glob("*")),
     }
 
 
-def flattened(node: object, key: str = ""):
-    """Leaves of a tree with their keys; tensors as their bytes."""
-    if isinstance(node, dict):
-        for name, value in node.items():
-            yield from flattened(value, f"{key}.{name}")
-    elif isinstance(node, (list, tuple)):
-        for i, value in enumerate(node):
-            yield from flattened(value, f"{key}[{i}]")
-    elif isinstance(node, torch.Tensor):
-        yield key, (node.dtype, tuple(node.shape), node.contiguous().numpy().tobytes())
-    else:
-        yield key, node
+def flattened(tree: object) -> dict[str, object]:
+    """Leaves of a tree by their keys; tensors as their bytes."""
+    return {key: _comparable(value) for key, value in leaves(tree, "")}
+
+
+def _comparable(value: object) -> object:
+    if not isinstance(value, torch.Tensor):
+        return value
+    return value.dtype, tuple(value.shape), value.contiguous().numpy().tobytes()
 
 
 def differences(one: dict[str, object], other: dict[str, object]) -> list[str]:
