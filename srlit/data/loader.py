@@ -4,6 +4,7 @@ Decoding takes processes. Where all photos are packed a batch is a copy of memor
 from process to process costs several times as much as making it.
 """
 
+import signal
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +17,9 @@ from srlit.data.examine import cores
 from srlit.types import Photos
 
 AHEAD = 4
+
+# A terminal, SLURM and `kill` of a whole group send these to the workers as well.
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class BatchLoader(Iterable[Photos], Sized):
@@ -70,6 +74,15 @@ def default_workers(processes: int = 1) -> int:
     return min(share, 16) if share > 1 else 0
 
 
+def leave_stopping_to_the_training(worker: int) -> None:  # noqa: ARG001 - a DataLoader's signature
+    """In a worker: go on when asked to stop, as the training finishes its iteration and saves.
+
+    A worker ends when the training tells it to, and by itself once the training is gone.
+    """
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def make_loader(
     dataset: Dataset[Photos],
     sampler: Sequence[int],
@@ -97,4 +110,5 @@ def make_loader(
         num_workers=number,
         persistent_workers=number > 0,
         pin_memory=torch.cuda.is_available(),
+        worker_init_fn=leave_stopping_to_the_training,
     )

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import random
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -174,6 +175,35 @@ def asked_to_stop(turn: int, number: int = signal.SIGTERM) -> None:
     AdversarialPhase.update_discriminator = trap
 
 
+def _whole_group_asked(turn: int, number: int) -> None:
+    """By a signal to the loader's workers too, which have a batch under way."""
+    from srlit.phases import AdversarialPhase
+
+    os.setpgid(0, 0)
+    original = AdversarialPhase.update_discriminator
+
+    def trap(self, *arguments, **named):
+        if self.iteration == turn:
+            # From elsewhere: a worker takes its parent's SIGTERM for a regular end.
+            group = f"-{os.getpgid(0)}"
+            command = ["kill", f"-{int(number)}", "--", group]
+            subprocess.run(command, check=True, start_new_session=True)
+            time.sleep(0.5)  # a worker that dies of it is noticed
+        return original(self, *arguments, **named)
+
+    AdversarialPhase.update_discriminator = trap
+
+
+def whole_group_asked_by_sigterm(turn: int) -> None:
+    """As `scancel` and `srun` do."""
+    _whole_group_asked(turn, signal.SIGTERM)
+
+
+def whole_group_asked_by_ctrl_c(turn: int) -> None:
+    """As a terminal does."""
+    _whole_group_asked(turn, signal.SIGINT)
+
+
 def asked_to_stop_validating(turn: int) -> None:
     """By a signal, amid a validation."""
     from srlit.phases import Phase
@@ -207,6 +237,8 @@ MOMENTS = {
         within_a_row,
         asked_to_stop,
         asked_to_stop_validating,
+        whole_group_asked_by_sigterm,
+        whole_group_asked_by_ctrl_c,
         unseeded,
     )
 }

@@ -192,6 +192,15 @@ def test_sigterm_amid_a_validation_does_not_wait_for_its_end(undisturbed, tmp_pa
     assert differences(undisturbed, outcome(tmp_path)) == []
 
 
+@pytest.mark.parametrize(("by", "code"), [("sigterm", 143), ("ctrl_c", 130)])
+def test_a_signal_to_the_whole_group_leaves_the_workers_at_work(undisturbed, tmp_path, by, code):
+    busy = (*ADVERSARIAL, "data.workers=2")
+    assert go(tmp_path, *busy, moment=f"whole_group_asked_by_{by}", turn=4) == code
+    assert max(checkpoints_of(tmp_path / "runs" / "a")) == 5
+    assert go(tmp_path, *busy) == 0
+    assert differences(undisturbed, outcome(tmp_path)) == []
+
+
 @pytest.mark.slow
 def test_twenty_sigterms_in_a_row(tmp_path):
     """Every iteration is interrupted: the training still advances by one each time."""
