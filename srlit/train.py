@@ -42,20 +42,20 @@ def train(cfg: DictConfig) -> float:
     data = build_data(cfg)
     phase = build_phase(cfg)
     data.check(phase.metrics.least_size)
+    trainer = data.trainer = build_trainer(cfg)
+    selector = require_selection(trainer, phase)
     if resume is None:
         initialise(cfg, phase)
     else:
-        phase.iteration = check_resumable(resume, phase, data)
+        take_up(resume, phase, data)
     # A batch is there even after the last iteration, as a validation may be owed.
     data.first_iteration = min(phase.iteration, cfg.iterations - 1)
-    trainer = build_trainer(cfg)
-    selector = require_selection(trainer, phase)
 
     record = RunRecord(
         name=cfg.name, label=cfg.label, model=plain(cfg.model), command=" ".join(sys.argv)
     )
     with record.kept(folder, writes=trainer.is_global_zero):
-        _describe(cfg, folder, trainer, phase.iteration)
+        _describe(cfg, folder, trainer, phase)
         trainer.fit(phase, data, ckpt_path=resume, weights_only=True)
     trainer.strategy.barrier()  # the next phase of a multirun looks for what was just written
 
@@ -201,17 +201,23 @@ def checkpoint_to_resume(cfg: DictConfig, folder: Path) -> Path | None:
     return named
 
 
-def check_resumable(resume: Path, phase: "Phase", data: "PhotoDataModule") -> int:
-    """See that a checkpoint belongs to this training; gives the iteration it was made at.
+def take_up(resume: Path, phase: "Phase", data: "PhotoDataModule") -> None:
+    """See that a checkpoint belongs to this training, and set the clock to it; Lightning loads it.
 
     Raises:
         CheckpointError: the checkpoint was made by another training; every difference is named.
-        ValueError: the training photos changed.
+        ValueError: the training photos, or the number of processes, changed.
     """
     from srlit.checkpoint import CheckpointError, load_checkpoint
-    from srlit.checkpoint.loading import card_differences
+    from srlit.checkpoint.loading import RESUMED, card_differences
 
     checkpoint = load_checkpoint(resume)
+    if missing := [key for key in RESUMED if key not in checkpoint]:
+        msg = (
+            f"resume={resume} lacks {', '.join(missing)}: it is of another version of srlit, or no "
+            "training's. To start a new training from its generator, use init_from instead"
+        )
+        raise CheckpointError(msg)
     differences = [
         line
         for key in ("model", "training")
@@ -227,8 +233,8 @@ def check_resumable(resume: Path, phase: "Phase", data: "PhotoDataModule") -> in
         msg = f"resume={resume} does not say which photos it was trained on; use init_from instead"
         raise CheckpointError(msg)
     data.load_state_dict(photos)
-    log.info("resuming from %s at iteration %d", resume, checkpoint["iteration"])
-    return int(checkpoint["iteration"])
+    phase.iteration, phase.validated = checkpoint["iteration"], checkpoint["validated"]
+    log.info("resuming from %s at iteration %d", resume, phase.iteration)
 
 
 def initialise(cfg: DictConfig, phase: "Phase") -> None:
@@ -281,8 +287,8 @@ def _previous_phase(cfg: DictConfig) -> Path:
 # -- what a run leaves --------------------------------------------------------------------------
 
 
-def _describe(cfg: DictConfig, folder: Path, trainer: "Trainer", iteration: int) -> None:
-    """Store the configuration beside the run and in its loggers, which go on from `iteration`."""
+def _describe(cfg: DictConfig, folder: Path, trainer: "Trainer", phase: "Phase") -> None:
+    """Store the configuration beside the run and in its loggers, which go on where the phase is."""
     from srlit.callbacks.loggers import rewind
     from srlit.checkpoint import write_text
 
@@ -290,7 +296,7 @@ def _describe(cfg: DictConfig, folder: Path, trainer: "Trainer", iteration: int)
         return
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     for logger in trainer.loggers:
-        rewind(logger, iteration)
+        rewind(logger, phase.iteration, phase.validated)
         logger.log_hyperparams(plain(cfg))
 
 

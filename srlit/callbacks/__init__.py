@@ -1,6 +1,7 @@
 """Callbacks: moving average, selection by LPIPS, health, stopping, pictures, progress, rows."""
 
 from srlit.callbacks.degradation import DegradationPictures
+from srlit.callbacks.early_stopping import EarlyStopping
 from srlit.callbacks.ema import EMA
 from srlit.callbacks.health import Alarm, Health
 from srlit.callbacks.loggers import wandb_logger
@@ -14,6 +15,7 @@ __all__ = [
     "EMA",
     "Alarm",
     "DegradationPictures",
+    "EarlyStopping",
     "Health",
     "IterationProgress",
     "LPIPSCheckpoint",

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from torch import nn
+from torch import Tensor, nn
 
 from srlit.checkpoint.loading import EMA_KEY
 from srlit.phases import Phase
@@ -30,7 +30,7 @@ class EMA(Callback):
             raise ValueError(msg)
         self.decay = decay
         self._average: nn.Module | None = None
-        self._seen = 0
+        self._seen: int | None = None
 
     @property
     def state_key(self) -> str:
@@ -44,9 +44,13 @@ class EMA(Callback):
             pl_module.judge(self._average)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Follow the generator to its device."""
+        """Follow the generator to its device; begin with it where no checkpoint held an average."""
+        assert isinstance(pl_module, Phase)
         assert self._average is not None
         self._average.to(pl_module.device)
+        if self._seen is None:
+            self._average.load_state_dict(pl_module.generator.state_dict())
+            self._seen = pl_module.iteration
 
     def on_train_batch_end(
         self,
@@ -82,10 +86,10 @@ class EMA(Callback):
         assert self._average is not None
         return {"averaged": self._average.state_dict(), "seen": self._seen}
 
-    def return_to(self, state: dict[str, Any]) -> None:
+    def return_to(self, weights: dict[str, Tensor]) -> None:
         """Take an older average back; its clock goes on with the training's."""
         assert self._average is not None
-        self._average.load_state_dict(state["averaged"])
+        self._average.load_state_dict(weights)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where the checkpoint stood."""

@@ -8,7 +8,7 @@ from lightning import Callback, LightningModule, Trainer
 
 from srlit.callbacks.ema import EMA
 from srlit.callbacks.lpips_checkpoint import LPIPSCheckpoint
-from srlit.checkpoint import load_checkpoint
+from srlit.checkpoint import generator_weights, load_checkpoint
 from srlit.data import PhotoDataModule
 from srlit.phases import Phase
 
@@ -111,7 +111,8 @@ class Health(Callback):
         """Look at the updates, on a GPU only where the row of an interval waits for it anyway."""
         assert isinstance(pl_module, Phase)
         row_is_due = pl_module.journal.ends_at(pl_module.iteration)
-        if row_is_due or pl_module.device.type == "cpu":
+        ends = pl_module.iteration >= pl_module.iterations
+        if row_is_due or ends or pl_module.device.type == "cpu":
             self._look_at_updates(trainer, pl_module)
         if row_is_due:
             self._look_at_means(pl_module)
@@ -207,8 +208,8 @@ def photos_of(trainer: Trainer, iteration: int) -> str:
     return ", ".join(sorted({str(path) for path in data.photos_of(iteration)}))
 
 
-def restore(trainer: Trainer, phase: Phase, checkpoint: Mapping[str, Any]) -> None:
-    """Networks, optimizers and moving average of a checkpoint; clock and learning rates stay."""
+def restore(trainer: Trainer, phase: Phase, checkpoint: dict[str, Any]) -> None:
+    """Networks, optimizers, moving average and loss scale; clock and learning rates stay."""
     phase.load_state_dict(checkpoint["state_dict"])
     for optimizer, state in zip(trainer.optimizers, checkpoint["optimizer_states"], strict=True):
         rates = [group["lr"] for group in optimizer.param_groups]
@@ -217,7 +218,11 @@ def restore(trainer: Trainer, phase: Phase, checkpoint: Mapping[str, Any]) -> No
             group["lr"] = rate
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, EMA):
-            callback.return_to(checkpoint["callbacks"][callback.state_key])
+            callback.return_to(generator_weights(checkpoint))
+    # Under fp16 the scale was halved at each update that was not finite: gradients would vanish.
+    precision = trainer.precision_plugin
+    if scale := checkpoint.get(type(precision).__qualname__):
+        precision.load_state_dict(scale)
 
 
 def slow_down(trainer: Trainer, factor: float) -> None:

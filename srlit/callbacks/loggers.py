@@ -34,10 +34,16 @@ def wandb_logger(
     return WandbLogger(name=name, save_dir=folder, project=project, offline=chosen)
 
 
-def rewind(logger: Logger, iteration: int) -> None:
-    """Let a logger forget what a killed run logged after the checkpoint that it goes on from."""
+def rewind(logger: Logger, iteration: int, validated: int) -> None:
+    """Let a logger forget what a killed run logged after the checkpoint that it goes on from.
+
+    Args:
+        logger: to go on with.
+        iteration: of the checkpoint.
+        validated: iteration of the last validation that the checkpoint knows.
+    """
     if isinstance(logger, RowLogger):
-        logger.rewind(iteration)
+        logger.rewind(iteration, validated)
     elif isinstance(logger, TensorBoardLogger):
         logger._kwargs["purge_step"] = iteration + 1  # noqa: SLF001 - it is only read at first use
 

@@ -1,5 +1,6 @@
 """Checkpoints chosen by how restored images look, not by PSNR."""
 
+import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,12 +9,14 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
-from srlit.callbacks.saving import save_iteration
+from srlit.callbacks.saving import link_as_last, save_iteration
 from srlit.checkpoint.files import write_json
 from srlit.checkpoint.manifest import settle
 from srlit.checkpoint.runs import BEST, checkpoint_name, checkpoints_of
 from srlit.metrics import MetricSuite, SelectionRule, measured_name
 from srlit.phases import Phase
+
+log = logging.getLogger(__name__)
 
 
 class LPIPSCheckpoint(Checkpoint):
@@ -56,15 +59,17 @@ class LPIPSCheckpoint(Checkpoint):
 
     @property
     def sound(self) -> Path | None:
-        """The newest checkpoint whose validation was finite; None before there is one."""
-        sound = [row for row in self.rows if math.isfinite(row["metrics"]["loss"])]
-        paths = [path for row in sound if (path := self.folder / self._name(row)).is_file()]
-        return paths[-1] if paths else None
+        """The newest checkpoint that is finite, as was its validation; None before there is one."""
+        sound = [
+            row for row in self.rows if row["finite"] and math.isfinite(row["metrics"]["loss"])
+        ]
+        return next((path for row in reversed(sound) if (path := self._path(row)).is_file()), None)
 
     @property
     def best_model_path(self) -> str:
         """The selected checkpoint, under the name that loggers look for."""
-        return str(self.folder / self._name(self._ranked()[0])) if self.rows else ""
+        ranked = self._ranked()
+        return str(self._path(ranked[0])) if ranked else ""
 
     def check(self, metrics: MetricSuite) -> None:
         """See that the validation measures what the rule asks for.
@@ -85,13 +90,30 @@ class LPIPSCheckpoint(Checkpoint):
         """Check the rule; finish what a kill left between a checkpoint and its ranking."""
         assert isinstance(pl_module, Phase)
         self.check(pl_module.metrics)
-        if trainer.is_global_zero and self.rows and self._ranked():
-            self._keep_best(pl_module.iteration)
+        if trainer.is_global_zero:
+            self._set_aside_after(pl_module.iteration)
+            if self._ranked():
+                self._keep_best(pl_module.iteration)
         trainer.strategy.barrier()
 
-    def rule_for(self, row: Mapping[str, Any]) -> SelectionRule:
-        """The rule, with metrics named as they were measured."""
-        metrics = row["metrics"]
+    def _set_aside_after(self, iteration: int) -> None:
+        """Begin at a checkpoint: it is the last, and later ones are of a way that is not taken.
+
+        They are not removed, as somebody trained them; `resume=auto` would take the newest.
+        """
+        found = checkpoints_of(self.folder)
+        for path in (path for made, path in found.items() if made > iteration):
+            aside = path.parent / "abandoned" / path.name
+            aside.parent.mkdir(exist_ok=True)
+            path.replace(aside)
+            log.warning("the run goes on from iteration %d: moved %s to %s", iteration, path, aside)
+        if iteration in found:
+            link_as_last(found[iteration], self.folder)
+
+    @property
+    def rule(self) -> SelectionRule:
+        """The rule, with metrics named as the newest validation measured them."""
+        metrics = self.rows[-1]["metrics"]
         floors = {measured_name(name, metrics): value for name, value in self.floors.items()}
         return SelectionRule(metric=measured_name(self.metric, metrics), floors=floors)
 
@@ -100,7 +122,11 @@ class LPIPSCheckpoint(Checkpoint):
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         assert isinstance(pl_module, Phase)
-        row = {"iteration": pl_module.iteration, "metrics": dict(pl_module.validation)}
+        row = {
+            "iteration": pl_module.iteration,
+            "metrics": dict(pl_module.validation),
+            "finite": pl_module.is_finite(),
+        }
         self.rows = [r for r in self.rows if r["iteration"] != row["iteration"]] + [row]
         save_iteration(trainer, pl_module, self.folder)
         if trainer.is_global_zero:
@@ -114,24 +140,28 @@ class LPIPSCheckpoint(Checkpoint):
         """
         kept = self._ranked()[: self.top_k]
         self._record(kept)
-        needed = {self.folder / self._name(row) for row in kept} | {self.sound}
+        needed = {*map(self._path, kept), self.sound}
         for made, path in checkpoints_of(self.folder).items():
             if made < iteration and path not in needed:
                 path.unlink()
         settle(self.folder / "checkpoints")
 
     def _ranked(self) -> list[dict[str, Any]]:
-        """The validations whose checkpoints are in the folder, best first.
+        """The validations that can be compared and whose checkpoints are here, best first.
 
         What an earlier ranking dropped could not come back; what another folder holds is not ours.
+        The metric that decides may have been changed at a resume: older rows may lack it.
         """
-        rule = self.rule_for(self.rows[0])
-        present = [row for row in self.rows if (self.folder / self._name(row)).is_file()]
+        if not self.rows:
+            return []
+        rule = self.rule
+        rows = [row for row in self.rows if rule.names <= row["metrics"].keys()]
+        present = [row for row in rows if self._path(row).is_file()]
         return sorted(present, key=lambda row: rule.cost(row["metrics"]))
 
     def _record(self, kept: list[dict[str, Any]]) -> None:
         """Write `best.json`."""
-        rule = self.rule_for(kept[0])
+        rule = self.rule
         write_json(
             self.folder / BEST,
             {
@@ -150,10 +180,13 @@ class LPIPSCheckpoint(Checkpoint):
         """Path of a validation's checkpoint below the run's folder."""
         return checkpoint_name(row["iteration"])
 
+    def _path(self, row: Mapping[str, Any]) -> Path:
+        return self.folder / self._name(row)
+
     def state_dict(self) -> dict[str, Any]:
         """The history, so that a resumed run ranks against what came before."""
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the history up."""
-        self.rows = state_dict["rows"]
+        """Take the history up; earlier versions did not note whether a checkpoint is finite."""
+        self.rows = [row | {"finite": row.get("finite", True)} for row in state_dict["rows"]]

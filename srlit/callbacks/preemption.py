@@ -41,6 +41,7 @@ class Preemption(Callback):
     def __init__(self, *, folder: str) -> None:
         self.folder = Path(folder)
         self.received: signal.Signals | None = None
+        self.requeues = False
         self._before: dict[signal.Signals, Any] = {}
 
     # -- signals --------------------------------------------------------------------------------
@@ -61,6 +62,8 @@ class Preemption(Callback):
     def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Remember the request."""
         self.received = signal.Signals(number)
+        # Remembered apart: SLURM may send SIGTERM after it, before the iteration has ended.
+        self.requeues |= number == signal.SIGUSR1
         if number == signal.SIGINT:
             signal.signal(number, signal.default_int_handler)
             log.warning("stopping after this iteration; Ctrl-C again to stop at once")
@@ -105,7 +108,7 @@ class Preemption(Callback):
             phase.iteration,
             path,
         )
-        if number == signal.SIGUSR1 and trainer.is_global_zero:
+        if greatest(int(self.requeues)) and trainer.is_global_zero:
             requeue_slurm_job()
         raise Stopped(EXIT_CODES[number])
 

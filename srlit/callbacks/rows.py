@@ -69,11 +69,18 @@ class RowLogger(Logger):
             raise disk_error(self.path, error) from error
 
     @rank_zero_only
-    def rewind(self, iteration: int) -> None:
-        """Forget rows after an iteration: the run goes on from there."""
+    def rewind(self, iteration: int, validated: int) -> None:
+        """Forget rows after an iteration, and of validations after another: the run goes on there.
+
+        The checkpoint of an interrupted validation knows only those before it.
+        """
         if not self.path.is_file():
             return
-        rows = [row for row in read_rows(self.path) if int(row[STEP]) <= iteration]
+        rows = [
+            row
+            for row in read_rows(self.path)
+            if int(row[STEP]) <= (validated if is_validation(row) else iteration)
+        ]
         self._columns = _columns(rows)
         self._write(rows)
 
@@ -97,6 +104,11 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         for row in reader
         if (row.get(STEP) or "").isdecimal()
     ]
+
+
+def is_validation(row: Mapping[str, str]) -> bool:
+    """Whether a validation wrote this row."""
+    return any(name.startswith("val/") for name in row)
 
 
 def _columns(rows: Iterable[Mapping[str, str]]) -> list[str]:

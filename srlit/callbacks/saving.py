@@ -28,5 +28,10 @@ def save_iteration(trainer: Trainer, phase: Phase, folder: Path) -> Path:
     path = folder / checkpoint_name(phase.iteration)
     trainer.save_checkpoint(path)
     if trainer.is_global_zero:
-        link_file(path, folder / LAST)
+        link_as_last(path, folder)
     return path
+
+
+def link_as_last(path: Path, folder: Path) -> None:
+    """Give a run's newest checkpoint its second name."""
+    link_file(path, folder / LAST)

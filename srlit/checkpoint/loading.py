@@ -182,6 +182,14 @@ def _is_list_of_dicts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(part, dict) for part in value)
 
 
+def _is_journal(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and _is_weights(value.get("sums"))
+        and isinstance(value.get("counts"), dict)
+    )
+
+
 def _is_photos(value: object) -> bool:
     return (
         isinstance(value, dict)
@@ -195,6 +203,8 @@ SECTIONS = {
     "state_dict": (_is_weights, "a table of tensors"),
     "callbacks": (_is_callbacks, "a table of the callbacks' states"),
     "iteration": (_is_count, "a count of iterations"),
+    "validated": (_is_count, "the iteration of a validation"),
+    "journal": (_is_journal, "sums of an interval"),
     "epoch": (_is_count, "a count of epochs"),
     "global_step": (_is_count, "a count of steps"),
     "pytorch-lightning_version": (lambda value: isinstance(value, str), "a version"),
@@ -203,6 +213,8 @@ SECTIONS = {
     "PhotoDataModule": (_is_photos, "the number and digest of the training photos"),
 }
 REQUIRED = {"state_dict", "iteration"}
+# What only a training has, and needs to go on.
+RESUMED = ("validated", "journal", "callbacks", "optimizer_states", "lr_schedulers")
 # From these, Lightning's `load_from_checkpoint` instantiates classes.
 FOREIGN = {"hyper_parameters", "datamodule_hyper_parameters"}
 

@@ -49,14 +49,26 @@ def enter(folder: Path, name: str, content: Path) -> None:
 def settle(folder: Path) -> None:
     """Forget files that are gone, and what bore a name before."""
     listed = read_manifest(folder) or {}
-    newest = {entry["name"]: digest for digest, entry in listed.items()}
-    kept = {
-        digest: entry
-        for digest, entry in listed.items()
-        if newest[entry["name"]] == digest and (folder / entry["name"]).is_file()
-    }
+    digests: dict[str, list[str]] = {}
+    for digest, entry in listed.items():
+        digests.setdefault(entry["name"], []).append(digest)
+    current = {digest for name in digests for digest in _current(folder / name, digests[name])}
+    kept = {digest: entry for digest, entry in listed.items() if digest in current}
     if kept != listed:
         write_json(folder / MANIFEST, {"sha256": kept})
+
+
+def _current(path: Path, digests: list[str]) -> list[str]:
+    """Those of a name's digests that are to be kept.
+
+    A kill before the rename leaves two: of the file, and of what was to replace it.
+    """
+    if not path.is_file():
+        return []
+    if len(digests) == 1:
+        return digests
+    found = digest_of(path)
+    return [found] if found in digests else digests[-1:]
 
 
 def damage(path: Path) -> str | None:

@@ -44,6 +44,11 @@ class SelectionRule:
         for name in self.floors:
             rises(name)
 
+    @property
+    def names(self) -> set[str]:
+        """The metrics it looks at."""
+        return {self.metric, *self.floors}
+
     def admits(self, row: Mapping[str, float]) -> bool:
         """Whether a row reaches every floor; NaN reaches none."""
         return all(

@@ -160,8 +160,8 @@ class Phase(LightningModule):
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Measure, judge and clip the gradient of a whole network.
 
-        Under fp16 only the loss is judged: gradients overflow until the scale has settled, and the
-        scaler leaves those updates out by itself.
+        Under fp16 gradients overflow until the scale of the loss has settled, and the scaler leaves
+        those updates out by itself: they are sick only where the scale has fallen below 1.
         """
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         if scaler is not None and takes_verdicts(optimizer):
@@ -170,9 +170,8 @@ class Phase(LightningModule):
         limit = float("inf") if self.gradient_norm is None else self.gradient_norm
         norm = nn.utils.clip_grad_norm_(parameters, limit)
         network = self._name_of(optimizer)
-        finite = self.descending.isfinite()
-        if scaler is None:
-            finite = finite & norm.isfinite()
+        overflows = scaler is not None and scaler._get_scale_async() >= 1  # noqa: SLF001 - on the device
+        finite = self.descending.isfinite() & (norm.isfinite() | overflows)
         self.guard.judge(network, self.iteration, finite)
         self.journal.record({f"gradient_norm/{network}": norm})
         if takes_verdicts(optimizer):
@@ -263,6 +262,20 @@ class Phase(LightningModule):
             if isinstance(scheduler, ReduceLROnPlateau):
                 scheduler.step(self.validation["loss"])
         self.validated = self.iteration
+
+    def is_finite(self) -> bool:
+        """Whether all that is trained, judged and remembered by the optimizers is finite."""
+        states = [
+            state for optimizer in self.trainer.optimizers for state in optimizer.state.values()
+        ]
+        tensors = [
+            *self.state_dict().values(),
+            *self.judged.state_dict().values(),
+            *(part for state in states for part in state.values() if isinstance(part, Tensor)),
+        ]
+        # One synchronisation: each tensor's verdict is a number on the device.
+        verdicts = [tensor.isfinite().all().to(self.device) for tensor in tensors]
+        return bool(torch.stack(verdicts).all())
 
     # -- checkpoints ----------------------------------------------------------------------------
 

@@ -4,6 +4,8 @@ import csv
 
 import pytest
 import torch
+from lightning.pytorch.plugins import MixedPrecision
+from lightning.pytorch.trainer.connectors.accelerator_connector import _AcceleratorConnector
 
 from srlit.callbacks import Alarm, Health
 from srlit.callbacks.health import DivergedError
@@ -146,6 +148,51 @@ def test_a_skipped_update_changes_no_weight_and_no_moment(tmp_path, monkeypatch,
     names = ("generator_optimizer", "discriminator_optimizer")
     run(tmp_path, *(f"phase.{name}.fused={str(fused).lower()}" for name in names))
     assert [key for key, same in kept.items() if same] == [(4, "discriminator"), (4, "generator")]
+
+
+def test_a_checkpoint_whose_discriminator_is_ill_is_not_returned_to(tmp_path, monkeypatch):
+    """The validation at iteration 6 looks at the generator only, and is finite."""
+    spoiled(monkeypatch, spoil_weight, "discriminator", {5})
+    run(tmp_path, "callbacks.health.patience=3")
+    last = last_of(tmp_path)
+    assert last["callbacks"]["Health"]["returned"] == 1
+    assert finite(last["state_dict"])
+    rows = last["callbacks"]["LPIPSCheckpoint"]["rows"]
+    assert [(row["iteration"], row["finite"]) for row in rows] == [(3, True), (6, False), (8, True)]
+
+
+@pytest.fixture
+def fp16(monkeypatch):
+    """Loss scaling, which Lightning refuses on processors, with a scale that they can hold."""
+    plugin = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=2.0**8))
+    monkeypatch.setattr(
+        _AcceleratorConnector, "_check_and_init_precision", lambda connector: plugin
+    )
+    return plugin
+
+
+def test_a_return_brings_the_loss_scale_back(tmp_path, monkeypatch, fp16):
+    spoiled(monkeypatch, spoil_weight, "generator", {4})
+    run(tmp_path)
+    last = last_of(tmp_path)
+    assert last["callbacks"]["Health"]["returned"] == 1
+    assert finite(last["state_dict"])
+    assert last["MixedPrecision"]["scale"] == fp16.scaler.get_scale() == 2.0**8
+
+
+def test_under_fp16_a_gradient_that_stays_ill_is_noticed(tmp_path, monkeypatch, fp16):
+    """Each update halves the scale; from 1 on it is not the scale's fault."""
+    fp16.scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    spoiled(monkeypatch, spoil_gradient, "discriminator", set(range(100)))
+    with pytest.raises(DivergedError, match="the discriminator had no finite gradient"):
+        run(tmp_path)
+
+
+def test_under_fp16_an_overflow_is_the_scalers_business(tmp_path, monkeypatch, fp16, caplog):
+    spoiled(monkeypatch, spoil_gradient, "generator", {4, 5})
+    run(tmp_path)
+    assert last_of(tmp_path)["MixedPrecision"]["scale"] == 2.0**6
+    assert "not finite" not in caplog.text
 
 
 def test_a_training_that_stays_ill_ends_and_says_what_to_do(tmp_path, monkeypatch):

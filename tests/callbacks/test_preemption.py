@@ -8,6 +8,8 @@ import pytest
 
 from srlit.callbacks import Preemption
 from srlit.callbacks.preemption import requeue_slurm_job
+from srlit.train import train
+from tests.helpers import TINY, compose_config
 
 
 @pytest.fixture
@@ -74,6 +76,29 @@ def test_signals_are_noted_and_given_back(tmp_path, caplog):
         os.kill(os.getpid(), signal.SIGINT)
     callback.teardown(FakeTrainer(), None, "fit")
     assert {number: signal.getsignal(number) for number in before} == before
+
+
+def test_a_job_is_requeued_though_sigterm_follows(tmp_path, monkeypatch):
+    """SLURM sends it when the time is up, perhaps within the same iteration."""
+    from srlit.callbacks import preemption
+    from srlit.callbacks.preemption import Stopped
+    from srlit.phases import RestorationPhase
+
+    original = RestorationPhase.training_step
+
+    def step(self, batch, batch_idx):
+        os.kill(os.getpid(), signal.SIGUSR1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        original(self, batch, batch_idx)
+
+    requeued = []
+    monkeypatch.setattr(RestorationPhase, "training_step", step)
+    monkeypatch.setattr(preemption, "requeue_slurm_job", lambda: requeued.append(1))
+    cfg = compose_config("train", *TINY, "model=edsr_small", f"paths.runs={tmp_path}")
+    with pytest.raises(Stopped) as stopped:
+        train(cfg)
+    assert stopped.value.code == 143
+    assert requeued == [1]
 
 
 def test_a_signal_that_lightning_took_before_is_not_lost(tmp_path):

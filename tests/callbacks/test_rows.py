@@ -31,15 +31,24 @@ def test_a_resumed_run_writes_the_same_file_as_an_undisturbed_one(tmp_path):
     with killed.open("a") as file:
         file.write("5,0.7")  # torn
     again = RowLogger(folder=str(tmp_path / "killed"))
-    again.rewind(2)
+    again.rewind(2, 2)
     assert again.path.read_text() == f"step,a\n1,{1 / 7!r}\n2,{2 / 7!r}\n"
     for step, values in rows[2:]:
         again.log_metrics(values, step=step)
     assert again.path.read_text() == whole
 
 
+def test_rows_of_a_validation_that_will_be_made_again_are_forgotten(tmp_path):
+    rows = [(2, {"val/a": 1.0}), (4, {"train/a": 1.0}), (4, {"val/a": 2.0}), (5, {"train/a": 1.0})]
+    logger = logged(tmp_path, *rows)
+    logger.rewind(4, 2)
+    assert [row["step"] for row in read_rows(logger.path)] == ["2", "4"]
+    logger.rewind(4, 0)
+    assert read_rows(logger.path) == [{"step": "4", "train/a": "1.0"}]
+
+
 def test_a_run_without_a_row_has_no_file(tmp_path):
-    RowLogger(folder=str(tmp_path)).rewind(0)
+    RowLogger(folder=str(tmp_path)).rewind(0, 0)
     assert read_rows(tmp_path / "metrics.csv") == []
     assert list(tmp_path.iterdir()) == []
 

@@ -117,3 +117,13 @@ def test_a_file_from_elsewhere_and_a_broken_manifest_are_told_apart(tmp_path):
     (path.parent / MANIFEST).write_text(json.dumps({"sha256": []}))
     with pytest.raises(CheckpointError, match=r"manifest.json beside it cannot be read"):
         load_checkpoint(path)
+
+
+def test_a_name_written_again_and_killed_before_the_rename_keeps_its_digest(tmp_path):
+    [path] = save(tmp_path, 1)
+    replacement = tmp_path / "replacement"
+    replacement.write_bytes(b"what never got the name")
+    enter(path.parent, path.name, replacement)
+    settle(path.parent)
+    assert damage(path) is None
+    assert len(read_manifest(path.parent)) == 1

@@ -192,6 +192,13 @@ def test_sigterm_amid_a_validation_does_not_wait_for_its_end(undisturbed, tmp_pa
     assert differences(undisturbed, outcome(tmp_path)) == []
 
 
+def test_an_owed_validation_that_is_killed_leaves_one_row(undisturbed, tmp_path):
+    assert go(tmp_path, *ADVERSARIAL, moment="asked_to_stop", turn=2) == 143
+    assert go(tmp_path, *ADVERSARIAL, moment="within_a_save", turn=1) == -9
+    assert go(tmp_path, *ADVERSARIAL) == 0
+    assert differences(undisturbed, outcome(tmp_path)) == []
+
+
 @pytest.mark.parametrize(("by", "code"), [("sigterm", 143), ("ctrl_c", 130)])
 def test_a_signal_to_the_whole_group_leaves_the_workers_at_work(undisturbed, tmp_path, by, code):
     busy = (*ADVERSARIAL, "data.workers=2")

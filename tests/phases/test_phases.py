@@ -4,10 +4,10 @@ import math
 import pytest
 import torch
 from lightning import Trainer
-from lightning.pytorch.callbacks import EarlyStopping, ProgressBar
+from lightning.pytorch.callbacks import ProgressBar
 from torch.utils.data import DataLoader
 
-from srlit.callbacks import LPIPSCheckpoint
+from srlit.callbacks import EarlyStopping, LPIPSCheckpoint
 from srlit.losses import L1, CompositeLoss, LeastSquares
 from srlit.metrics import MetricSuite
 from srlit.models import EDSR, PatchGAN
@@ -214,7 +214,7 @@ def test_early_stopping_counts_validations(tmp_path):
     phase = RestorationPhase(
         optimizer=lambda p: torch.optim.SGD(p, lr=0.0), **shared(iterations=10)
     )
-    stopping = EarlyStopping("val/loss", patience=2, check_on_train_epoch_end=False)
+    stopping = EarlyStopping(patience=2)
     keeping = LPIPSCheckpoint(folder=str(tmp_path), metric="loss")
     fit(phase, tmp_path, count=10, validate_every=1, callbacks=[stopping, keeping])
     assert phase.iteration == 3  # the first validation is the best, two are not better

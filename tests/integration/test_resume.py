@@ -1,0 +1,191 @@
+"""Resuming what ended, or what is resumed with something changed."""
+
+import json
+
+import pytest
+
+from srlit.callbacks import EarlyStopping
+from srlit.callbacks.rows import read_rows
+from srlit.checkpoint import CheckpointError, load_checkpoint
+from srlit.checkpoint.io import AtomicCheckpointIO
+from srlit.checkpoint.runs import checkpoint_name, checkpoints_of
+from srlit.phases import Phase
+from srlit.train import train
+from tests.helpers import TINY, compose_config
+from tests.integration.survival import differences, outcome
+
+LONGER = (
+    *TINY,
+    "model=edsr_small",
+    "model.width=8",
+    "model.blocks=1",
+    "logger=csv",
+    "callbacks.panels=null",
+    "metrics.names=[psnr_rgb_b0,mae]",
+    "callbacks.lpips_checkpoint.metric=psnr_rgb_b0",
+    "iterations=8",
+    "validate_every=2",
+    "resume=auto",
+    "name=a",
+)
+
+
+def go(folder, *overrides):
+    train(
+        compose_config(
+            "train",
+            *LONGER,
+            f"paths.runs={folder}/runs",
+            f"paths.cache={folder}/cache",
+            *overrides,
+        )
+    )
+    return folder / "runs" / "a"
+
+
+def stopped_at(folder, monkeypatch, iteration, *overrides):
+    """A run that fails after an iteration's validation."""
+    original = Phase.on_train_batch_start
+
+    def fail(self, batch, batch_idx):
+        if self.iteration == iteration:
+            raise RuntimeError("power")
+        return original(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Phase, "on_train_batch_start", fail)
+        with pytest.raises(RuntimeError, match="power"):
+            go(folder, *overrides)
+    return folder / "runs" / "a"
+
+
+# -- early stopping -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stuck(monkeypatch):
+    """Trainings whose validations never get better."""
+    original = Phase.validation_step
+
+    def step(self, batch, batch_idx):
+        original(self, batch, batch_idx)
+        for mean in self._means.values():
+            mean.mean_value.fill_(1.0)
+            mean.weight.fill_(1.0)
+
+    monkeypatch.setattr(Phase, "validation_step", step)
+
+
+def test_a_run_that_ended_early_says_so_and_stays_ended(tmp_path, stuck, caplog):
+    run = go(tmp_path, "callbacks.early_stopping.patience=1")
+    assert max(checkpoints_of(run)) == 4
+    assert "ends early, at iteration 4 of 8: val/loss was not better in the last 1" in caplog.text
+    rows = read_rows(run / "metrics.csv")
+    caplog.clear()
+    go(tmp_path, "callbacks.early_stopping.patience=1")
+    assert max(checkpoints_of(run)) == 4
+    assert read_rows(run / "metrics.csv") == rows
+    assert "ends early" in caplog.text
+    assert json.loads((run / "run.json").read_text())["status"] == "finished"
+
+
+def test_more_patience_lets_it_go_on(tmp_path, stuck):
+    run = go(tmp_path, "callbacks.early_stopping.patience=1")
+    go(tmp_path, "callbacks.early_stopping.patience=2")
+    assert max(checkpoints_of(run)) == 6
+    go(tmp_path, "callbacks.early_stopping=null")
+    assert max(checkpoints_of(run)) == 8
+
+
+def test_any_validated_column_may_decide(tmp_path, stuck):
+    column = "callbacks.early_stopping.monitor=val/psnr_rgb_b0"
+    run = go(tmp_path, "callbacks.early_stopping.patience=1", column)
+    assert max(checkpoints_of(run)) == 4
+    with pytest.raises(ValueError, match="metric 'beauty': expected a name that begins with"):
+        EarlyStopping(monitor="val/beauty")
+    with pytest.raises(ValueError, match="callbacks.early_stopping: patience=0"):
+        EarlyStopping(patience=0)
+
+
+# -- something changed ----------------------------------------------------------------------------
+
+
+def test_a_moving_average_may_be_switched_on(tmp_path, monkeypatch):
+    """It begins with the generator of the checkpoint, not with an untrained one."""
+    run = stopped_at(tmp_path, monkeypatch, 4, "callbacks.ema=null")
+    begun = load_checkpoint(run / checkpoint_name(4))["state_dict"]
+    go(tmp_path, "callbacks.ema.decay=0.0", "phase.optimizer.lr=5.0e-4")
+    averaged = load_checkpoint(run / checkpoint_name(8))["callbacks"]["EMA"]
+    assert averaged["seen"] == 8
+
+    stopped_at(tmp_path / "kept", monkeypatch, 4, "callbacks.ema=null")
+    monkeypatch.setattr("srlit.callbacks.EMA._move", lambda self, generator, weight: None)
+    kept = load_checkpoint(go(tmp_path / "kept") / checkpoint_name(8))["callbacks"]["EMA"]
+    for name, value in kept["averaged"].items():
+        assert value.equal(begun[f"generator.{name}"])
+
+
+def test_a_moving_average_may_be_switched_off(tmp_path, monkeypatch):
+    stopped_at(tmp_path, monkeypatch, 4)
+    run = go(tmp_path, "callbacks.ema=null")
+    assert "EMA" not in load_checkpoint(run / checkpoint_name(8))["callbacks"]
+
+
+def test_another_metric_may_select_from_now_on(tmp_path, monkeypatch):
+    run = stopped_at(tmp_path, monkeypatch, 4, "metrics.names=[psnr_rgb_b0]")
+    assert json.loads((run / "best.json").read_text())["rule"] == "highest psnr_rgb_b0"
+    go(tmp_path, "callbacks.lpips_checkpoint.metric=mae")
+    best = json.loads((run / "best.json").read_text())
+    assert best["rule"] == "lowest mae"
+    assert best["iteration"] in {6, 8}
+    assert [row["iteration"] for row in best["history"]] == [2, 4, 6, 8]
+
+
+def test_an_older_checkpoint_takes_another_way_and_sets_the_newer_aside(tmp_path, caplog):
+    keep = "callbacks.lpips_checkpoint.top_k=9"
+    whole = outcome(go(tmp_path / "whole", keep).parents[1])
+    run = go(tmp_path, keep)
+    go(tmp_path, keep, f"resume={run / checkpoint_name(4)}")
+    assert "moved" in caplog.text
+    aside = run / "checkpoints" / "abandoned"
+    assert sorted(path.name for path in aside.iterdir()) == [
+        "iteration_0000006.ckpt",
+        "iteration_0000008.ckpt",
+    ]
+    load_checkpoint(aside / "iteration_0000006.ckpt")
+    again = outcome(tmp_path)
+    again["files"].remove("abandoned")
+    assert differences(whole, again) == []
+
+
+def test_the_last_checkpoint_is_the_one_that_was_taken_up(tmp_path, monkeypatch):
+    run = go(tmp_path)
+    monkeypatch.setattr(Phase, "on_train_start", lambda self: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        go(tmp_path, f"resume={run / checkpoint_name(4)}")
+    last = run / "checkpoints" / "last.ckpt"
+    assert load_checkpoint(last)["iteration"] == 4
+
+
+# -- refused before anything is touched -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("lacking", ["validated", "journal", "optimizer_states"])
+def test_what_no_training_of_this_version_wrote_is_refused_at_once(tmp_path, monkeypatch, lacking):
+    run = stopped_at(tmp_path, monkeypatch, 4)
+    path = run / checkpoint_name(4)
+    checkpoint = load_checkpoint(path)
+    del checkpoint[lacking]
+    AtomicCheckpointIO().save_checkpoint(checkpoint, path)
+    before = (run / "metrics.csv").read_bytes(), (run / "run.json").read_bytes()
+    with pytest.raises(CheckpointError, match=f"lacks {lacking}.*use init_from"):
+        go(tmp_path)
+    assert ((run / "metrics.csv").read_bytes(), (run / "run.json").read_bytes()) == before
+
+
+def test_another_number_of_processes_is_refused_at_once(tmp_path, monkeypatch):
+    run = stopped_at(tmp_path, monkeypatch, 5)
+    before = (run / "metrics.csv").read_bytes()
+    with pytest.raises(ValueError, match="1 processes in the checkpoint, 2 now"):
+        go(tmp_path, "trainer.devices=2")
+    assert (run / "metrics.csv").read_bytes() == before
