@@ -119,6 +119,7 @@ def build_phase(cfg: DictConfig) -> "Phase":
 
 def build_trainer(cfg: DictConfig) -> "Trainer":
     """Lightning's trainer with callbacks, loggers and atomic checkpoints."""
+    from srlit.callbacks.preemption import slurm_environment
     from srlit.checkpoint.io import AtomicCheckpointIO
     from srlit.phases.distributed import choose_strategy
 
@@ -130,7 +131,7 @@ def build_trainer(cfg: DictConfig) -> "Trainer":
         precision=resolve_precision(str(cfg.trainer.precision), str(cfg.trainer.accelerator)),
         callbacks=[part for part in build(cfg.callbacks).values() if part is not None],
         logger=[part for part in build(cfg.logger).values() if part is not None],
-        plugins=[AtomicCheckpointIO()],
+        plugins=[AtomicCheckpointIO(), *slurm_environment()],
         strategy=choose_strategy(cfg.trainer),
         default_root_dir=cfg.paths.run,
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
 from srlit.callbacks.saving import save_iteration
 from srlit.phases import Phase
@@ -111,6 +112,16 @@ class Preemption(Callback):
         if greatest(int(self.requeues)) and trainer.is_global_zero:
             requeue_slurm_job()
         raise Stopped(EXIT_CODES[number])
+
+
+def slurm_environment() -> list[SLURMEnvironment]:
+    """Lightning's description of a SLURM job, where this is one, without its own requeueing.
+
+    That would save a checkpoint of its own amid an update, which the next start would prefer.
+    """
+    if TorchElasticEnvironment.detect() or not SLURMEnvironment.detect():
+        return []
+    return [SLURMEnvironment(auto_requeue=False)]
 
 
 def requeue_slurm_job() -> None:

@@ -190,6 +190,15 @@ def _is_journal(value: object) -> bool:
     )
 
 
+def _is_verdicts(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(part, dict)
+        and isinstance(part.get("iterations"), list)
+        and isinstance(part.get("finite"), Tensor)
+        for part in value.values()
+    )
+
+
 def _is_photos(value: object) -> bool:
     return (
         isinstance(value, dict)
@@ -205,6 +214,7 @@ SECTIONS = {
     "iteration": (_is_count, "a count of iterations"),
     "validated": (_is_count, "the iteration of a validation"),
     "journal": (_is_journal, "sums of an interval"),
+    "guard": (_is_verdicts, "verdicts on updates"),
     "epoch": (_is_count, "a count of epochs"),
     "global_step": (_is_count, "a count of steps"),
     "pytorch-lightning_version": (lambda value: isinstance(value, str), "a version"),
@@ -214,7 +224,7 @@ SECTIONS = {
 }
 REQUIRED = {"state_dict", "iteration"}
 # What only a training has, and needs to go on.
-RESUMED = ("validated", "journal", "callbacks", "optimizer_states", "lr_schedulers")
+RESUMED = ("validated", "journal", "guard", "callbacks", "optimizer_states", "lr_schedulers")
 # From these, Lightning's `load_from_checkpoint` instantiates classes.
 FOREIGN = {"hyper_parameters", "datamodule_hyper_parameters"}
 

@@ -284,6 +284,7 @@ class Phase(LightningModule):
         checkpoint["iteration"] = checkpoint["global_step"] = self.iteration
         checkpoint["validated"] = self.validated
         checkpoint["journal"] = self.journal.state_dict()
+        checkpoint["guard"] = self.guard.state_dict()
         checkpoint["card"] = self.card
         checkpoint.pop("loops", None)
 
@@ -292,6 +293,7 @@ class Phase(LightningModule):
         self.iteration = checkpoint["iteration"]
         self.validated = checkpoint["validated"]
         self.journal.load_state_dict(checkpoint["journal"], self.device)
+        self.guard.load_state_dict(checkpoint["guard"], self.device)
 
 
 def shares(means: Mapping[str, float]) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Updates that would have spoilt a network: judged on the device, read when it is convenient."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,3 +46,15 @@ class Guard:
             found[network] = {i: finite[i % self.every] for i in iterations[-self.every :]}
         self._judged = {}
         return found
+
+    def state_dict(self) -> dict[str, Any]:
+        """What has been judged and not read yet."""
+        return {
+            network: {"iterations": list(iterations), "finite": self._finite[network]}
+            for network, iterations in self._judged.items()
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
+        """Take unread verdicts up; they were given with the same `every`."""
+        self._judged = {network: list(part["iterations"]) for network, part in state.items()}
+        self._finite = {network: part["finite"].to(device) for network, part in state.items()}

@@ -5,10 +5,11 @@ import os
 import signal
 
 import pytest
+from lightning.fabric.plugins.environments import SLURMEnvironment
 
 from srlit.callbacks import Preemption
-from srlit.callbacks.preemption import requeue_slurm_job
-from srlit.train import train
+from srlit.callbacks.preemption import requeue_slurm_job, slurm_environment
+from srlit.train import build_trainer, train
 from tests.helpers import TINY, compose_config
 
 
@@ -56,6 +57,18 @@ def test_elsewhere_nothing_is_requeued(slurm, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "4711")
     requeue_slurm_job()
     assert slurm() is None
+
+
+def test_lightning_does_not_requeue_too(slurm, monkeypatch, tmp_path):
+    monkeypatch.setenv("SLURM_JOB_ID", "4711")
+    monkeypatch.setenv("SLURM_LOCALID", "0")
+    cfg = compose_config("train", *TINY, f"paths.runs={tmp_path}")
+    environment = build_trainer(cfg)._accelerator_connector.cluster_environment
+    assert isinstance(environment, SLURMEnvironment)
+    assert not environment.auto_requeue
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")  # torchrun within the job decides
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert slurm_environment() == []
 
 
 class FakeTrainer:

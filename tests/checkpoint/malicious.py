@@ -53,6 +53,9 @@ def harmless(**more):
         "lr_schedulers": [],
         "PhotoDataModule": {"photos": 2, "sha256": "0" * 64},
         "iteration": 3,
+        "validated": 3,
+        "journal": {"sums": {}, "counts": {}},
+        "guard": {},
         "card": {"model": MODEL, "name": "tiny", "label": "tiny", "scale": 2, "training": {}},
     } | more
 
@@ -540,6 +543,9 @@ for _name, _content in {
     "average_without_weights": {"callbacks": {"EMA": {"seen": 1}}},
     "callbacks_in_a_list": {"callbacks": [1]},
     "optimizers_of_text": {"optimizer_states": "x"},
+    "validation_of_text": {"validated": "three"},
+    "sums_of_text": {"journal": {"sums": {"loss": "x"}, "counts": {}}},
+    "verdicts_of_text": {"guard": {"generator": "x"}},
     "photos_of_text": {"PhotoDataModule": "x"},
     "instantiator": {
         "hyper_parameters": {"_instantiator": "os.system", "command": "touch executed"},

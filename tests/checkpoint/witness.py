@@ -155,7 +155,7 @@ def through_init_from(folder):
 
 
 def through_resume(folder):
-    from srlit.train import check_resumable, checkpoint_to_resume
+    from srlit.train import checkpoint_to_resume, take_up
 
     cfg, phase, data = training(folder)
     data.setup("fit")
@@ -165,7 +165,7 @@ def through_resume(folder):
 
     def enter(path):
         cfg.resume = str(path)
-        check_resumable(checkpoint_to_resume(cfg, Path(cfg.paths.run)), phase, data)
+        take_up(checkpoint_to_resume(cfg, Path(cfg.paths.run)), phase, data)
 
     return enter
 
