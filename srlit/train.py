@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from srlit.config import ConfigError, build, entry_point, plain
+from srlit.config import ConfigError, build, command_again, entry_point, in_multirun, plain
 
 if TYPE_CHECKING:
     from lightning import Trainer
@@ -132,7 +132,7 @@ def build_trainer(cfg: DictConfig) -> "Trainer":
         callbacks=[part for part in build(cfg.callbacks).values() if part is not None],
         logger=[part for part in build(cfg.logger).values() if part is not None],
         plugins=[AtomicCheckpointIO(), *slurm_environment()],
-        strategy=choose_strategy(cfg.trainer),
+        strategy=choose_strategy(cfg.trainer, command=command_again, multirun=in_multirun()),
         default_root_dir=cfg.paths.run,
     )
     return trainer

@@ -1,5 +1,6 @@
 """What entry points share: composing, checking and building. Only here and there Hydra is known."""
 
+from srlit.config.again import command_again, in_multirun
 from srlit.config.build import build, build_known, load_generator, plain
 from srlit.config.check import ConfigError, check_config
 from srlit.config.entry import EXPECTED, entry_point, quieten
@@ -12,8 +13,10 @@ __all__ = [
     "build",
     "build_known",
     "check_config",
+    "command_again",
     "entry_point",
     "help_text",
+    "in_multirun",
     "load_generator",
     "plain",
     "quieten",

@@ -11,6 +11,7 @@ from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from srlit.config.again import in_multirun
 from srlit.config.check import check_config
 from srlit.config.root import CONF_DIR, help_text
 from srlit.ops.memory import keep_freed_memory
@@ -39,7 +40,7 @@ def entry_point(config_name: str) -> Callable[[Task], Callable[[], None]]:
             except EXPECTED as error:
                 notes = getattr(error, "__notes__", [])
                 known = isinstance(error, OSError) or getattr(error, "tells_all", False)
-                if _in_multirun() or (notes and not known):
+                if in_multirun() or (notes and not known):
                     raise  # a sweep's other jobs go on; what broke a run is shown with its trace
                 message = "\n".join([_innermost(error), *notes])
                 raise SystemExit(f"error: {message}") from error
@@ -59,13 +60,6 @@ def entry_point(config_name: str) -> Callable[[Task], Callable[[], None]]:
         return main
 
     return decorate
-
-
-def _in_multirun() -> bool:
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-
-    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 def choice(group: str, default: str) -> str:

@@ -6,16 +6,12 @@ import os
 import secrets
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from hydra.utils import get_original_cwd
 from lightning import LightningModule
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
@@ -36,6 +32,8 @@ from srlit.phases.watchdog import (
 STARTER = "SRLIT_STARTED_BY"
 PATIENCE_SECONDS = 60.0
 
+Command = Callable[[int], tuple[list[str], str]]
+
 
 class NetworksDDP(DDPStrategy):
     """Data-parallel training of a phase, whatever its networks do within an iteration.
@@ -46,10 +44,14 @@ class NetworksDDP(DDPStrategy):
 
     Buffers that change in training, such as batch statistics, are the first process's after each
     step of their network's optimizer.
+
+    Args:
+        command: gives the command line of this machine's process of a rank, and its folder.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, command: Command) -> None:
         super().__init__()
+        self.command = command
         self.ending = Ending()
         self._heartbeats: Heartbeats | None = None
         self._owners: dict[int, list[nn.Module]] = {}
@@ -59,7 +61,7 @@ class NetworksDDP(DDPStrategy):
     def _configure_launcher(self) -> None:
         assert self.cluster_environment is not None
         self._launcher = Starter(
-            self.cluster_environment, self.num_processes, self.num_nodes, self.ending
+            self.cluster_environment, self.num_processes, self.num_nodes, self.ending, self.command
         )
 
     def setup_environment(self) -> None:
@@ -194,6 +196,7 @@ class Starter(_SubprocessScriptLauncher):
         num_processes: on this machine.
         num_nodes: machines.
         ending: what happens to this process when a started one fails.
+        command: gives the command line of a rank's process, and its folder.
     """
 
     def __init__(
@@ -202,9 +205,11 @@ class Starter(_SubprocessScriptLauncher):
         num_processes: int,
         num_nodes: int,
         ending: Ending,
+        command: Command,
     ) -> None:
         super().__init__(cluster_environment, num_processes, num_nodes)
         self.ending = ending
+        self.command = command
         self._watches: list[ChildWatch | ParentWatch] = []
 
     def launch(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
@@ -227,7 +232,7 @@ class Starter(_SubprocessScriptLauncher):
         os.environ |= environment
         for local_rank in range(1, self.num_processes):
             own = {"LOCAL_RANK": str(local_rank), STARTER: str(os.getpid())}
-            command, folder = command_again(first + local_rank)
+            command, folder = self.command(first + local_rank)
             self.procs.append(subprocess.Popen(command, env=os.environ | own, cwd=folder))  # noqa: S603 - this very command
         if self.procs:
             children = {first + number: child for number, child in enumerate(self.procs, 1)}
@@ -275,23 +280,6 @@ class Starter(_SubprocessScriptLauncher):
             child.send_signal(signum)
 
 
-def command_again(rank: int) -> tuple[list[str], str]:
-    """This command line for another process, and the folder to run it in.
-
-    By the module's name, however this process was started: as a script, `srlit/` would come first
-    among the folders of modules, and its `select` or `types` before Python's.
-    """
-    if not HydraConfig.initialized():
-        return [sys.executable, *sys.argv], str(os.getcwd())  # noqa: PTH109
-    hydra = HydraConfig.get()
-    own = [
-        f'hydra.run.dir="{hydra.run.dir}"',
-        f"hydra.job.name={hydra.job.name}_rank{rank}",
-        "hydra.output_subdir=null",
-    ]
-    return [sys.executable, "-m", "srlit.train", *sys.argv[1:], *own], get_original_cwd()
-
-
 def share_cores(processes: int) -> None:
     """Give torch this process's share of the cores, unless the user chose."""
     if processes > 1 and "OMP_NUM_THREADS" not in os.environ:
@@ -301,11 +289,13 @@ def share_cores(processes: int) -> None:
 # -- choosing -------------------------------------------------------------------------------------
 
 
-def choose_strategy(trainer: Mapping[str, Any]) -> Any:  # noqa: ANN401 - an instance or a name
+def choose_strategy(trainer: Mapping[str, Any], *, command: Command, multirun: bool) -> Any:  # noqa: ANN401 - an instance or a name
     """What `trainer.strategy` means: 'auto' and 'ddp' are this module's, where there are several.
 
     Args:
         trainer: the configuration of Lightning's trainer.
+        command: gives the command line of a rank's process, and its folder.
+        multirun: whether this is one job of several of a command line.
 
     Raises:
         ValueError: a multirun would have to start processes, whose command line is not one job's.
@@ -313,13 +303,13 @@ def choose_strategy(trainer: Mapping[str, Any]) -> Any:  # noqa: ANN401 - an ins
     strategy = trainer.get("strategy", "auto")
     if strategy not in {"auto", "ddp"} or count_processes(trainer) == 1:
         return strategy
-    if not _started_by_launcher() and _in_multirun():
+    if multirun and not _started_by_launcher():
         msg = (
             "trainer.devices: several processes in a multirun (-m) need torchrun: "
             "torchrun --nproc-per-node=N -m srlit.train -m ... trainer.devices=N"
         )
         raise ValueError(msg)
-    return NetworksDDP()
+    return NetworksDDP(command)
 
 
 def count_processes(trainer: Mapping[str, Any]) -> int:
@@ -342,7 +332,3 @@ def count_devices(devices: Any, accelerator: str) -> int:  # noqa: ANN401 - as t
 def _started_by_launcher() -> bool:
     """Whether torchrun, srun or a starter made this process one of several."""
     return dist.is_torchelastic_launched() or "SLURM_NTASKS" in os.environ or STARTER in os.environ
-
-
-def _in_multirun() -> bool:
-    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN

@@ -6,7 +6,6 @@ import sys
 import threading
 import time
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,7 +15,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from srlit.phases.averaging import average_gradients, buckets, greatest, share
-from srlit.phases.distributed import NetworksDDP, choose_strategy, command_again, count_devices
+from srlit.phases.distributed import NetworksDDP, choose_strategy, count_devices
 from srlit.phases.watchdog import ChildWatch, Ending, Heartbeats, ParentWatch
 
 # -- what two processes compute together --------------------------------------------------------
@@ -338,6 +337,11 @@ def test_devices_are_counted_as_lightning_does(devices, count):
     assert count_devices(devices, "cpu") == count
 
 
+def chosen_strategy(*, multirun=False, **trainer):
+    trainer = {"accelerator": "cpu", **trainer}
+    return choose_strategy(trainer, command=lambda rank: ([], ""), multirun=multirun)
+
+
 @pytest.mark.parametrize(
     ("trainer", "ours"),
     [
@@ -350,7 +354,7 @@ def test_devices_are_counted_as_lightning_does(devices, count):
     ],
 )
 def test_several_processes_take_this_strategy(trainer, ours):
-    chosen = choose_strategy({"accelerator": "cpu", **trainer})
+    chosen = chosen_strategy(**trainer)
     assert isinstance(chosen, NetworksDDP) is ours
     assert ours or chosen == trainer.get("strategy", "auto")
 
@@ -358,20 +362,12 @@ def test_several_processes_take_this_strategy(trainer, ours):
 def test_torchrun_decides_how_many(monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     monkeypatch.setenv("WORLD_SIZE", "4")
-    assert isinstance(choose_strategy({"accelerator": "cpu", "devices": 1}), NetworksDDP)
+    assert isinstance(chosen_strategy(devices=1), NetworksDDP)
     monkeypatch.setenv("WORLD_SIZE", "1")
-    assert choose_strategy({"accelerator": "cpu", "devices": 1}) == "auto"
+    assert chosen_strategy(devices=1) == "auto"
 
 
-def test_a_multirun_does_not_start_processes(monkeypatch):
-    monkeypatch.setattr("srlit.phases.distributed._in_multirun", lambda: True)
+def test_a_multirun_does_not_start_processes():
     with pytest.raises(ValueError, match="multirun .* need torchrun"):
-        choose_strategy({"accelerator": "cpu", "devices": 2})
-    assert choose_strategy({"accelerator": "cpu", "devices": 1}) == "auto"
-
-
-def test_outside_of_hydra_a_script_runs_again(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["my script.py", "a b"])
-    command, folder = command_again(1)
-    assert command == [sys.executable, "my script.py", "a b"]
-    assert folder == str(Path.cwd())
+        chosen_strategy(multirun=True, devices=2)
+    assert chosen_strategy(multirun=True, devices=1) == "auto"
