@@ -230,14 +230,14 @@ def ranks_by_number(group):
     return found
 
 
-def wait_for_all(groups, seconds=LIMIT):
-    """Seconds until no process is left."""
+def check_end(process, says):
+    """In time no process of a start is left, it has failed, and has said why."""
     began = time.monotonic()
-    while any(processes_of(group) for group in groups):
-        left = {pid for group in groups for pid in processes_of(group)}
-        assert time.monotonic() - began < seconds, f"still there: {left}"
+    while left := processes_of(process.group):
+        assert time.monotonic() - began < LIMIT, f"still there: {left}"
         time.sleep(0.1)
-    return time.monotonic() - began
+    assert process.wait(5) != 0
+    assert re.search(says, process.log.read_text()), process.log.read_text()
 
 
 @pytest.mark.slow
@@ -247,12 +247,7 @@ def test_a_killed_process_ends_all_and_is_named(tmp_path, start, rank):
     until_training(tmp_path / "run")
     pid = ranks_by_number(process.group)[rank]
     os.kill(pid, signal.SIGKILL)
-    wait_for_all([process.group])
-    assert process.wait(5) != 0
-    told = process.log.read_text()
-    assert re.search(rf"error: rank {rank} \(host \S+, pid {pid}\) (was killed|has died)", told), (
-        told
-    )
+    check_end(process, rf"error: rank {rank} \(host \S+, pid {pid}\) (was killed|has died)")
 
 
 @pytest.mark.slow
@@ -265,13 +260,8 @@ def test_a_lost_node_ends_the_other(tmp_path, start, rank, way):
     nodes = [start(*both, **node(number, port)) for number in range(2)]
     until_training(tmp_path / "run")
     os.kill(nodes[rank].pid, way)
-    other = nodes[1 - rank]
-    wait_for_all([other.group])
-    assert other.wait(5) != 0
-    told = other.log.read_text()
-    assert re.search(rf"error: rank {rank} \(host \S+, pid {nodes[rank].pid}\) has died", told), (
-        told
-    )
+    lost = rf"error: rank {rank} \(host \S+, pid {nodes[rank].pid}\) has died"
+    check_end(nodes[1 - rank], lost)
 
 
 @pytest.mark.slow
@@ -285,16 +275,16 @@ def test_a_killed_worker_of_torchrun_is_named(tmp_path, start):
         if b"LOCAL_RANK=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     )
     os.kill(second, signal.SIGKILL)
-    wait_for_all([process.group])
-    assert process.wait(5) != 0
-    assert re.search(r"rank\s*: 1 ", process.log.read_text()), process.log.read_text()
+    check_end(process, r"rank\s*: 1 ")
 
 
 @pytest.mark.slow
 def test_a_process_at_work_for_long_is_waited_for(tmp_path, start):
     """Twice the silence that is allowed, without a collective."""
     slow = "+callbacks.slow={_target_:tests.integration.test_ranks.Slow,seconds:32}"
-    finish(start(*arguments(tmp_path / "run", slow, "trainer.devices=2")))
+    process = start(*arguments(tmp_path / "run", slow, "trainer.devices=2"))
+    assert process.wait(240) == 0, process.log.read_text()
+    assert len(digests_in(tmp_path / "run")) == 2
 
 
 class Slow(Callback):
@@ -342,7 +332,7 @@ def namespaces():
 
 @pytest.fixture
 def machines(start, namespaces):
-    """Starts a command on both machines."""
+    """Starts a command on both machines; `{number}` in it is the machine's."""
 
     def call(*command, **environment):
         return [
@@ -359,16 +349,19 @@ def machines(start, namespaces):
     return call
 
 
+def as_it_is(argument):
+    """An argument that `machines` leaves alone."""
+    return argument.replace("{", "{{").replace("}", "}}")
+
+
 @pytest.mark.slow
 def test_two_machines_by_torchrun(tmp_path, machines):
     """They share nothing but a cable and a file system."""
     torchrun = ("--nnodes=2", "--node-rank={number}", "--nproc-per-node=1")
     address = ("--master-addr=10.77.0.1", "--master-port=29511")
-    training = [
-        argument.replace("{", "{{").replace("}", "}}")
-        for argument in arguments(tmp_path, "trainer.devices=1", "trainer.num_nodes=2")
-    ]
-    for process in machines("torch.distributed.run", *torchrun, *address, "-m", *training):
+    training = arguments(tmp_path, "trainer.devices=1", "trainer.num_nodes=2")
+    command = ("torch.distributed.run", *torchrun, *address, "-m", *map(as_it_is, training))
+    for process in machines(*command):
         finish(process)
     one, other = digests_in(tmp_path)
     assert one == other
@@ -378,13 +371,10 @@ def test_two_machines_by_torchrun(tmp_path, machines):
 def test_a_pulled_cable_ends_both_machines(tmp_path, machines, namespaces):
     """Nothing is closed or refused: packets vanish, as when a machine loses its power."""
     training = arguments(tmp_path / "run", *ENDLESS, "trainer.devices=1", "trainer.num_nodes=2")
-    training = [argument.replace("{", "{{").replace("}", "}}") for argument in training]
-    both = machines(*training, MASTER_ADDR="10.77.0.1", MASTER_PORT="29512")
+    both = machines(*map(as_it_is, training), MASTER_ADDR="10.77.0.1", MASTER_PORT="29512")
     until_training(tmp_path / "run")
     names, cables = namespaces
     cut = ["ip", "-n", names[0], "link", "set", cables[0], "down"]
     subprocess.run(cut, check=True)
-    wait_for_all([process.group for process in both])
-    assert all(process.wait(5) != 0 for process in both)
     for process, lost in zip(both, (1, 0), strict=True):
-        assert re.search(rf"error: rank {lost} \(.*\) has died", process.log.read_text())
+        check_end(process, rf"error: rank {lost} \(.*\) has died")
