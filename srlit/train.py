@@ -290,14 +290,14 @@ def _previous_phase(cfg: DictConfig) -> Path:
 
 def _describe(cfg: DictConfig, folder: Path, trainer: "Trainer", phase: "Phase") -> None:
     """Store the configuration beside the run and in its loggers, which go on where the phase is."""
-    from srlit.callbacks.loggers import rewind
+    from srlit.callbacks.loggers import go_on
     from srlit.checkpoint import write_text
 
     if not trainer.is_global_zero:
         return
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     for logger in trainer.loggers:
-        rewind(logger, phase.iteration, phase.validated)
+        go_on(logger, folder, phase.iteration, phase.validated)
         logger.log_hyperparams(plain(cfg))
 
 

@@ -1,4 +1,5 @@
 import json
+import time
 
 import pytest
 import torch
@@ -166,6 +167,39 @@ def test_wandb_is_offline_unless_logged_in(tmp_path, monkeypatch):
     assert logger._offline
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     assert logged_in()
+
+
+@pytest.fixture
+def wandb_offline(tmp_path, monkeypatch):
+    """Trainings with Weights & Biases; gives the runs that they left."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    chosen = ("logger=wandb", "model=edsr_small", f"paths.runs={tmp_path}", "resume=auto")
+
+    def call(*overrides):
+        train(compose_config("train", *TINY, *chosen, *overrides))
+
+    return call, lambda: sorted(path.name[-8:] for path in tmp_path.glob("*/wandb/offline-run-*"))
+
+
+def test_a_resumed_training_goes_on_in_its_wandb_run(wandb_offline, monkeypatch):
+    call, runs = wandb_offline
+    call("name=a")
+    time.sleep(1.1)  # wandb names folders by the second
+    call("name=a")
+    assert len(runs()) == 2
+    assert len({*runs()}) == 1
+    call("name=b")
+    assert len({*runs()}) == 2
+
+
+def test_a_failed_training_does_not_leave_its_wandb_run_to_the_next(wandb_offline, monkeypatch):
+    call, runs = wandb_offline
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+        patch.setattr(RestorationPhase, "finish_iteration", lambda self: 1 / 0)
+        call("name=a")
+    call("name=b")
+    assert len({*runs()}) == 2
 
 
 def test_a_training_shows_what_it_degrades_with_once(tmp_path, caplog):
