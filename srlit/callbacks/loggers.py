@@ -24,7 +24,7 @@ def logged_in() -> bool:
         return False
 
 
-class FailingWandbLogger(WandbLogger):
+class EndingWandbLogger(WandbLogger):
     """Ends its run when the training fails: a sweep's next job would write into it too."""
 
     def finalize(self, status: str) -> None:
@@ -48,7 +48,7 @@ def wandb_logger(
     chosen = not logged_in() if offline is None else offline
     known = Path(folder) / WANDB_ID
     number = known.read_text() if known.is_file() else secrets.token_hex(4)
-    return FailingWandbLogger(
+    return EndingWandbLogger(
         name=name, save_dir=folder, project=project, offline=chosen, id=number, resume="allow"
     )
 
