@@ -10,8 +10,8 @@ from torch import Tensor
 
 from srlit.metrics.fidelity import mae, psnr
 from srlit.metrics.selection import measured_name
-from srlit.metrics.structure import WINDOW, ssim
 from srlit.ops.colour import rgb_to_y
+from srlit.ops.similarity import WINDOW, ssim
 from srlit.types import Images
 from srlit.weights import LPIPS_NETS, load_lpips
 

@@ -1,5 +1,6 @@
 """Filters with taps of their own for every sample; the border pixel is repeated outside."""
 
+import math
 from functools import lru_cache
 
 import torch
@@ -76,6 +77,33 @@ def _filter_planes(
     groups = len(taps)
     planes = F.conv2d(planes, taps[:, None, None, :], stride=(1, stride), groups=groups)
     return F.conv2d(planes, taps[:, None, :, None], stride=(stride, 1), groups=groups)
+
+
+def gaussian_blur(x: Float[Tensor, "n c h w"], sigma: float) -> Float[Tensor, "n c h w"]:
+    """A Gaussian low-pass, taps up to 4 sigma away.
+
+    Args:
+        x: images, float32 or float64.
+        sigma: standard deviation in pixels, > 0.
+    """
+    reach = math.ceil(4 * sigma)
+    position = centred_positions(2 * reach + 1, x)
+    taps = torch.exp(-0.5 * (position / sigma) ** 2)
+    return separable_filter(x, (taps / taps.sum()).expand(len(x), -1), pad=(reach, reach))
+
+
+def sobel(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c 2 h w"]:
+    """Horizontal and vertical derivative: central differences, smoothed by 1 2 1 across.
+
+    kornia's `spatial_gradient` is the same, but copies its kernel to the device at each call, for
+    which a GPU is waited for.
+    """
+    padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
+    across = (padded[..., :-2, :] + 2 * padded[..., 1:-1, :] + padded[..., 2:, :]) / 4
+    along = (padded[..., :-2] + 2 * padded[..., 1:-1] + padded[..., 2:]) / 4
+    right = (across[..., 2:] - across[..., :-2]) / 2
+    down = (along[..., 2:, :] - along[..., :-2, :]) / 2
+    return torch.stack([right, down], 2)
 
 
 def dense_filter(

@@ -71,6 +71,20 @@ def imresize(
     return _round_half_up(_round_half_up(rows @ (x * 255)) @ columns.T) / 255
 
 
+def shrink(x: Float[Tensor, "n c h w"], size: tuple[int, int]) -> Float[Tensor, "n c oh ow"]:
+    """MATLAB's antialiased bicubic without rounding: linear, so gradients pass.
+
+    Args:
+        x: images.
+        size: height and width that they get.
+    """
+    rows, columns = (
+        bicubic_matrix(before, after, after / before, x.device, x.dtype)
+        for before, after in zip(x.shape[-2:], size, strict=True)
+    )
+    return rows @ x @ columns.T
+
+
 def _round_half_up(levels: Tensor) -> Tensor:
     """Whole levels in 0 to 255; unlike torch.round, ties go up."""
     return (levels + 0.5).floor_().clamp_(0, 255)

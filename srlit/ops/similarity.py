@@ -1,0 +1,99 @@
+"""Structural similarity, one value an image: what a metric and a loss share."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from srlit.ops.filters import centred_positions, separable_filter
+
+WINDOW = 11
+SIGMA = 1.5
+K1, K2 = 0.01, 0.03
+
+# Exponents of the five scales, the finest first (Wang et al. 2003).
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+# Least similarity of a scale: a power below 1 has no value below 0 and no slope at 0.
+LEAST_SIMILARITY = 1e-4
+
+Planes = Float[Tensor, "n c h w"]
+
+
+def ssim(sr: Planes, hr: Planes) -> Float[Tensor, " n"]:
+    """Mean SSIM over the valid 11x11 Gaussian windows, sigma 1.5, peak 1.
+
+    Source: Z. Wang et al., "Image quality assessment: from error visibility to structural
+    similarity" (2004), eq. 13. Only windows that lie inside the image count, as in the authors'
+    code and in MATLAB; libraries that pad the border differ by up to 4e-3.
+
+    Raises:
+        ValueError: an image is smaller than the window.
+    """
+    luminance, structure = similarity_maps(sr, hr)
+    return (luminance * structure).mean((1, 2, 3))
+
+
+def ms_ssim(
+    sr: Planes, hr: Planes, weights: Sequence[float] = SCALE_WEIGHTS
+) -> Float[Tensor, " n"]:
+    """SSIM of several scales, each half the size of the one before; mean over channels.
+
+    Source: Z. Wang, E. P. Simoncelli, A. C. Bovik, "Multi-scale structural similarity for image
+    quality assessment" (2003), eq. 7. As in the authors' code, images shrink by the mean of 2x2
+    pixels, windows are the valid ones, and the coarsest scale alone has a luminance.
+
+    Args:
+        sr: images in [0, 1].
+        hr: their targets.
+        weights: the exponents beta and gamma of each scale, the finest first.
+
+    Raises:
+        ValueError: an image is smaller than the window at the coarsest scale.
+    """
+    check_side(sr, len(weights))
+    product = sr.new_ones(sr.shape[:2])
+    for scale, weight in enumerate(weights, start=1):
+        luminance, structure = similarity_maps(sr, hr)
+        similarity = luminance * structure if scale == len(weights) else structure
+        product = product * similarity.mean((2, 3)).clamp(min=LEAST_SIMILARITY) ** weight
+        if scale < len(weights):
+            sr, hr = F.avg_pool2d(sr, 2), F.avg_pool2d(hr, 2)
+    return product.mean(1)
+
+
+def similarity_maps(
+    sr: Planes, hr: Planes
+) -> tuple[Float[Tensor, "n c mh mw"], Float[Tensor, "n c mh mw"]]:
+    """Luminance (eq. 6), and contrast times structure (eq. 9 and 10), of every valid window.
+
+    Raises:
+        ValueError: an image is smaller than the window.
+    """
+    check_side(sr, 1)
+    taps = torch.exp(-0.5 * (centred_positions(WINDOW, sr) / SIGMA) ** 2)
+    taps = (taps / taps.sum()).expand(len(sr), -1)
+    maps = torch.cat([sr, hr, sr.square(), hr.square(), sr * hr], 1)
+    mean_x, mean_y, mean_xx, mean_yy, mean_xy = separable_filter(maps, taps, pad=(0, 0)).chunk(5, 1)
+    c1, c2 = K1**2, K2**2
+    luminance = (2 * mean_x * mean_y + c1) / (mean_x.square() + mean_y.square() + c1)
+    covariance = mean_xy - mean_x * mean_y
+    variances = mean_xx - mean_x.square() + mean_yy - mean_y.square()
+    return luminance, (2 * covariance + c2) / (variances + c2)
+
+
+def check_side(image: Planes, scales: int) -> None:
+    """See that a window fits into the coarsest of so many scales.
+
+    Raises:
+        ValueError: it does not.
+    """
+    h, w = image.shape[-2:]
+    least = WINDOW * 2 ** (scales - 1)
+    if min(h, w) < least:
+        msg = (
+            f"ssim over {scales} scales: got {h}x{w} pixels, expected at least {least}x{least}: "
+            "raise data.patch_size and data.eval_crop"
+        )
+        raise ValueError(msg)
