@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 Images = Float[Tensor, "n 3 h w"]
+AnyImages = Float[Tensor, "n 3 _ _"]  # beside others of another size
 Scalar = Float[Tensor, ""]
 
 

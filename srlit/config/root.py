@@ -50,7 +50,7 @@ def help_text(config_name: str, about: str) -> str:
     keys = root.split("\n\n", 1)[1].strip()
     used = {group.split("@")[0] for group in root_groups(config_name).values()}
     if config_name == "train":
-        used |= {"experiment", "sweep", "term"}
+        used |= {"criterion", "experiment", "penalty", "sweep", "term"}
     chosen = [f"  {group}: {', '.join(options(group))}" for group in sorted(used)]
     return "\n".join(
         [

@@ -1,33 +1,59 @@
 """Losses: terms (sr, hr) -> scalar that know no weight, their weighted table, GAN criteria.
 
-Beside them what goes with a game: schedules of weights, a penalty, disguises of images.
+Beside them what goes with a game: schedules of weights, penalties, disguises of images.
 """
 
-from srlit.losses.adversarial import AdversarialCriterion, Hinge, LeastSquares, NonSaturating
+from srlit.losses.adversarial import (
+    AdversarialCriterion,
+    Hinge,
+    LeastSquares,
+    NonSaturating,
+    RelativisticAverage,
+    Wasserstein,
+)
+from srlit.losses.artifacts import LDL
 from srlit.losses.composite import GIVEN, CompositeLoss, LossParts
+from srlit.losses.consistency import ColourConsistency, LRConsistency
 from srlit.losses.disguise import DiffAugment, Disguise, InstanceNoise
-from srlit.losses.penalties import R1
+from srlit.losses.edges import Edge, Gradient, TotalVariation
+from srlit.losses.frequency import FocalFrequency, FourierL1
+from srlit.losses.penalties import R1, GradientPenalty, Penalty
 from srlit.losses.perceptual import LPIPSLoss, PerceptualLoss
 from srlit.losses.pixel import L1, L2, Charbonnier
 from srlit.losses.schedules import CosineRamp, LinearRamp
+from srlit.losses.structure import SSIM, MultiScaleSSIM
 
 __all__ = [
     "GIVEN",
     "L1",
     "L2",
+    "LDL",
     "R1",
+    "SSIM",
     "AdversarialCriterion",
     "Charbonnier",
+    "ColourConsistency",
     "CompositeLoss",
     "CosineRamp",
     "DiffAugment",
     "Disguise",
+    "Edge",
+    "FocalFrequency",
+    "FourierL1",
+    "Gradient",
+    "GradientPenalty",
     "Hinge",
     "InstanceNoise",
     "LPIPSLoss",
+    "LRConsistency",
     "LeastSquares",
     "LinearRamp",
     "LossParts",
+    "MultiScaleSSIM",
     "NonSaturating",
+    "Penalty",
     "PerceptualLoss",
+    "RelativisticAverage",
+    "TotalVariation",
+    "Wasserstein",
 ]

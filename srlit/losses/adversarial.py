@@ -18,17 +18,19 @@ class AdversarialCriterion(Protocol):
 
     Attributes:
         chance: the discriminator's loss where it cannot tell real from fake, at its best constant
-            logit.
+            logit; None where a loss of 0 is no end, so that nothing can be measured by it.
+        relativistic: whether the generator's side needs real logits, which cost a pass.
     """
 
-    chance: float
+    chance: float | None
+    relativistic: bool
 
     def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Scalar:
         """What the discriminator minimises."""
         ...
 
     def generator(self, fake_logits: Logits, real_logits: Logits | None) -> Scalar:
-        """What the generator minimises; only relativistic criteria look at `real_logits`."""
+        """What the generator minimises; `real_logits` is None unless `relativistic`."""
         ...
 
 
@@ -42,6 +44,8 @@ class LeastSquares:
     Raises:
         ValueError: a label out of range.
     """
+
+    relativistic = False
 
     def __init__(self, *, real_label: float = 0.9) -> None:
         _check_label(real_label)
@@ -68,6 +72,8 @@ class NonSaturating:
         ValueError: a label out of range.
     """
 
+    relativistic = False
+
     def __init__(self, *, real_label: float = 1.0) -> None:
         _check_label(real_label)
         self.real_label = real_label
@@ -90,10 +96,58 @@ class Hinge:
     """The hinge criterion (Lim and Ye 2017; Miyato et al. 2018, eq. 16-17); it has no labels."""
 
     chance = 2.0
+    relativistic = False
 
     def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Scalar:
         """E max(0, 1 - D(real)) + E max(0, 1 + D(fake))."""
         return F.relu(1 - real_logits).mean() + F.relu(1 + fake_logits).mean()
+
+    def generator(self, fake_logits: Logits, real_logits: Logits | None) -> Scalar:  # noqa: ARG002
+        """-E D(fake)."""
+        return -fake_logits.mean()
+
+
+class RelativisticAverage:
+    """The relativistic average GAN (Jolicoeur-Martineau 2019; ESRGAN, Wang et al. 2018, eq. 1-2).
+
+    Both sides ask by how much one kind looks more real than the other kind does on average. The
+    averages run over all logits that are handed in: those of a process's own part of a batch
+    (`phase.micro_batches`), so here, unlike elsewhere, parts and batch mates matter.
+    """
+
+    chance = 2 * math.log(2)
+    relativistic = True
+
+    def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Scalar:
+        """-E log s(D(real) - E D(fake)) - E log(1 - s(D(fake) - E D(real))), s the sigmoid."""
+        real = F.softplus(fake_logits.mean() - real_logits).mean()
+        return real + F.softplus(fake_logits - real_logits.mean()).mean()
+
+    def generator(self, fake_logits: Logits, real_logits: Logits | None) -> Scalar:
+        """The same with the roles exchanged.
+
+        Raises:
+            ValueError: no real logits.
+        """
+        if real_logits is None:
+            msg = "RelativisticAverage: real_logits=None, expected the logits of real images"
+            raise ValueError(msg)
+        return self.discriminator(fake_logits, real_logits)
+
+
+class Wasserstein:
+    """The critic of Wasserstein GANs (Arjovsky et al. 2017, eq. 2 and 3).
+
+    It must be kept Lipschitz: use it with `phase.penalty={_target_: srlit.losses.GradientPenalty}`
+    (WGAN-GP). Its loss has no lower end, and 0 for a critic that cannot tell real from fake.
+    """
+
+    chance = None
+    relativistic = False
+
+    def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Scalar:
+        """E D(fake) - E D(real), minus the estimated distance."""
+        return fake_logits.mean() - real_logits.mean()
 
     def generator(self, fake_logits: Logits, real_logits: Logits | None) -> Scalar:  # noqa: ARG002
         """-E D(fake)."""

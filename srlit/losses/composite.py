@@ -1,15 +1,21 @@
 """The one table of named, weighted loss terms."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from srlit.losses.schedules import Weight, check_weight, value_at
-from srlit.types import Images, Scalar
+from srlit.ops.precision import full_precision
+from srlit.types import AnyImages, Images, Scalar
 
 GIVEN = "adversarial"
+# What a phase can hand to a term besides sr and hr: what was restored, and what the generator's
+# moving average makes of it.
+BESIDE = ("lr", "averaged")
+NOTHING: Mapping[str, AnyImages] = MappingProxyType({})
 
 
 class LossParts(NamedTuple):
@@ -32,8 +38,16 @@ class LossParts(NamedTuple):
         }
 
 
+def needs(term: nn.Module) -> tuple[str, ...]:
+    """Which of `BESIDE` a term takes after sr and hr: what its attribute `needs` names."""
+    return getattr(term, "needs", ())
+
+
 class CompositeLoss(nn.Module):
-    """Weighted sum of named terms.
+    """Weighted sum of named terms, each computed in float32 whatever the training runs in.
+
+    A term is a module (sr, hr) -> scalar. One that must see more says so in a class attribute:
+    with `needs = ("lr",)` it is called as (sr, hr, lr=lr). All of `BESIDE` can be had.
 
     Args:
         weights: term name to weight, >= 0, or to a schedule of it; a term is not computed while
@@ -43,7 +57,7 @@ class CompositeLoss(nn.Module):
 
     Raises:
         ValueError: a weight without a term, a term without a weight, a weight that is negative or
-            no number, or no weight above 0.
+            no number, no weight above 0, or a term that needs what no phase has.
     """
 
     def __init__(self, *, weights: Mapping[str, Weight], terms: Mapping[str, nn.Module]) -> None:
@@ -53,6 +67,8 @@ class CompositeLoss(nn.Module):
             check_weight(f"loss.weights.{name}", weight)
         self.weights = dict(weights)
         self.terms = nn.ModuleDict(dict(terms))
+        for name, term in self.terms.items():
+            _check_needs(name, term)
         self._check_some_weight(0, "in the first iteration")
         self._check_some_weight(None, "at the end, as validations weigh")
 
@@ -65,12 +81,19 @@ class CompositeLoss(nn.Module):
         """Term name to weight in an iteration; None: after the last one."""
         return {name: value_at(weight, iteration) for name, weight in self.weights.items()}
 
+    def needs(self, iteration: int | None) -> set[str]:
+        """What the terms that weigh something in an iteration see besides sr and hr."""
+        weights = self.weights_at(iteration)
+        weighing = (term for name, term in self.terms.items() if weights[name])
+        return {image for term in weighing for image in needs(term)}
+
     def forward(
         self,
         sr: Images,
         hr: Images,
         adversarial: Scalar | None = None,
         *,
+        beside: Mapping[str, AnyImages] = NOTHING,
         iteration: int | None = None,
     ) -> LossParts:
         """Compute every term.
@@ -79,6 +102,8 @@ class CompositeLoss(nn.Module):
             sr: restored images in [0, 1], a little outside too.
             hr: targets.
             adversarial: the generator's criterion, where the table weighs one.
+            beside: at least what `needs` names: `lr`, what was restored; `averaged`, what the
+                generator's moving average restores.
             iteration: of the training; None weighs as after the last one, so that validations
                 compare.
 
@@ -87,9 +112,10 @@ class CompositeLoss(nn.Module):
         """
         weights = self.weights_at(iteration)
         raw = {} if adversarial is None else {GIVEN: adversarial}
-        for name, term in self.terms.items():
-            if weights[name]:
-                raw[name] = term(sr, hr)
+        with full_precision(sr.device):
+            for name, term in self.terms.items():
+                if weights[name]:
+                    raw[name] = term(sr, hr, **{image: beside[image] for image in needs(term)})
         weighted = {name: weights[name] * value.float() for name, value in raw.items()}
         if not weighted:
             msg = f"loss.weights={self.weights}: no term weighs anything in iteration {iteration}"
@@ -119,4 +145,10 @@ def _check_names(weights: Mapping[str, Weight], terms: Mapping[str, nn.Module]) 
     unweighted = sorted(set(terms) - set(weights))
     if unweighted:
         msg = f"loss.weights lacks {', '.join(map(repr, unweighted))}, which loss.terms has"
+        raise ValueError(msg)
+
+
+def _check_needs(name: str, term: nn.Module) -> None:
+    if unknown := sorted(set(needs(term)) - set(BESIDE)):
+        msg = f"loss.terms.{name} needs {', '.join(unknown)}: expected some of {', '.join(BESIDE)}"
         raise ValueError(msg)

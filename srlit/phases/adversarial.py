@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from srlit.losses import GIVEN, R1, AdversarialCriterion, Disguise
+from srlit.losses import GIVEN, AdversarialCriterion, Disguise, Penalty
 from srlit.phases.base import MakeOptimizer, Phase
 from srlit.types import Batch, Images, Scalar
 
@@ -59,7 +59,7 @@ class AdversarialPhase(Phase):
         warmup: int = 0,
         ratio: float = 1.0,
         disguises: Sequence[Disguise] = (),
-        penalty: R1 | None = None,
+        penalty: Penalty | None = None,
         **shared: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(**shared)
@@ -137,17 +137,18 @@ class AdversarialPhase(Phase):
         seen = self.disguised(torch.cat([hr, sr]))
         real_logits, fake_logits = self.logits(seen).chunk(2)
         loss = self.criterion.discriminator(real_logits, fake_logits)
+        if self.criterion.chance is not None:
+            self.journal.record({"discriminator_edge": loss / self.criterion.chance})
         self.journal.record(
             {
                 "discriminator": loss,
-                "discriminator_edge": loss / self.criterion.chance,
                 "logits/real": real_logits.mean(),
                 "logits/fake": fake_logits.mean(),
                 "logits/gap": real_logits.mean() - fake_logits.mean(),
             }
         )
         if self.penalty is not None and self.penalty.is_due(number):
-            penalty = self.penalty(self.logits, seen[: len(hr)])
+            penalty = self.penalty(self.logits, *seen.chunk(2))
             self.journal.record({"penalty": penalty})
             loss = loss + penalty
         return loss
@@ -159,16 +160,25 @@ class AdversarialPhase(Phase):
 
     def generator_loss(self, part: Batch, sr: Images) -> Scalar:
         """The weighted sum of all terms."""
-        loss = self.loss(sr, part.hr, self.adversarial(sr), iteration=self.iteration)
+        beside, adversarial = self.beside(part, sr), self.adversarial(sr, part.hr)
+        loss = self.loss(sr, part.hr, adversarial, beside=beside, iteration=self.iteration)
         self.journal.record({"loss": loss.total} | loss.named())
         self.observe(part, sr)
         return loss.total
 
-    def adversarial(self, sr: Images) -> Scalar | None:
-        """The generator's side of the game; None while it weighs nothing."""
+    def adversarial(self, sr: Images, hr: Images) -> Scalar | None:
+        """The generator's side of the game; None while it weighs nothing.
+
+        Real images are looked at for a relativistic criterion only: no other asks for a pass more.
+        No gradient of the generator's goes through them.
+        """
         if self.iteration < self.warmup or not self.loss.weights_at(self.iteration)[GIVEN]:
             return None
-        return self.criterion.generator(self.logits(self.disguised(sr)), None)
+        real_logits = None
+        if self.criterion.relativistic:
+            with torch.no_grad():
+                real_logits = self.logits(self.disguised(hr))
+        return self.criterion.generator(self.logits(self.disguised(sr)), real_logits)
 
     def disguised(self, images: Images) -> Images:
         """Images as the discriminator sees them."""

@@ -25,7 +25,7 @@ from srlit.phases.appearance import appearance
 from srlit.phases.guard import Guard, takes_verdicts
 from srlit.phases.journal import Journal
 from srlit.phases.schedule import Schedule
-from srlit.types import Batch, Images, Scalar
+from srlit.types import AnyImages, Batch, Images, Scalar
 
 MakeOptimizer = Callable[..., Optimizer]
 
@@ -234,7 +234,8 @@ class Phase(LightningModule):
         """Measure every image of a batch, on the judged generator."""
         sr = self.restore(batch.lr)
         # An adversarial part depends on a moving opponent and is left out of the loss here.
-        loss = self.loss(sr, batch.hr).total.expand(len(sr))
+        beside = {"lr": batch.lr, "averaged": sr}
+        loss = self.loss(sr, batch.hr, beside=beside).total.expand(len(sr))
         for name, value in (self.metrics(sr, batch.hr) | {"loss": loss}).items():
             mean = self._means.setdefault(name, MeanMetric(nan_strategy="disable").to(value.device))
             mean.update(value)
@@ -242,13 +243,28 @@ class Phase(LightningModule):
     @torch.no_grad()
     def restore(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
         """What the judged generator makes of `lr`, in float32."""
+        with torch.autocast(lr.device.type, enabled=False):
+            return self.averaged(lr)
+
+    @torch.no_grad()
+    def averaged(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
+        """What the judged generator makes of `lr`, in the training's precision."""
         network = self.judged
         was_training = network.training
         network.eval()
-        with torch.autocast(lr.device.type, enabled=False):
-            sr: Tensor = network(lr.contiguous(memory_format=torch.channels_last))
+        sr: Tensor = network(lr.contiguous(memory_format=torch.channels_last))
         network.train(was_training)
-        return sr
+        return sr.float()
+
+    def beside(self, part: Batch, sr: Images) -> dict[str, AnyImages]:
+        """What loss terms may see besides sr and hr; the average restores only if one asks for it.
+
+        Without a moving average the restored image itself stands for what it would restore.
+        """
+        if "averaged" not in self.loss.needs(self.iteration):
+            return {"lr": part.lr}
+        own = self.judged is self.generator
+        return {"lr": part.lr, "averaged": sr.detach() if own else self.averaged(part.lr)}
 
     def on_validation_epoch_end(self) -> None:
         """Means over all images and processes; they go to callbacks, loggers and the schedule."""

@@ -40,7 +40,7 @@ class RestorationPhase(Phase):
     def part_loss(self, part: Batch) -> Scalar:
         """The weighted sum of all terms."""
         sr = self(part.lr)
-        loss = self.loss(sr, part.hr, iteration=self.iteration)
+        loss = self.loss(sr, part.hr, beside=self.beside(part, sr), iteration=self.iteration)
         self.journal.record({"loss": loss.total} | loss.named())
         self.observe(part, sr)
         return loss.total

@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import tensor
 
-from srlit.losses import Hinge, LeastSquares, NonSaturating
+from srlit.losses import (
+    AdversarialCriterion,
+    Hinge,
+    LeastSquares,
+    NonSaturating,
+    RelativisticAverage,
+    Wasserstein,
+)
 
 REAL, FAKE = tensor([0.5, 2.0]), tensor([-0.5, 0.25])
 
@@ -36,6 +43,36 @@ def test_non_saturating_is_minus_log_d():
     assert close(criterion.generator(FAKE, None), float(-torch.sigmoid(FAKE).log().mean()))
 
 
+def sigmoid(x):
+    return 1 / (1 + math.exp(-x))
+
+
+def test_relativistic_average_by_hand():
+    """E D(real) = 1.25, E D(fake) = -0.125."""
+    criterion = RelativisticAverage()
+    real = [sigmoid(0.5 + 0.125), sigmoid(2 + 0.125)]
+    fake = [sigmoid(-0.5 - 1.25), sigmoid(0.25 - 1.25)]
+    discriminator = -sum(map(math.log, real)) / 2 - sum(math.log(1 - p) for p in fake) / 2
+    generator = -sum(math.log(1 - p) for p in real) / 2 - sum(map(math.log, fake)) / 2
+    assert close(criterion.discriminator(REAL, FAKE), discriminator)
+    assert close(criterion.generator(FAKE, REAL), generator)
+
+
+def test_relativistic_logits_may_be_shifted_and_must_be_there():
+    criterion = RelativisticAverage()
+    torch.testing.assert_close(
+        criterion.discriminator(REAL + 5, FAKE + 5), criterion.discriminator(REAL, FAKE)
+    )
+    with pytest.raises(ValueError, match="real_logits=None, expected the logits of real images"):
+        criterion.generator(FAKE, None)
+
+
+def test_wasserstein_by_hand():
+    criterion = Wasserstein()
+    assert close(criterion.discriminator(REAL, FAKE), -0.125 - 1.25)
+    assert close(criterion.generator(FAKE, None), 0.125)
+
+
 @pytest.mark.parametrize("kind", [LeastSquares, NonSaturating])
 @pytest.mark.parametrize("label", [0, -0.5, 1.1, float("nan")])
 def test_a_label_out_of_range_is_named(kind, label):
@@ -43,12 +80,15 @@ def test_a_label_out_of_range_is_named(kind, label):
         kind(real_label=label)
 
 
-@pytest.mark.parametrize("criterion", [LeastSquares(), NonSaturating(), Hinge()])
+@pytest.mark.parametrize(
+    "criterion", [LeastSquares(), NonSaturating(), Hinge(), RelativisticAverage(), Wasserstein()]
+)
 def test_the_game_pulls_in_the_right_directions(criterion):
     real, fake = REAL.clone().requires_grad_(), FAKE.clone().requires_grad_()
     criterion.discriminator(real, fake).backward()
     assert real.grad[0] < 0
     assert (fake.grad >= 0)[1]
     fake = FAKE.clone().requires_grad_()
-    criterion.generator(fake, None).backward()
+    criterion.generator(fake, REAL if criterion.relativistic else None).backward()
     assert (fake.grad < 0).all()
+    assert isinstance(criterion, AdversarialCriterion)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from srlit.losses import L1, L2, CompositeLoss
+from srlit.losses import L1, L2, CompositeLoss, LinearRamp
 
 SR, HR = torch.rand(2, 3, 4, 4, requires_grad=True), torch.rand(2, 3, 4, 4)
 
@@ -46,3 +46,36 @@ def test_a_weight_of_zero_saves_the_computation():
 def test_mistakes_in_the_table_are_named(weights, message):
     with pytest.raises(ValueError, match=message):
         CompositeLoss(weights=weights, terms={"l1": L1()})
+
+
+class Sees(torch.nn.Module):
+    """A term that looks at more than sr and hr."""
+
+    def __init__(self, *names):
+        super().__init__()
+        self.needs = names
+
+    def forward(self, sr, hr, **beside):
+        assert set(beside) == set(self.needs)
+        return sum(image.mean() for image in beside.values())
+
+
+def test_a_term_gets_what_it_needs_and_nothing_else():
+    terms = {"l1": L1(), "lr": Sees("lr"), "both": Sees("lr", "averaged")}
+    loss = CompositeLoss(weights={"l1": 1.0, "lr": 1.0, "both": 1.0}, terms=terms)
+    beside = {"lr": torch.full((2, 3, 2, 2), 0.5), "averaged": torch.full((2, 3, 4, 4), 0.25)}
+    raw = loss(SR, HR, beside=beside).raw
+    assert (float(raw["lr"]), float(raw["both"])) == (0.5, 0.75)
+    assert loss.needs(0) == {"lr", "averaged"}
+
+
+def test_a_term_without_weight_needs_nothing():
+    weights = {"l1": 1.0, "ramped": LinearRamp(begin=0.0, end=1.0, over=10)}
+    loss = CompositeLoss(weights=weights, terms={"l1": L1(), "ramped": Sees("averaged")})
+    assert loss.needs(0) == set()
+    assert loss.needs(1) == loss.needs(None) == {"averaged"}
+
+
+def test_what_no_phase_has_is_named():
+    with pytest.raises(ValueError, match=r"loss.terms.it needs depth: expected some of lr, averag"):
+        CompositeLoss(weights={"it": 1.0}, terms={"it": Sees("depth", "lr")})

@@ -6,7 +6,16 @@ import math
 import pytest
 import torch
 
-from srlit.losses import L1, R1, CompositeLoss, LeastSquares, LinearRamp
+from srlit.losses import (
+    L1,
+    R1,
+    CompositeLoss,
+    GradientPenalty,
+    LeastSquares,
+    LinearRamp,
+    RelativisticAverage,
+    Wasserstein,
+)
 from srlit.models import PatchGAN
 from srlit.phases import AdversarialPhase, RestorationPhase
 from srlit.train import train
@@ -23,10 +32,9 @@ def phase_with(discriminator=None, **options):
     torch.manual_seed(0)
     return AdversarialPhase(
         discriminator=discriminator or PatchGAN(width=4, layers=1),
-        criterion=LeastSquares(),
         generator_optimizer=slow,
         discriminator_optimizer=slow,
-        **(shared(iterations=4, adversarial=True) | options),
+        **(shared(iterations=4, adversarial=True) | {"criterion": LeastSquares()} | options),
     )
 
 
@@ -141,6 +149,60 @@ def test_the_penalty_comes_when_it_is_due_and_counts(tmp_path):
     plain = phase_with()
     fit(plain, tmp_path)
     assert changed(plain.discriminator.state_dict(), phase.discriminator)
+
+
+@pytest.mark.parametrize(
+    ("criterion", "expected"),
+    [
+        (LeastSquares(), [(4, True), (2, True)]),
+        (RelativisticAverage(), [(4, True), (2, False), (2, True)]),
+    ],
+)
+def test_real_images_cost_the_generator_a_pass_only_where_it_is_asked_for(
+    tmp_path, criterion, expected
+):
+    """Both in one pass for the discriminator; real ones without a graph, then restored ones."""
+    phase = phase_with(criterion=criterion, iterations=1)
+    seen, logits = [], phase.logits
+
+    def counted(images):
+        seen.append((len(images), torch.is_grad_enabled()))
+        return logits(images)
+
+    phase.logits = counted
+    fit(phase, tmp_path, count=1)
+    assert seen == expected
+
+
+def test_the_generator_is_compared_with_the_real_images_of_its_batch(tmp_path):
+    rows = []
+    phase = phase_with(criterion=RelativisticAverage(), iterations=1)
+    phase.write_row = rows.append
+    given = []
+    generator = phase.criterion.generator
+    phase.criterion.generator = lambda fake, real: (
+        given.append((fake, real)) or generator(fake, real)
+    )
+    fit(phase, tmp_path, count=1)
+    [(fake, real)] = given
+    [hr] = [batch.hr for batch in batches(1)]
+    assert fake.requires_grad
+    assert not real.requires_grad
+    assert real.shape == fake.shape
+    assert len(real) == len(hr)
+    [row] = [row for row in rows if "train/raw/adversarial" in row]
+    assert row["train/raw/adversarial"] == pytest.approx(float(generator(fake, real).detach()))
+
+
+def test_wgan_gp_trains_and_has_no_edge_to_log(tmp_path):
+    rows = []
+    phase = phase_with(criterion=Wasserstein(), penalty=GradientPenalty())
+    phase.write_row = rows.append
+    fit(phase, tmp_path)
+    [first, *_] = [row for row in rows if "train/discriminator" in row]
+    assert "train/discriminator_edge" not in first
+    assert first["train/discriminator"] == pytest.approx(-first["train/logits/gap"], abs=1e-6)
+    assert all(math.isfinite(row["train/penalty"]) for row in rows if "train/discriminator" in row)
 
 
 @pytest.mark.parametrize("wrong", [{"warmup": -1}, {"ratio": 0}, {"ratio": float("inf")}])

@@ -269,3 +269,73 @@ def test_the_journal_gives_means_between_flushes():
     journal.record({"a": torch.tensor(7.0)})
     assert journal.flush() == {"a": 7.0}
     assert journal.flush() == {}
+
+
+class Remembers(torch.nn.Module):
+    """A loss term that keeps what it was shown."""
+
+    def __init__(self, *names):
+        super().__init__()
+        self.needs = names
+        self.shown = []
+
+    def forward(self, sr, hr, **beside):
+        self.shown.append((sr, hr, beside))
+        return (sr - hr).abs().mean()
+
+
+def remembering(*names):
+    term = Remembers(*names)
+    return term, CompositeLoss(weights={"it": 1.0}, terms={"it": term})
+
+
+def test_a_term_that_needs_lr_gets_what_was_restored(tmp_path):
+    term, loss = remembering("lr")
+    phase = RestorationPhase(optimizer=sgd, **shared(loss=loss, iterations=1))
+    fit(phase, tmp_path, count=1, validate_every=1)
+    for _, hr, beside in term.shown:  # a training's batch and a validation's are the same here
+        assert torch.equal(beside["lr"], batches(1)[0].lr)
+        assert torch.equal(hr, batches(1)[0].hr)
+    assert len(term.shown) >= 2
+
+
+def test_a_term_that_needs_the_average_gets_what_it_restores(tmp_path):
+    term, loss = remembering("averaged")
+    phase = RestorationPhase(optimizer=sgd, **shared(loss=loss, iterations=1))
+    average = copy.deepcopy(phase.generator).requires_grad_(requires_grad=False)
+    for parameter in average.parameters():
+        parameter += 0.1
+    phase.judge(average)
+    fit(phase, tmp_path, count=1, validate_every=1)
+    (sr, _, training), *validations = term.shown
+    expected = average(batches(1)[0].lr)
+    torch.testing.assert_close(training["averaged"], expected)
+    assert not torch.allclose(sr, expected)
+    assert not training["averaged"].requires_grad
+    for judged, _, validation in validations:
+        assert validation["averaged"] is judged
+
+
+def test_without_an_average_the_restored_image_stands_for_it_and_nothing_is_restored_twice(
+    tmp_path,
+):
+    term, loss = remembering("averaged")
+    phase = RestorationPhase(optimizer=sgd, **shared(loss=loss, iterations=1))
+    calls = []
+    phase.generator.register_forward_hook(lambda *_: calls.append(phase.training))
+    fit(phase, tmp_path, count=1, validate_every=1)
+    sr, _, beside = term.shown[0]
+    assert torch.equal(beside["averaged"], sr)
+    assert not beside["averaged"].requires_grad
+    assert calls[0]
+    assert len(calls) == len(term.shown)
+
+
+def test_no_average_restores_where_no_term_asks(tmp_path):
+    phase = RestorationPhase(optimizer=sgd, **shared(iterations=1))
+    average = copy.deepcopy(phase.generator)
+    phase.judge(average)
+    calls = []
+    average.register_forward_hook(lambda *_: calls.append(1))
+    phase.beside(batches(1)[0], batches(1)[0].hr)
+    assert not calls
