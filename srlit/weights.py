@@ -9,7 +9,7 @@ checkpoint contains it.
 import logging
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,10 @@ class MissingWeightsError(FileNotFoundError):
     """No pretrained weights for a backbone were found in any of the three places."""
 
 
+class _NowhereError(MissingWeightsError):
+    """They are nowhere, as opposed to wrong."""
+
+
 class Backbone(nn.Module):
     """A frozen ImageNet feature extractor.
 
@@ -46,7 +50,9 @@ class Backbone(nn.Module):
         super().__init__()
         self.net = net
         self.pretrained = pretrained
+        # Channels last: what tensor cores read; on CPUs it is faster too. Images follow suit.
         self.features = features.eval().requires_grad_(requires_grad=False)
+        self.features.to(memory_format=torch.channels_last)
         for module in self.features.modules():
             if isinstance(module, nn.ReLU):
                 module.inplace = False  # a layer's output must survive the next layer
@@ -68,7 +74,11 @@ class Backbone(nn.Module):
             image: RGB in [0, 1].
             layers: names from `self.layers`.
         """
-        return self.activations((image - self.mean) / self.std, layers)
+        return self.activations(self.normalised(image), layers)
+
+    def normalised(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+        """An image as the network was trained on it."""
+        return ((image - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
     def activations(
         self, x: Float[Tensor, "n 3 h w"], layers: Iterable[str]
@@ -119,11 +129,10 @@ def folders(directory: str | None) -> list[Path]:
     return [Path(name).expanduser() for name in named if name]
 
 
-@lru_cache(maxsize=8)
 def load_backbone(
     net: str, directory: str | None = None, *, allow_untrained: bool = False
 ) -> Backbone:
-    """The one instance of a backbone in this process.
+    """The one instance of a backbone in this process, for all that look in the same folders.
 
     Args:
         net: one of `NETS`.
@@ -132,21 +141,45 @@ def load_backbone(
 
     Raises:
         ValueError: `net` is unknown.
-        MissingWeightsError: none of the three places has the weights.
+        MissingWeightsError: none of the three places has the weights, or a file is another one.
     """
     if net not in NETS:
         msg = f"unknown backbone {net!r}: expected one of {', '.join(NETS)}"
         raise ValueError(msg)
-    features, reason = _from_folders(net, folders(directory))
+    load = _pretrained_or_random if allow_untrained else _pretrained
+    return load(net, tuple(folders(directory)))
+
+
+# Cached by what decides which weights they hold, and not by how they were asked for: a loss that
+# may be untrained and a metric that may not share what is there.
+
+
+@lru_cache(maxsize=8)
+def _pretrained(net: str, places: tuple[Path, ...]) -> Backbone:
+    """A backbone with its weights; MissingWeightsError without."""
+    features, reason = _from_folders(net, list(places))
     if features is None:
         features, refusal = _from_torchvision(net)
         reason = f"{reason}; {refusal}"
-    if features is not None:
-        return Backbone(net, features, pretrained=True)
-    if not allow_untrained:
-        raise MissingWeightsError(_advice(net, reason))
-    log.warning("%s\nGoing on with UNTRAINED random features.", _advice(net, reason))
-    return Backbone(net, _random_features(net), pretrained=False)
+    if features is None:
+        raise _NowhereError(_advice(net, reason))
+    return Backbone(net, features, pretrained=True)
+
+
+@lru_cache(maxsize=8)
+def _pretrained_or_random(net: str, places: tuple[Path, ...]) -> Backbone:
+    """The same, or random features where there are no weights; a wrong file is still an error."""
+    try:
+        return _pretrained(net, places)
+    except _NowhereError as error:
+        log.warning("%s\nGoing on with UNTRAINED random features.", error)
+        return Backbone(net, _random_features(net), pretrained=False)
+
+
+def forget_loaded() -> None:
+    """Look for all weights anew from now on, such as after files were put into place."""
+    for cached in (_pretrained, _pretrained_or_random, _lpips):
+        cached.cache_clear()
 
 
 # Name in the literature -> (backbone, layers whose differences LPIPS weighs).
@@ -158,20 +191,6 @@ LPIPS_NETS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("relu1", "fire3", "fire5", "fire6", "fire7", "fire8", "fire9"),
     ),
 }
-
-
-class _LPIPSFeatures(nn.Module):
-    """Gives the lpips package the layers it wants from the shared backbone."""
-
-    def __init__(self, backbone: Backbone, layers: tuple[str, ...]) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.layers = layers
-
-    def forward(self, x: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n _ _ _"]]:
-        """Activations of an image that lpips has normalised already."""
-        found = self.backbone.activations(x, self.layers)
-        return [found[name] for name in self.layers]
 
 
 class LPIPSDistance(nn.Module):
@@ -190,14 +209,16 @@ class LPIPSDistance(nn.Module):
         super().__init__()
         with torch.device("meta"):
             model = lpips.LPIPS(pretrained=False, net=net, pnet_rand=True, verbose=False)
-        model.net = _LPIPSFeatures(backbone, LPIPS_NETS[net][1])
-        model.scaling_layer = lpips.ScalingLayer()
         heads = Path(lpips.__file__).parent / "weights" / "v0.1" / f"{net}.pth"
         state = torch.load(heads, map_location="cpu", weights_only=True)
         model.load_state_dict(state, strict=False, assign=True)
         self.net = net
         self.trained = backbone.pretrained
-        self.model = model.eval().requires_grad_(requires_grad=False)
+        self.backbone = backbone
+        self.layers = LPIPS_NETS[net][1]
+        self.scaling = lpips.ScalingLayer()
+        self.heads: nn.ModuleList = model.lins
+        self.eval().requires_grad_(requires_grad=False)
 
     def train(self, mode: bool = True) -> "LPIPSDistance":  # noqa: ARG002 - nn.Module's
         """Stay in evaluation mode: the heads' dropout must never run."""
@@ -206,17 +227,41 @@ class LPIPSDistance(nn.Module):
     def forward(
         self, sr: Float[Tensor, "n 3 h w"], hr: Float[Tensor, "n 3 h w"]
     ) -> Float[Tensor, " n"]:
-        """Distance of each pair of images in [0, 1]; 0 for equal ones."""
+        """Distance of each pair of images in [0, 1] in float32; 0 for equal ones."""
         with torch.autocast(sr.device.type, enabled=False):
-            distance: Tensor = self.model(sr.float(), hr.float(), normalize=True)
-        return distance.flatten()
+            return self.between(self.features(sr.float()), self.features(hr.float()))
+
+    def features(self, image: Float[Tensor, "n 3 h w"]) -> dict[str, Float[Tensor, "n _ _ _"]]:
+        """What `between` compares of images in [0, 1], in the precision at hand."""
+        scaled = self.scaling(2 * image - 1).contiguous(memory_format=torch.channels_last)
+        return self.backbone.activations(scaled, self.layers)
+
+    def between(
+        self, sr: Mapping[str, Float[Tensor, "n _ _ _"]], hr: Mapping[str, Float[Tensor, "n _ _ _"]]
+    ) -> Float[Tensor, " n"]:
+        """Distance of each pair by its features (eq. 1), in float32."""
+        with torch.autocast(self.scaling.shift.device.type, enabled=False):
+            parts = [
+                head((unit(sr[layer]) - unit(hr[layer])).square()).mean((1, 2, 3))
+                for layer, head in zip(self.layers, self.heads, strict=True)
+            ]
+        return torch.stack(parts).sum(0)
 
 
-@lru_cache(maxsize=8)
+def unit(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    """Each position's features at length 1, in float32.
+
+    The lpips package takes the root of a sum of squares, whose slope is NaN where all features are
+    0, as in a dark corner; a norm has the slope 0 there.
+    """
+    x = x.float()
+    return x / (torch.linalg.vector_norm(x, dim=1, keepdim=True) + 1e-10)
+
+
 def load_lpips(
     net: str, directory: str | None = None, *, allow_untrained: bool = False
 ) -> LPIPSDistance:
-    """The one LPIPS of this kind in this process.
+    """The one LPIPS of this kind in this process, on the one backbone.
 
     Args:
         net: 'alex', 'vgg' or 'squeeze'.
@@ -231,6 +276,11 @@ def load_lpips(
         msg = f"unknown LPIPS network {net!r}: expected one of {', '.join(LPIPS_NETS)}"
         raise ValueError(msg)
     backbone = load_backbone(LPIPS_NETS[net][0], directory, allow_untrained=allow_untrained)
+    return _lpips(net, backbone)
+
+
+@lru_cache(maxsize=8)
+def _lpips(net: str, backbone: Backbone) -> LPIPSDistance:
     return LPIPSDistance(net, backbone)
 
 

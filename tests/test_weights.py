@@ -2,7 +2,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from srlit.weights import MissingWeightsError, load_backbone, load_lpips
+from srlit.weights import MissingWeightsError, forget_loaded, load_backbone, load_lpips
 
 
 @pytest.fixture
@@ -10,11 +10,9 @@ def offline(monkeypatch):
     """No cache, no network; every call looks anew."""
     monkeypatch.setattr("srlit.weights._from_torchvision", lambda net: (None, "no network"))
     monkeypatch.delenv("SRLIT_WEIGHTS", raising=False)
-    load_backbone.cache_clear()
-    load_lpips.cache_clear()
+    forget_loaded()
     yield
-    load_backbone.cache_clear()
-    load_lpips.cache_clear()
+    forget_loaded()
 
 
 def test_one_instance_serves_all(shared_weights):
@@ -23,6 +21,22 @@ def test_one_instance_serves_all(shared_weights):
     assert load_backbone("alexnet", folder) is first
     assert not any(p.requires_grad for p in first.parameters())
     assert not first.train().features.training
+
+
+def test_the_instance_is_the_same_however_it_is_asked_for(shared_weights, monkeypatch):
+    folder = str(shared_weights)
+    monkeypatch.setenv("SRLIT_WEIGHTS", str(shared_weights / "nothing"))
+    first = load_backbone("alexnet", folder)
+    assert load_backbone("alexnet", folder, allow_untrained=False) is first
+    assert load_backbone("alexnet", directory=folder, allow_untrained=True) is first
+    assert load_lpips("alex", folder, allow_untrained=True).backbone is first
+    assert load_lpips("alex", folder) is load_lpips("alex", folder, allow_untrained=True)
+
+
+def test_random_features_never_pass_as_trained_ones_later(offline, tmp_path):
+    assert not load_backbone("alexnet", str(tmp_path), allow_untrained=True).pretrained
+    with pytest.raises(MissingWeightsError):
+        load_backbone("alexnet", str(tmp_path))
 
 
 def test_missing_weights_name_all_three_places(offline, tmp_path):
@@ -41,8 +55,9 @@ def test_the_environment_is_looked_at(offline, shared_weights, monkeypatch):
 
 def test_another_networks_file_is_refused(offline, tmp_path):
     save_file({"features.0.weight": torch.zeros(1)}, tmp_path / "alexnet_features.safetensors")
-    with pytest.raises(MissingWeightsError, match="is not torchvision's alexnet.features"):
-        load_backbone("alexnet", str(tmp_path))
+    for allow in (False, True):
+        with pytest.raises(MissingWeightsError, match="is not torchvision's alexnet.features"):
+            load_backbone("alexnet", str(tmp_path), allow_untrained=allow)
 
 
 def test_untrained_features_are_repeatable_and_leave_the_global_state_alone(offline):
@@ -50,7 +65,7 @@ def test_untrained_features_are_repeatable_and_leave_the_global_state_alone(offl
     first = load_backbone("squeezenet1_1", allow_untrained=True)
     assert torch.equal(torch.get_rng_state(), state)
     assert not first.pretrained
-    load_backbone.cache_clear()
+    forget_loaded()
     again = load_backbone("squeezenet1_1", allow_untrained=True)
     assert torch.equal(first.features[0].weight, again.features[0].weight)
 

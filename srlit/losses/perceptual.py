@@ -1,15 +1,42 @@
 """Losses between features of pretrained networks."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from srlit.ops.precision import feature_precision
 from srlit.types import Images, Scalar
-from srlit.weights import load_backbone, load_lpips
+from srlit.weights import Backbone, load_backbone, load_lpips
 
 DISTANCES = ("l1", "l2")
+Features = dict[str, Float[Tensor, "n _ _ _"]]
+
+
+def backbone_with(
+    layers: Iterable[str], term: str, net: str, weights_dir: str | None, *, allow_untrained: bool
+) -> Backbone:
+    """The shared backbone, which has these layers.
+
+    Raises:
+        ValueError: it has not; or `net` is unknown.
+        MissingWeightsError: no weights.
+    """
+    backbone = load_backbone(net, weights_dir, allow_untrained=allow_untrained)
+    if unknown := sorted(set(layers) - set(backbone.layers)):
+        msg = (
+            f"{term}: {net} has no layer {', '.join(unknown)}; it has {', '.join(backbone.layers)}"
+        )
+        raise ValueError(msg)
+    return backbone
+
+
+def features(backbone: Backbone, image: Images, layers: Iterable[str]) -> Features:
+    """Features to compare: computed in what the device is fast at, given in float32."""
+    with feature_precision(image.device):
+        found = backbone.to(image.device)(image.float(), layers)
+    return {name: value.float() for name, value in found.items()}
 
 
 def relative_distance(
@@ -56,14 +83,9 @@ class PerceptualLoss(nn.Module):
         allow_untrained: bool = False,
     ) -> None:
         super().__init__()
-        backbone = load_backbone(net, weights_dir, allow_untrained=allow_untrained)
-        unknown = sorted(set(layers) - set(backbone.layers))
-        if unknown:
-            msg = (
-                f"perceptual loss: {net} has no layer {', '.join(unknown)}; "
-                f"it has {', '.join(backbone.layers)}"
-            )
-            raise ValueError(msg)
+        backbone = backbone_with(
+            layers, "perceptual loss", net, weights_dir, allow_untrained=allow_untrained
+        )
         if distance not in DISTANCES:
             msg = f"perceptual loss: distance={distance!r}, expected one of {', '.join(DISTANCES)}"
             raise ValueError(msg)
@@ -73,16 +95,15 @@ class PerceptualLoss(nn.Module):
         self._shared = (backbone,)
 
     def forward(self, sr: Images, hr: Images) -> Scalar:
-        """Sum over layers of weight * relative distance, in float32; no graph through hr."""
-        backbone = self._shared[0].to(sr.device)
-        with torch.autocast(sr.device.type, enabled=False):
-            found = backbone(sr.float(), self.layers)
-            with torch.no_grad():
-                target = backbone(hr.float(), self.layers)
-            parts = [
-                weight * relative_distance(found[name], target[name], self.distance)
-                for name, weight in self.layers.items()
-            ]
+        """Sum over layers of weight * relative distance; no graph through hr."""
+        [backbone] = self._shared
+        found = features(backbone, sr, self.layers)
+        with torch.no_grad():
+            target = features(backbone, hr, self.layers)
+        parts = [
+            weight * relative_distance(found[name], target[name], self.distance)
+            for name, weight in self.layers.items()
+        ]
         return torch.stack(parts).sum()
 
 
@@ -102,6 +123,10 @@ class LPIPSLoss(nn.Module):
         self._shared = (load_lpips(net, weights_dir, allow_untrained=allow_untrained),)
 
     def forward(self, sr: Images, hr: Images) -> Scalar:
-        """Mean distance over the batch."""
-        distance: Tensor = self._shared[0].to(sr.device)(sr, hr)
-        return distance.mean()
+        """Mean distance over the batch; no graph through hr."""
+        distance = self._shared[0].to(sr.device)
+        with feature_precision(sr.device):
+            found = distance.features(sr.float())
+            with torch.no_grad():
+                target = distance.features(hr.float())
+        return distance.between(found, target).mean()

@@ -111,8 +111,7 @@ def test_missing_weights_stop_before_the_first_iteration(command, tmp_path, monk
 
     monkeypatch.delenv("SRLIT_WEIGHTS", raising=False)
     monkeypatch.setattr(weights, "_from_torchvision", lambda net: (None, "no network"))
-    weights.load_backbone.cache_clear()
-    weights.load_lpips.cache_clear()
+    weights.forget_loaded()
     ended = command(*SMALL[:-4], "weights.allow_untrained=false", *SMALL[-3:])
     assert "No pretrained weights for alexnet" in ended
     for place in ("weights.dir", "SRLIT_WEIGHTS", "torchvision"):

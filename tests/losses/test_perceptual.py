@@ -4,19 +4,7 @@ from safetensors.torch import save_file
 from torchvision.models import vgg16
 
 from srlit.losses import LPIPSLoss, PerceptualLoss
-from srlit.weights import load_backbone
-
-
-@pytest.fixture(scope="module")
-def vgg16_folder(tmp_path_factory):
-    """No VGG16 weights are at hand: a file of the same layout with random values."""
-    folder = tmp_path_factory.mktemp("weights")
-    torch.manual_seed(0)
-    save_file(
-        {f"features.{k}": v for k, v in vgg16(weights=None).features.state_dict().items()},
-        folder / "vgg16_features.safetensors",
-    )
-    return str(folder)
+from srlit.weights import load_backbone, load_lpips
 
 
 @pytest.mark.parametrize("distance", ["l1", "l2"])
@@ -83,3 +71,94 @@ def test_mistakes_are_named(vgg16_folder):
         PerceptualLoss(net="vgg16", layers={"relu9_9": 1}, weights_dir=vgg16_folder)
     with pytest.raises(ValueError, match="distance='l3'"):
         PerceptualLoss(net="vgg16", layers={"relu1_1": 1}, distance="l3", weights_dir=vgg16_folder)
+
+
+@pytest.fixture
+def gpu_like(monkeypatch):
+    """Features in bfloat16, as on a GPU."""
+    monkeypatch.setattr(
+        "srlit.losses.perceptual.feature_precision",
+        lambda device: torch.autocast(device.type, torch.bfloat16),
+    )
+
+
+def gradient_of(loss, sr, hr):
+    sr = sr.clone().requires_grad_()
+    value = loss(sr, hr)
+    value.backward()
+    return value.detach(), sr.grad
+
+
+def losses(folder, shared):
+    return [
+        PerceptualLoss(
+            net="vgg16", layers={"relu2_2": 1.0, "relu3_3": 1.0}, weights_dir=str(folder)
+        ),
+        LPIPSLoss(net="squeeze", weights_dir=str(shared)),
+    ]
+
+
+def test_features_in_bfloat16_give_nearly_the_same_loss_and_gradient(
+    vgg16_folder, shared_weights, photo, request
+):
+    hr = photo[..., 40:104, 100:164].float() / 255
+    sr = hr + 0.05 * torch.randn(hr.shape, generator=torch.Generator().manual_seed(0))
+    exact = [gradient_of(loss, sr, hr) for loss in losses(vgg16_folder, shared_weights)]
+    request.getfixturevalue("gpu_like")
+    rounded = [gradient_of(loss, sr, hr) for loss in losses(vgg16_folder, shared_weights)]
+    for (value, gradient), (near, rough) in zip(exact, rounded, strict=True):
+        assert value.dtype == near.dtype == torch.float32
+        assert 0 < abs(float(near / value) - 1) < 0.02
+        assert torch.cosine_similarity(gradient.flatten(), rough.flatten(), 0) > 0.99
+
+
+def test_convolutions_are_in_bfloat16_and_what_is_compared_is_not(
+    gpu_like, vgg16_folder, photo, monkeypatch
+):
+    loss = PerceptualLoss(net="vgg16", layers={"relu2_2": 1.0}, weights_dir=vgg16_folder)
+    backbone = load_backbone("vgg16", vgg16_folder)
+    kinds = []
+    hook = backbone.features[5].register_forward_hook(lambda *call: kinds.append(call[2].dtype))
+    from srlit.losses import perceptual
+
+    compare = perceptual.relative_distance
+
+    def compared(sr, hr, distance):
+        kinds.extend([sr.dtype, hr.dtype])
+        return compare(sr, hr, distance)
+
+    monkeypatch.setattr(perceptual, "relative_distance", compared)
+    image = photo[..., :32, :32].float() / 255
+    assert loss(image, image) == 0
+    hook.remove()
+    assert kinds == [torch.bfloat16] * 2 + [torch.float32] * 2
+    assert all(p.dtype == torch.float32 for p in backbone.parameters())  # one instance for all
+
+
+def test_the_metric_stays_in_float32_beside_such_a_loss(gpu_like, shared_weights, photo):
+    hr = photo[..., :64, :64].float() / 255
+    sr = hr.flip(-1)
+    distance = load_lpips("squeeze", str(shared_weights))
+    before = distance(sr, hr)
+    LPIPSLoss(net="squeeze", weights_dir=str(shared_weights))(sr, hr)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(distance(sr, hr), before)
+
+
+def test_features_lie_channels_last(vgg16_folder):
+    backbone = load_backbone("vgg16", vgg16_folder)
+    found = backbone(torch.rand(1, 3, 32, 32), ["relu1_1", "relu3_3"])
+    for x in (*found.values(), backbone.features[2].weight):
+        assert x.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_lpips_of_a_photo_with_dead_features_has_a_finite_gradient(shared_weights):
+    """Where all features are 0 the lpips package's root has no slope."""
+    distance = load_lpips("squeeze", str(shared_weights))
+    sr = {
+        layer: torch.zeros(1, head.model[-1].in_channels, 2, 2, requires_grad=True)
+        for layer, head in zip(distance.layers, distance.heads, strict=True)
+    }
+    hr = {layer: torch.rand_like(x) for layer, x in sr.items()}
+    distance.between(sr, hr).sum().backward()
+    assert all(x.grad.isfinite().all() for x in sr.values())

@@ -1,6 +1,7 @@
+import pytest
 import torch
 
-from srlit.ops.precision import float64_device, full_precision
+from srlit.ops.precision import feature_precision, float64_device, full_precision
 
 
 def test_only_apples_gpus_lack_float64():
@@ -22,3 +23,26 @@ def test_precision_is_full_inside_and_as_before_outside():
         assert torch.backends.cudnn.allow_tf32
     finally:
         torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_features_are_bfloat16_on_gpus_that_have_it(native, monkeypatch):
+    asked = []
+
+    def supported(including_emulation=True):
+        asked.append(including_emulation)
+        return native
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    monkeypatch.setattr(torch.amp.autocast_mode, "is_autocast_available", lambda _: True)
+    monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
+    context = feature_precision(torch.device("cuda", 1))
+    assert context.device == "cuda"
+    assert context.fast_dtype == torch.bfloat16
+    assert context._enabled is native
+    assert asked[0] is False
+
+
+def test_features_are_float32_on_a_cpu_even_in_a_training_that_is_not():
+    with torch.autocast("cpu", torch.bfloat16), feature_precision(torch.device("cpu")):
+        assert (torch.rand(2, 2) @ torch.rand(2, 2)).dtype == torch.float32
