@@ -14,7 +14,9 @@ from srlit.losses.adversarial import (
 from srlit.losses.artifacts import LDL
 from srlit.losses.composite import GIVEN, CompositeLoss, LossParts
 from srlit.losses.consistency import ColourConsistency, LRConsistency
+from srlit.losses.contextual import Contextual
 from srlit.losses.disguise import DiffAugment, Disguise, InstanceNoise
+from srlit.losses.dists import DISTSLoss
 from srlit.losses.edges import Edge, Gradient, TotalVariation
 from srlit.losses.frequency import FocalFrequency, FourierL1
 from srlit.losses.penalties import R1, GradientPenalty, Penalty
@@ -34,7 +36,9 @@ __all__ = [
     "Charbonnier",
     "ColourConsistency",
     "CompositeLoss",
+    "Contextual",
     "CosineRamp",
+    "DISTSLoss",
     "DiffAugment",
     "Disguise",
     "Edge",

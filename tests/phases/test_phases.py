@@ -304,7 +304,7 @@ def test_a_term_that_needs_the_average_gets_what_it_restores(tmp_path):
     phase = RestorationPhase(optimizer=sgd, **shared(loss=loss, iterations=1))
     average = copy.deepcopy(phase.generator).requires_grad_(requires_grad=False)
     for parameter in average.parameters():
-        parameter += 0.1
+        parameter.add_(0.1)
     phase.judge(average)
     fit(phase, tmp_path, count=1, validate_every=1)
     (sr, _, training), *validations = term.shown
