@@ -4,7 +4,7 @@ import importlib
 import sys
 
 COMMANDS = {
-    "prepare": "download, check and pack photos: srlit prepare data=div2k",
+    "prepare": "photos: srlit prepare data=div2k; backbones: srlit prepare weights",
     "train": "train one phase: srlit train +experiment=phase1",
     "evaluate": "measure checkpoints: srlit evaluate 'checkpoints=[runs/phase1]' data=bsd100",
     "select": "rank a run's checkpoints: srlit select run=runs/phase3",

@@ -1,11 +1,15 @@
-"""Get photos ready: `python -m srlit.prepare data=div2k`.
+"""Get photos ready: `python -m srlit.prepare data=div2k`; or backbones: `... weights`.
 
 Downloads a public data set where its folders are missing, decodes every file once, says what is
 wrong or odd about each, and packs the pixels, so that training copies memory instead of decoding.
 Can be interrupted and run again: what is done stays done.
+
+`python -m srlit.prepare weights` downloads and verifies pretrained backbones instead, into a folder
+that a machine without network can be given.
 """
 
 import logging
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -215,10 +219,46 @@ def write_shards(cfg: DictConfig, found: "dict[str, Audit]") -> None:
             shards.write_shards(audit.photos, Path(cfg.shards).expanduser() / split)
 
 
+def prepare_weights(cfg: DictConfig) -> list[Path]:
+    """Download, verify and cut pretrained backbones.
+
+    Returns:
+        Their files.
+
+    Raises:
+        ConfigError: no folder is named, or a network is unknown.
+        DownloadError: a file is not to be had, or not the one that is expected.
+        MissingWeightsError: a file that is there already is damaged.
+    """
+    from srlit.data.archives import RELEASES, fetch_backbone
+
+    if not cfg.weights.dir:
+        msg = "weights.dir=null: name the folder for the backbones, or set SRLIT_WEIGHTS"
+        raise ConfigError(msg)
+    if unknown := sorted(set(cfg.nets) - set(RELEASES)):
+        msg = f"nets={list(cfg.nets)}: {unknown}: expected some of {list(RELEASES)}"
+        raise ConfigError(msg)
+    folder = Path(cfg.weights.dir).expanduser()
+    return [fetch_backbone(net, folder) for net in cfg.nets]
+
+
 @entry_point("prepare")
-def main(cfg: DictConfig) -> None:
-    """Command line."""
+def _compose_and_prepare(cfg: DictConfig) -> None:
     prepare(cfg)
+
+
+@entry_point("prepare_weights")
+def _compose_and_prepare_weights(cfg: DictConfig) -> None:
+    prepare_weights(cfg)
+
+
+def main() -> None:
+    """Command line: photos, or `weights` as its first word."""
+    if sys.argv[1:2] == ["weights"]:
+        del sys.argv[1]
+        _compose_and_prepare_weights()
+    else:
+        _compose_and_prepare()
 
 
 if __name__ == "__main__":

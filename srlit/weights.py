@@ -2,10 +2,11 @@
 
 Looked up in this order: an explicit folder (`weights.dir`), the folder in `SRLIT_WEIGHTS`,
 torchvision's cache and download. A folder holds `<net>_features.safetensors` with torchvision's
-keys `features.N...`. One instance a network serves losses and metrics alike; it is frozen, and no
-checkpoint contains it.
+keys `features.N...`, and may hold its SHA-256 beside it; `srlit.prepare weights` fills one. One
+instance a network serves losses and metrics alike; it is frozen, and no checkpoint contains it.
 """
 
+import hashlib
 import logging
 import os
 import socket
@@ -121,6 +122,22 @@ def _vgg_names(features: nn.Sequential) -> dict[str, int]:
         else:
             names[f"relu{block}_{conv}"] = index
     return names
+
+
+def features_file(net: str) -> str:
+    """What the file with a network's features is called."""
+    return f"{net}_features.safetensors"
+
+
+def digest_file(path: Path) -> Path:
+    """Where the SHA-256 of a file is noted, as sha256sum writes and reads it."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def folders(directory: str | None) -> list[Path]:
@@ -287,8 +304,9 @@ def _lpips(net: str, backbone: Backbone) -> LPIPSDistance:
 def _advice(net: str, reason: str) -> str:
     return (
         f"No pretrained weights for {net}: {reason}.\n"
-        f"Put {net}_features.safetensors into a folder and name it by weights.dir=FOLDER or by the "
-        "environment variable SRLIT_WEIGHTS, or run once with network access so that torchvision "
+        f"Put {features_file(net)} into a folder and name it by weights.dir=FOLDER or by the "
+        "environment variable SRLIT_WEIGHTS (python -m srlit.prepare weights weights.dir=FOLDER "
+        "fills one where there is a network), or run once with network access so that torchvision "
         "can download them."
     )
 
@@ -306,18 +324,31 @@ def _from_folders(net: str, places: list[Path]) -> tuple[nn.Sequential | None, s
     """Features from the first folder that has them, or why none has."""
     if not places:
         return None, "neither weights.dir nor SRLIT_WEIGHTS is set"
-    paths = [place / f"{net}_features.safetensors" for place in places]
+    paths = [place / features_file(net) for place in places]
     for path in paths:
         if path.is_file():
-            return _read_features(net, path), ""
+            return read_features(net, path), ""
     return None, f"{' and '.join(map(str, paths))} does not exist"
 
 
-def _read_features(net: str, path: Path) -> nn.Sequential:
-    """Features from a file; MissingWeightsError where it is another network's."""
+def read_features(net: str, path: Path) -> nn.Sequential:
+    """Features from a file.
+
+    Raises:
+        MissingWeightsError: the file is damaged, or another network's.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    state = {k.removeprefix("features."): v.float() for k, v in load_file(path).items()}
+    noted = digest_file(path)
+    if noted.is_file() and noted.read_text().split()[:1] != [sha256_of(path)]:
+        msg = f"{path} is not what was written: its SHA-256 differs from {noted}; remove both"
+        raise MissingWeightsError(msg)
+    try:
+        state = {k.removeprefix("features."): v.float() for k, v in load_file(path).items()}
+    except SafetensorError as error:
+        msg = f"{path} cannot be read as safetensors ({error}); remove it"
+        raise MissingWeightsError(msg) from error
     features = _empty_features(net)
     expected = features.state_dict()
     wrong = sorted(

@@ -60,6 +60,7 @@ def test_nothing_is_left_out():
     assert ROOTS == [
         "evaluate",
         "prepare",
+        "prepare_weights",
         "report",
         "run_folder",
         "select",
