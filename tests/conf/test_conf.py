@@ -85,6 +85,15 @@ def test_every_option_runs(path, tmp_path, monkeypatch):
     assert run_training(tmp_path, *overrides).iterations == 2
 
 
+def test_a_term_is_added_to_a_table_on_the_command_line():
+    """As docs/losses.md says."""
+    added = ["+term@loss.terms.ssim=ssim", "+loss.weights.ssim=0.2"]
+    cfg = compose_config("train", "+experiment=phase3", *added)
+    check_config(cfg, "train")
+    assert cfg.loss.terms.ssim["_target_"] == "srlit.losses.SSIM"
+    assert list(cfg.loss.weights) == ["l1", "perceptual", "adversarial", "ssim"]
+
+
 @pytest.mark.parametrize("path", [p for p in FILES if p.parent.name == "experiment"], ids=str)
 def test_every_experiment_runs(path, tmp_path):
     if path.stem.startswith("_"):
