@@ -108,14 +108,15 @@ class CompositeLoss(nn.Module):
                 compare.
 
         Raises:
-            ValueError: schedules leave an iteration without any weight.
+            ValueError: schedules leave an iteration without any weight, or something that a term
+                needs was not handed in.
         """
         weights = self.weights_at(iteration)
         raw = {} if adversarial is None else {GIVEN: adversarial}
         with full_precision(sr.device):
             for name, term in self.terms.items():
                 if weights[name]:
-                    raw[name] = term(sr, hr, **{image: beside[image] for image in needs(term)})
+                    raw[name] = term(sr, hr, **_seen_by(name, term, beside))
         weighted = {name: weights[name] * value.float() for name, value in raw.items()}
         if not weighted:
             msg = f"loss.weights={self.weights}: no term weighs anything in iteration {iteration}"
@@ -152,3 +153,11 @@ def _check_needs(name: str, term: nn.Module) -> None:
     if unknown := sorted(set(needs(term)) - set(BESIDE)):
         msg = f"loss.terms.{name} needs {', '.join(unknown)}: expected some of {', '.join(BESIDE)}"
         raise ValueError(msg)
+
+
+def _seen_by(name: str, term: nn.Module, beside: Mapping[str, AnyImages]) -> dict[str, AnyImages]:
+    """What a term sees besides sr and hr."""
+    if missing := sorted(set(needs(term)) - set(beside)):
+        msg = f"loss.terms.{name} needs {', '.join(missing)}: hand it in by beside="
+        raise ValueError(msg)
+    return {image: beside[image] for image in needs(term)}

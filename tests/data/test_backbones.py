@@ -33,10 +33,11 @@ def classifier():
 
 
 @pytest.fixture
-def site(classifier, monkeypatch):
+def site(classifier, monkeypatch, tmp_path):
     """A server that has it; nothing is looked for elsewhere."""
     _, body = classifier
     monkeypatch.delenv("SRLIT_WEIGHTS", raising=False)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     monkeypatch.setattr(weights, "_from_torchvision", lambda net: (None, "no network"))
     with serve(body) as (site, address):
         release = Release(f"{address}/net.pth", hashlib.sha256(body).hexdigest(), len(body))
@@ -73,9 +74,19 @@ def test_a_classifier_becomes_features_that_are_read_offline(site, classifier, t
 
 def test_only_features_and_their_digest_are_left_as_sha256sum_knows_it(site, tmp_path):
     [file] = fetch(tmp_path)
-    left = {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")}
+    left = {path.name for path in tmp_path.glob("[!.]*")}
     assert left == {file.name, f"{file.name}.sha256"}
     subprocess.run(["sha256sum", "--check", f"{file.name}.sha256"], cwd=tmp_path, check=True)
+
+
+def test_what_torchvision_has_fetched_before_is_taken_and_stays(site, classifier, tmp_path):
+    cached = tmp_path / "hub" / "checkpoints" / "net.pth"
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(classifier[1])
+    fetch(tmp_path / "folder")
+    assert not site.requests
+    assert cached.exists()
+    assert load_backbone(NET, str(tmp_path / "folder")).pretrained
 
 
 def test_what_is_there_is_verified_and_not_fetched_again(site, tmp_path, caplog):

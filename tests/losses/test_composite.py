@@ -79,3 +79,6 @@ def test_a_term_without_weight_needs_nothing():
 def test_what_no_phase_has_is_named():
     with pytest.raises(ValueError, match=r"loss.terms.it needs depth: expected some of lr, averag"):
         CompositeLoss(weights={"it": 1.0}, terms={"it": Sees("depth", "lr")})
+    loss = CompositeLoss(weights={"it": 1.0}, terms={"it": Sees("lr")})
+    with pytest.raises(ValueError, match=r"loss.terms.it needs lr: hand it in by beside="):
+        loss(SR, HR)

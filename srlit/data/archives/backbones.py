@@ -62,8 +62,8 @@ RELEASES = {
 def fetch_backbone(net: str, folder: Path, *, key: str = "weights.dir") -> Path:
     """See that a folder holds a network's features: verify the file, or make it.
 
-    The classifier is downloaded beside it, compared with its pinned SHA-256, cut to its features
-    (a tenth of it and less) and removed. The features' own SHA-256 is noted beside them; whoever
+    The classifier comes from torchvision's cache or is downloaded beside it. It is compared with
+    its pinned SHA-256 and cut to its features. Their own SHA-256 is noted beside them; whoever
     reads them compares.
 
     Args:
@@ -90,11 +90,17 @@ def fetch_backbone(net: str, folder: Path, *, key: str = "weights.dir") -> Path:
 
 
 def make_features(release: Release, target: Path, key: str) -> None:
-    """Download a classifier beside its features, cut it, and remove it.
+    """Cut a classifier of torchvision's cache, or one that is downloaded for it and removed.
 
     Raises:
         DownloadError: it is not to be had, is another one, or has no room on the disk.
     """
+    import torch
+
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / release.file
+    if cached.is_file():
+        write_features(release, cached, target)
+        return
     original = target.with_name(release.file)
     download(release.url, original, sha256=release.sha256, size=release.size, key=key)
     write_features(release, original, target)
