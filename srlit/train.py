@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from srlit.config import ConfigError, build, command_again, entry_point, in_multirun, plain
+from srlit.config import (
+    ConfigError,
+    build,
+    command_again,
+    entry_point,
+    in_multirun,
+    load_into,
+    plain,
+)
 
 if TYPE_CHECKING:
     from lightning import Trainer
@@ -245,24 +253,20 @@ def initialise(cfg: DictConfig, phase: "Phase") -> None:
         CheckpointError: the checkpoint does not fit the generator.
         ConfigError: `init_from=auto` finds nothing to start from.
     """
-    from srlit.checkpoint import (
-        CheckpointError,
-        generator_weights,
-        load_checkpoint,
-        resolve_checkpoint,
-    )
+    from srlit.checkpoint import CheckpointError, load_weights, resolve_checkpoint
     from srlit.checkpoint.loading import card_differences
 
     if cfg.init_from is None:
         return
     source = _previous_phase(cfg) if cfg.init_from == "auto" else resolve_checkpoint(cfg.init_from)
-    checkpoint = load_checkpoint(source)
+    weights, card = load_weights(source)
     try:
-        phase.generator.load_state_dict(generator_weights(checkpoint))
-    except RuntimeError as error:
-        differences = card_differences(checkpoint["card"]["model"], phase.card["model"], "model")
-        msg = f"init_from={source} does not fit: {'; '.join(differences) or error}"
-        raise CheckpointError(msg) from error
+        load_into(phase.generator, weights, f"init_from={source}")
+    except CheckpointError as error:
+        if card and (lines := card_differences(card["model"], phase.card["model"], "model")):
+            msg = f"init_from={source} does not fit: {'; '.join(lines)}"
+            raise CheckpointError(msg) from error
+        raise
     log.info("generator starts from %s", source)
 
 

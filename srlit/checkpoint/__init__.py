@@ -4,7 +4,12 @@
 """
 
 from srlit.checkpoint.files import atomic_file, write_json, write_text
-from srlit.checkpoint.loading import CheckpointError, generator_weights, load_checkpoint
+from srlit.checkpoint.loading import (
+    CheckpointError,
+    generator_weights,
+    load_checkpoint,
+    load_weights,
+)
 from srlit.checkpoint.runs import RunRecord, find_previous, resolve_checkpoint
 
 __all__ = [
@@ -14,6 +19,7 @@ __all__ = [
     "find_previous",
     "generator_weights",
     "load_checkpoint",
+    "load_weights",
     "resolve_checkpoint",
     "write_json",
     "write_text",

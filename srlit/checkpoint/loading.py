@@ -3,11 +3,13 @@
 import pickle
 import struct
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from srlit.checkpoint.archive import check_archive
@@ -15,10 +17,15 @@ from srlit.checkpoint.manifest import damage
 
 EMA_KEY = "EMA"
 
+# Under which names other projects store a network's weights; an average first.
+WRAPPERS = ("params_ema", "params-ema", "params", "model_state_dict", "state_dict")
+PARALLEL = "module."  # what torch's DataParallel puts before each name
+
 MOST_VALUES = 300_000
 MOST_CARD_VALUES = 10_000
 MOST_DEPTH = 32
 MOST_SHOWN = 200
+MOST_NAMED = 4
 
 SCALARS = (str, int, float, bool, type(None))
 LEAVES = (*SCALARS, Tensor, torch.nn.Parameter, torch.dtype)
@@ -26,6 +33,7 @@ CONTAINERS = (dict, list, tuple)
 
 # What reading a damaged or malicious file may raise.
 UNREADABLE = (
+    SafetensorError,
     pickle.UnpicklingError,
     zipfile.BadZipFile,
     struct.error,
@@ -48,7 +56,35 @@ class CheckpointError(ValueError):
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint onto the CPU with `weights_only=True`, after a look at what it declares.
+    """Read a checkpoint of srlit's onto the CPU.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, holds more than data, or is none of srlit's.
+    """
+    return _checked(path, read_plain(path))
+
+
+def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
+    """The generator's weights from a checkpoint of srlit's or a file of another project's.
+
+    Other projects store a table of tensors, bare or under one of `WRAPPERS`, as `.pth` or
+    `.safetensors`.
+
+    Returns:
+        The weights, and the card of a checkpoint of srlit's.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, holds more than data, or no weights.
+    """
+    loaded = read_plain(path)
+    if isinstance(loaded, dict) and "card" in loaded:
+        checkpoint = _checked(path, loaded)
+        return generator_weights(checkpoint), checkpoint["card"]
+    return _unwrapped(path, loaded), None
+
+
+def read_plain(path: Path) -> object:
+    """Read a file with `weights_only=True`, after a look at what it declares.
 
     Where a manifest lies beside it, its SHA-256 must be listed there.
 
@@ -62,6 +98,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         msg = f"{path}: {problem}"
         raise CheckpointError(msg)
     try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
         check_archive(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True)
         check_values(loaded, MOST_VALUES)
@@ -69,6 +107,15 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         reason = shown(str(error).strip().split("\n")[0] or type(error).__name__)
         msg = f"{path}: damaged, or not a checkpoint of plain data ({reason})"
         raise CheckpointError(msg) from error
+    return loaded
+
+
+def _checked(path: Path, loaded: object) -> dict[str, Any]:
+    """A checkpoint of srlit's, each of whose sections is what it should be.
+
+    Raises:
+        CheckpointError: it is none, or a section is missing or something else.
+    """
     checkpoint = _with_card(path, loaded)
     for key, (fits, expected) in SECTIONS.items():
         missing = key not in checkpoint
@@ -76,6 +123,26 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             msg = f"{path}: damaged: its {key!r} is {'missing' if missing else f'not {expected}'}"
             raise CheckpointError(msg)
     return checkpoint
+
+
+def _unwrapped(path: Path, loaded: object) -> dict[str, Tensor]:
+    """The table of tensors in what another project stored; the averaged one where there are two.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    wrapper = next((k for k in WRAPPERS if isinstance(loaded, dict) and k in loaded), None)
+    weights = loaded[wrapper] if isinstance(loaded, dict) and wrapper else loaded
+    if not isinstance(weights, dict) or not weights or not _is_weights(weights):
+        keys = shown(", ".join(map(str, loaded))) if isinstance(loaded, dict) else "no table"
+        msg = (
+            f"{path}: not an srlit checkpoint, as it has no 'card' that describes its model, and "
+            f"no table of tensors, bare or as {' or '.join(WRAPPERS)}; came {keys}"
+        )
+        raise CheckpointError(msg)
+    if all(name.startswith(PARALLEL) for name in weights):
+        return _below(PARALLEL, weights)
+    return dict(weights)
 
 
 def _with_card(path: Path, loaded: object) -> dict[str, Any]:
@@ -242,6 +309,24 @@ def generator_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
 
 def _below(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+
+
+def shapes(weights: Mapping[str, Tensor]) -> str:
+    """How many weights there are, and the first ones' names and shapes, for a message."""
+    first = [f"{shown(k)} {tuple(w.shape)}" for k, w in list(weights.items())[:MOST_NAMED]]
+    return (
+        f"{len(weights)} tensors: {', '.join(first)}{', ...' if len(weights) > MOST_NAMED else ''}"
+    )
+
+
+def weight_differences(expected: Mapping[str, Tensor], came: Mapping[str, Tensor]) -> list[str]:
+    """What keeps weights from fitting a network: what was expected, and what came."""
+    both = expected.keys() & came.keys()
+    others = {k for k in both if expected[k].shape != came[k].shape}
+    missing = {k: w for k, w in expected.items() if k not in both or k in others}
+    unknown = {k: w for k, w in came.items() if k not in both or k in others}
+    found = [f"expected {shapes(missing)}"] if missing else []
+    return [*found, f"came {shapes(unknown)}"] if unknown else found
 
 
 def card_differences(

@@ -1,7 +1,7 @@
 """What entry points share: composing, checking and building. Only here and there Hydra is known."""
 
 from srlit.config.again import command_again, in_multirun
-from srlit.config.build import build, build_known, load_generator, plain
+from srlit.config.build import build, build_known, load_generator, load_into, plain
 from srlit.config.check import ConfigError, check_config
 from srlit.config.entry import EXPECTED, entry_point, quieten
 from srlit.config.root import CONF_DIR, help_text
@@ -18,6 +18,7 @@ __all__ = [
     "help_text",
     "in_multirun",
     "load_generator",
+    "load_into",
     "plain",
     "quieten",
 ]

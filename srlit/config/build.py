@@ -101,29 +101,67 @@ def load_generator(path: Path, model: Any = None) -> tuple[Any, dict[str, Any]]:
     """A trained generator and the card of its checkpoint.
 
     Args:
-        path: the checkpoint.
-        model: the user's own configuration of the network; the checkpoint's without it.
+        path: a checkpoint of srlit's, or weights that another project stored.
+        model: the user's own configuration of the network; without it the checkpoint's, or that of
+            the family of networks that the weights belong to.
 
     Raises:
-        CheckpointError: no checkpoint, or weights that do not fit.
+        CheckpointError: no checkpoint, or weights of no known network, or that do not fit.
         ConfigError: the checkpoint names a class that is none of srlit's own.
     """
-    from srlit.checkpoint import CheckpointError, generator_weights, load_checkpoint
+    from srlit.checkpoint import CheckpointError, load_weights
 
-    checkpoint = load_checkpoint(path)
-    weights = generator_weights(checkpoint)
-    card = {"name": path.stem} | checkpoint["card"]
+    weights, recorded = load_weights(path)
+    card = {"name": path.stem} | (recorded or {})
+    if model is None and recorded is None:
+        card["model"] = _recognised(weights, path)
     generator = _build_generator(card["model"], weights, path) if model is None else build(model)
     scale = getattr(generator, "scale", None)
     if not callable(generator) or type(scale) is not int or scale < 1:
         msg = f"{path}: its model is a {type(generator).__name__}, no generator with a scale"
         raise CheckpointError(msg)
-    try:
-        generator.load_state_dict(weights)
-    except RuntimeError as error:
-        msg = f"{path}: the weights do not fit the network: {str(error).splitlines()[-1].strip()}"
-        raise CheckpointError(msg) from error
+    load_into(generator, weights, str(path))
     return generator, card
+
+
+def load_into(generator: "nn.Module", weights: "dict[str, Tensor]", source: str) -> None:
+    """Give a generator its weights.
+
+    Raises:
+        CheckpointError: they do not fit; the message lists what was expected and what came.
+    """
+    from srlit.checkpoint import CheckpointError
+    from srlit.checkpoint.loading import weight_differences
+
+    # A network may know its weights under other names; as it knows them they are compared.
+    own_names = getattr(generator, "own_names", dict)
+    try:
+        generator.load_state_dict(named := own_names(weights))
+    except RuntimeError as error:
+        differences = weight_differences(generator.state_dict(), named)
+        reason = "; ".join(differences) or str(error).splitlines()[-1].strip()
+        msg = f"{source}: the weights do not fit the network: {reason}"
+        raise CheckpointError(msg) from error
+
+
+def _recognised(weights: "Mapping[str, Tensor]", path: Path) -> dict[str, Any]:
+    """The configuration that weights without a card have by their names and shapes.
+
+    Raises:
+        CheckpointError: they belong to no known network.
+    """
+    from srlit.checkpoint import CheckpointError
+    from srlit.checkpoint.loading import shapes
+    from srlit.models.families import EXPECTED, recognise
+
+    if (found := recognise(weights)) is None:
+        expected = "; or ".join(f"{name}: {names}" for name, names in EXPECTED.items())
+        msg = (
+            f"{path}: no srlit checkpoint, and weights of no known network: expected {expected}; "
+            f"came {shapes(weights)}; for another network give its configuration (model=...)"
+        )
+        raise CheckpointError(msg)
+    return found
 
 
 def _build_generator(node: Any, weights: "Mapping[str, Tensor]", path: Path) -> Any:  # noqa: ANN401

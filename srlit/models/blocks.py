@@ -92,6 +92,41 @@ class SubPixelUpsample(nn.Module):
         return self.shuffle(self.conv(x))
 
 
+@torch.no_grad()
+def icnr_(conv: nn.Conv2d, scale: int) -> None:
+    """Start the s x s pixels of a sub-pixel convolution equal (ICNR, Aitken et al. 2017, sec. 3).
+
+    What comes out of PixelShuffle is then what nearest enlargement of one convolution gives.
+    """
+    for parameter in conv.parameters():
+        parameter.copy_(parameter[:: scale**2].repeat_interleave(scale**2, 0))
+
+
+STEPS: dict[int, tuple[int, ...]] = {
+    1: (), 2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2), 16: (2, 2, 2, 2),
+}  # fmt: skip
+
+
+def upsampling_steps(scale: int) -> tuple[int, ...]:
+    """The factors by which a network enlarges one after the other.
+
+    Raises:
+        ValueError: a scale that none of `STEPS` makes up.
+    """
+    if scale not in STEPS:
+        msg = f"scale={scale}: expected one of {', '.join(map(str, STEPS))} for this model"
+        raise ValueError(msg)
+    return STEPS[scale]
+
+
+def reflect_to(x: Float[Tensor, "n c h w"], height: int, width: int) -> Float[Tensor, "n c ph pw"]:
+    """Mirror an image to a size; where it is too small for that, repeat what is there."""
+    h, w = x.shape[-2:]
+    mirrored = F.pad(x, (0, min(width - w, w - 1), 0, min(height - h, h - 1)), mode="reflect")
+    h, w = mirrored.shape[-2:]
+    return F.pad(mirrored, (0, width - w, 0, height - h), mode="replicate")
+
+
 def pad_to_multiple(x: Float[Tensor, "n c h w"], multiple: int) -> Float[Tensor, "n c ph pw"]:
     """Repeat the last row and column until both sizes are multiples."""
     h, w = x.shape[-2:]

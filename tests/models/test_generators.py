@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from srlit.models import EDSR, UNet
+from srlit.models import EDSR, Compact, RRDBNet, TwoStage, UNet
 
 SMALL = {
     "unet": lambda scale: UNet(
@@ -9,15 +9,18 @@ SMALL = {
     ),
     "unet_without_norm": lambda scale: UNet(scale=scale, width=16, norm="none", head_blocks=1),
     "edsr": lambda scale: EDSR(scale=scale, width=8, blocks=2),
+    "rrdbnet": lambda scale: RRDBNet(scale=scale, num_feat=8, num_block=1, num_grow_ch=4),
+    "compact": lambda scale: Compact(scale=scale, num_feat=8, num_conv=2),
+    "two_stage": lambda scale: TwoStage(scale=scale, num_feat=8, num_block=1, num_grow_ch=4),
 }
 
 
-@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+@pytest.mark.parametrize("scale", [1, 2, 3, 4, 8])
 @pytest.mark.parametrize("name", SMALL)
 def test_any_size_is_scaled_exactly(name, scale):
     network = SMALL[name](scale).eval()
     assert network.scale == scale
-    for size in [(1, 1), (7, 13), (33, 32)]:
+    for size in [(1, 1), (7, 13), (65, 64)]:
         assert network(torch.rand(1, 3, *size)).shape == (1, 3, size[0] * scale, size[1] * scale)
 
 

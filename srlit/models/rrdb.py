@@ -1,0 +1,201 @@
+"""ESRGAN's network: dense blocks inside residual blocks inside a residual trunk."""
+
+import math
+import re
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from srlit.models.blocks import conv3, reflect_to, upsampling_steps
+
+
+def leaky() -> nn.Module:
+    """LeakyReLU of slope 0.2, ESRGAN's only activation."""
+    return nn.LeakyReLU(0.2, inplace=True)
+
+
+class DenseBlock(nn.Module):
+    """Five convolutions, each of which sees all before it (Wang et al. 2018, fig. 4).
+
+    Args:
+        num_feat: channels in and out.
+        num_grow_ch: channels that each of the first four adds.
+        residual_scale: factor on the last one's output before the input is added.
+    """
+
+    def __init__(self, num_feat: int, num_grow_ch: int, residual_scale: float) -> None:
+        super().__init__()
+        self.residual_scale = residual_scale
+        self.conv1 = conv3(num_feat, num_grow_ch)
+        self.conv2 = conv3(num_feat + num_grow_ch, num_grow_ch)
+        self.conv3 = conv3(num_feat + 2 * num_grow_ch, num_grow_ch)
+        self.conv4 = conv3(num_feat + 3 * num_grow_ch, num_grow_ch)
+        self.conv5 = conv3(num_feat + 4 * num_grow_ch, num_feat)
+        self.activation = leaky()
+        for conv in (self.conv1, self.conv2, self.conv3, self.conv4, self.conv5):
+            # Section 3.1: a smaller initialisation makes a deep network easier to train.
+            nn.init.kaiming_normal_(conv.weight).data.mul_(0.1)
+            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """X + residual_scale * what the five make of it."""
+        seen = [x]
+        for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
+            seen.append(self.activation(conv(torch.cat(seen, 1))))
+        return x + self.residual_scale * self.conv5(torch.cat(seen, 1))
+
+
+class RRDB(nn.Module):
+    """Residual in residual dense block: three dense blocks, scaled, + input (the same figure)."""
+
+    def __init__(self, num_feat: int, num_grow_ch: int, residual_scale: float) -> None:
+        super().__init__()
+        self.residual_scale = residual_scale
+        self.rdb1 = DenseBlock(num_feat, num_grow_ch, residual_scale)
+        self.rdb2 = DenseBlock(num_feat, num_grow_ch, residual_scale)
+        self.rdb3 = DenseBlock(num_feat, num_grow_ch, residual_scale)
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """X + residual_scale * rdb3(rdb2(rdb1(x)))."""
+        return x + self.residual_scale * self.rdb3(self.rdb2(self.rdb1(x)))
+
+
+class RRDBTrunk(nn.Module):
+    """Image to features of the same size: all of ESRGAN's network that works at low resolution.
+
+    Args:
+        inputs: channels of the image.
+        num_feat: channels of the features.
+        num_block: RRDBs.
+        num_grow_ch: channels that each convolution of a dense block adds.
+        residual_scale: factor on every residual.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        num_feat: int,
+        num_block: int,
+        num_grow_ch: int,
+        residual_scale: float = 0.2,
+    ) -> None:
+        super().__init__()
+        self.conv_first = conv3(inputs, num_feat)
+        self.body = nn.Sequential(
+            *(RRDB(num_feat, num_grow_ch, residual_scale) for _ in range(num_block))
+        )
+        self.conv_body = conv3(num_feat, num_feat)
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f h w"]:
+        """First + conv_body(body(first))."""
+        first = self.conv_first(x)
+        return first + self.conv_body(self.body(first))
+
+
+class RRDBNet(RRDBTrunk):
+    """ESRGAN's generator, numerically identical to the published one, under BasicSR's names.
+
+    Nearest enlargement by 2 and a convolution for each step; no global residual, as the published
+    weights have none. Real-ESRGAN rearranges the pixels of its x2 and x1 networks into channels
+    first, so that the trunk works at a quarter of the output's size whatever the scale.
+
+    Args:
+        scale: upscaling factor: 1, 2, 3, 4 or 8.
+        num_feat: channels.
+        num_block: RRDBs.
+        num_grow_ch: channels that each convolution of a dense block adds.
+        unshuffle: side of the squares that become channels: 1, 2 or 4; None: Real-ESRGAN's choice,
+            4 / scale at x1 and x2, else 1.
+
+    Raises:
+        ValueError: no network has such a scale.
+
+    Source: X. Wang et al., "ESRGAN" (ECCVW 2018); X. Wang et al., "Real-ESRGAN" (ICCVW 2021),
+    section 3.3 for the rearrangement.
+    """
+
+    def __init__(
+        self,
+        *,
+        scale: int,
+        num_feat: int = 64,
+        num_block: int = 23,
+        num_grow_ch: int = 32,
+        unshuffle: int | None = None,
+    ) -> None:
+        if unshuffle is None:
+            unshuffle = {1: 4, 2: 2}.get(scale, 1)
+        if unshuffle not in (1, 2, 4):
+            msg = f"model.unshuffle={unshuffle}: expected 1, 2, 4 or null"
+            raise ValueError(msg)
+        super().__init__(3 * unshuffle**2, num_feat, num_block, num_grow_ch)
+        self.scale = scale
+        self.unshuffle = unshuffle
+        self.steps = upsampling_steps(scale * unshuffle)
+        for number in range(1, len(self.steps) + 1):
+            self.add_module(f"conv_up{number}", conv3(num_feat, num_feat))
+        self.conv_hr = conv3(num_feat, num_feat)
+        self.conv_last = conv3(num_feat, 3)
+        self.activation = leaky()
+
+    def forward(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
+        """Restore and enlarge; the result is not clamped."""
+        h, w = lr.shape[-2:]
+        x = super().forward(self._rearranged(lr))
+        for number, factor in enumerate(self.steps, 1):
+            enlarged = F.interpolate(x, scale_factor=factor, mode="nearest")
+            x = self.activation(getattr(self, f"conv_up{number}")(enlarged))
+        sr = self.conv_last(self.activation(self.conv_hr(x)))
+        return sr[..., : h * self.scale, : w * self.scale]
+
+    def _rearranged(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c uh uw"]:
+        """Squares of pixels as channels, after the image was mirrored to whole squares."""
+        if self.unshuffle == 1:
+            return lr
+        h, w = (math.ceil(side / self.unshuffle) * self.unshuffle for side in lr.shape[-2:])
+        return F.pixel_unshuffle(reflect_to(lr, h, w), self.unshuffle)
+
+    @staticmethod
+    def own_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Weights under any of the names that ESRGAN's network has had, under these here."""
+        return basicsr_names(weights)
+
+
+# -- names --------------------------------------------------------------------------------------
+
+# BSRGAN's and RealSR's names, and ESRGAN's first ones, to BasicSR's.
+OLDER_NAMES = (
+    (re.compile(r"RRDB_trunk\.(\d+)\.RDB(\d)\."), r"body.\1.rdb\2."),
+    (re.compile(r"trunk_conv\."), "conv_body."),
+    (re.compile(r"upconv(\d)\."), r"conv_up\1."),
+    (re.compile(r"HRconv\."), "conv_hr."),
+    (re.compile(r"model\.0\."), "conv_first."),
+    (re.compile(r"model\.1\.sub\.(\d+)\.RDB(\d)\.conv(\d)\.0\."), r"body.\1.rdb\2.conv\3."),
+    (re.compile(r"model\.1\.sub\.\d+\.(weight|bias)"), r"conv_body.\1"),
+)
+NUMBERED = re.compile(r"model\.(\d+)\.(weight|bias)")
+
+
+def basicsr_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of an RRDBNet of any age under the names that BasicSR gives them.
+
+    The first ESRGAN counted its layers (`model.3.weight`); those behind the trunk are the steps of
+    the enlargement and the last two convolutions. Other weights keep their names.
+    """
+    behind = sorted({int(m[1]) for m in map(NUMBERED.fullmatch, weights) if m} - {0})
+    steps = [f"conv_up{number}" for number in range(1, len(behind) - 1)]
+    ends = ["conv_hr", "conv_last"] if len(behind) > 1 else []
+    places = dict(zip(behind, [*steps, *ends], strict=False))
+    return {_basicsr_name(name, places): value for name, value in weights.items()}
+
+
+def _basicsr_name(name: str, places: Mapping[int, str]) -> str:
+    for older, newer in OLDER_NAMES:
+        if older.match(name):
+            return older.sub(newer, name)
+    if (match := NUMBERED.fullmatch(name)) and int(match[1]) in places:
+        return f"{places[int(match[1])]}.{match[2]}"
+    return name

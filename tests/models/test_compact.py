@@ -1,0 +1,38 @@
+"""The compact network against spandrel's."""
+
+import pytest
+import torch
+
+from srlit.config import load_generator
+from srlit.models import Compact
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+def test_weights_go_both_ways(scale, tmp_path):
+    from spandrel import ModelLoader
+    from spandrel.architectures.Compact import Compact as Theirs
+
+    torch.manual_seed(scale)
+    network = Compact(scale=scale, num_feat=12, num_conv=scale).eval()
+    x = torch.rand(2, 3, 7, 10)
+    torch.save({"params": network.state_dict()}, tmp_path / "ours.pth")
+    theirs = ModelLoader().load_from_file(tmp_path / "ours.pth")
+    assert (theirs.architecture.id, theirs.scale) == ("Compact", scale)
+    with torch.no_grad():
+        torch.testing.assert_close(theirs.model(x), network(x), rtol=1e-5, atol=1e-5)
+    theirs = Theirs(num_feat=8, num_conv=2, upscale=scale).eval()
+    torch.save({"params_ema": theirs.state_dict()}, tmp_path / "theirs.pth")
+    loaded, card = load_generator(tmp_path / "theirs.pth")
+    assert card["model"] == {
+        "_target_": "srlit.models.Compact",
+        "scale": scale,
+        "num_feat": 8,
+        "num_conv": 2,
+    }
+    with torch.no_grad():
+        torch.testing.assert_close(theirs(x), loaded.eval()(x), rtol=1e-5, atol=1e-5)
+
+
+def test_the_published_layout():
+    # realesr-animevideov3: 621,424 parameters at x4.
+    assert sum(p.numel() for p in Compact(scale=4).parameters()) == 621_424
