@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from srlit.config import entry_point, load_generator
+from srlit.config import ConfigError, entry_point, load_generator
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from srlit.inference import Network
 
 log = logging.getLogger(__name__)
@@ -42,7 +44,7 @@ def upscale(cfg: DictConfig) -> list[Path]:
     generator, card = load_generator(resolve_checkpoint(cfg.checkpoint), cfg.get("model"))
     network = Network(
         card["name"],
-        generator,
+        chosen_stage(generator, cfg.stage),
         device=pick_device(cfg.device),
         tile=cfg.tile,
         overlap=cfg.overlap,
@@ -63,6 +65,21 @@ def upscale(cfg: DictConfig) -> list[Path]:
         listed = "\n".join(f"  {reason}" for reason in failed)
         raise SystemExit(f"{len(failed)} of {len(jobs)} images failed:\n{listed}")
     return [target for _, target in jobs]
+
+
+def chosen_stage(generator: "nn.Module", stage: int | None) -> "nn.Module":
+    """A whole generator, or its stage 1 alone.
+
+    Raises:
+        ConfigError: another stage, or a generator without stages.
+    """
+    if stage is None:
+        return generator
+    if stage != 1 or not hasattr(generator, "first_stage"):
+        msg = f"stage={stage}: expected null, or 1 where the network is a two_stage"
+        raise ConfigError(msg)
+    first: nn.Module = generator.first_stage()  # type: ignore[operator]
+    return first
 
 
 def upscale_file(network: "Network", source: Path, target: Path) -> None:

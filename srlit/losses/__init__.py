@@ -23,6 +23,7 @@ from srlit.losses.penalties import R1, GradientPenalty, Penalty
 from srlit.losses.perceptual import LPIPSLoss, PerceptualLoss
 from srlit.losses.pixel import L1, L2, Charbonnier
 from srlit.losses.schedules import CosineRamp, LinearRamp
+from srlit.losses.stages import StageOne
 from srlit.losses.structure import SSIM, MultiScaleSSIM
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "Penalty",
     "PerceptualLoss",
     "RelativisticAverage",
+    "StageOne",
     "TotalVariation",
     "Wasserstein",
 ]

@@ -12,9 +12,9 @@ from srlit.ops.precision import full_precision
 from srlit.types import AnyImages, Images, Scalar
 
 GIVEN = "adversarial"
-# What a phase can hand to a term besides sr and hr: what was restored, and what the generator's
-# moving average makes of it.
-BESIDE = ("lr", "averaged")
+# What a phase can hand to a term besides sr and hr: what was restored, what the generator's moving
+# average makes of it, and what stage 1 of a generator in stages does.
+BESIDE = ("lr", "averaged", "stage1")
 NOTHING: Mapping[str, AnyImages] = MappingProxyType({})
 
 
@@ -81,6 +81,11 @@ class CompositeLoss(nn.Module):
         """Term name to weight in an iteration; None: after the last one."""
         return {name: value_at(weight, iteration) for name, weight in self.weights.items()}
 
+    @property
+    def may_need(self) -> set[str]:
+        """What its terms see besides sr and hr, whether they weigh something or not."""
+        return {image for term in self.terms.values() for image in needs(term)}
+
     def needs(self, iteration: int | None) -> set[str]:
         """What the terms that weigh something in an iteration see besides sr and hr."""
         weights = self.weights_at(iteration)
@@ -103,7 +108,7 @@ class CompositeLoss(nn.Module):
             hr: targets.
             adversarial: the generator's criterion, where the table weighs one.
             beside: at least what `needs` names: `lr`, what was restored; `averaged`, what the
-                generator's moving average restores.
+                generator's moving average restores; `stage1`, what its first stage does.
             iteration: of the training; None weighs as after the last one, so that validations
                 compare.
 

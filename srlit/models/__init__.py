@@ -5,10 +5,20 @@ h, w >= 1: it pads and crops by itself. A discriminator gives logits of any shap
 """
 
 from srlit.models.compact import Compact
-from srlit.models.discriminators import PatchGAN
+from srlit.models.discriminators import MultiScalePatchGAN, PatchGAN, UNetSN, VGGStyle
 from srlit.models.edsr import EDSR
 from srlit.models.rrdb import RRDBNet
 from srlit.models.two_stage import TwoStage
 from srlit.models.unet import UNet
 
-__all__ = ["EDSR", "Compact", "PatchGAN", "RRDBNet", "TwoStage", "UNet"]
+__all__ = [
+    "EDSR",
+    "Compact",
+    "MultiScalePatchGAN",
+    "PatchGAN",
+    "RRDBNet",
+    "TwoStage",
+    "UNet",
+    "UNetSN",
+    "VGGStyle",
+]

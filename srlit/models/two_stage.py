@@ -19,7 +19,7 @@ def _image_head(num_feat: int) -> nn.Conv2d:
     return head
 
 
-class Restored(NamedTuple):
+class Restoration(NamedTuple):
     """What stage 1 gives.
 
     Attributes:
@@ -41,10 +41,10 @@ class RestorationStage(nn.Module):
         self.trunk = RRDBTrunk(3, num_feat, num_block, num_grow_ch, residual_scale)
         self.to_image = _image_head(num_feat)
 
-    def forward(self, lr: Float[Tensor, "n 3 h w"]) -> Restored:
+    def forward(self, lr: Float[Tensor, "n 3 h w"]) -> Restoration:
         """Restore; the image is lr + to_image(features)."""
         features = self.trunk(lr)
-        return Restored(features, lr + self.to_image(features))
+        return Restoration(features, lr + self.to_image(features))
 
 
 class EnlargingStage(nn.Module):

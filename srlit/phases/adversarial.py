@@ -10,10 +10,8 @@ from torch import nn
 from torch.optim import Optimizer
 
 from srlit.losses import GIVEN, AdversarialCriterion, Disguise, Penalty
-from srlit.phases.base import MakeOptimizer, Phase
+from srlit.phases.base import MakeOptimizer, Phase, Restored
 from srlit.types import Batch, Images, Scalar
-
-Restored = tuple[Batch, Images]  # what was restored, and what came out, with its graph
 
 
 @contextmanager
@@ -102,9 +100,9 @@ class AdversarialPhase(Phase):
         graphs would take the memory that parts are there to save.
         """
         if len(parts) == 1:
-            once = [(parts[0], self(parts[0].lr))]
+            once = [self.generate(parts[0])]
             return lambda: once
-        return lambda: ((part, self(part.lr)) for part in parts)
+        return lambda: (self.generate(part) for part in parts)
 
     def discriminator_updates(self, iteration: int) -> range:
         """The numbers of the discriminator's updates in an iteration: a function of nothing else.
@@ -129,7 +127,7 @@ class AdversarialPhase(Phase):
             optimizer: of the discriminator.
             number: of the update, counted from 0; the penalty goes by it.
         """
-        losses = (self.discriminator_loss(sr.detach(), part.hr, number) for part, sr in restored)
+        losses = (self.discriminator_loss(sr.detach(), part.hr, number) for part, sr, _ in restored)
         self.descend(losses, optimizer)
 
     def discriminator_loss(self, sr: Images, hr: Images, number: int) -> Scalar:
@@ -156,11 +154,12 @@ class AdversarialPhase(Phase):
     def update_generator(self, restored: Iterable[Restored], optimizer: Any) -> None:  # noqa: ANN401
         """Lower the weighted sum of all terms; the discriminator stays as it is."""
         with frozen(self.discriminator):
-            self.descend((self.generator_loss(part, sr) for part, sr in restored), optimizer)
+            self.descend((self.generator_loss(part) for part in restored), optimizer)
 
-    def generator_loss(self, part: Batch, sr: Images) -> Scalar:
+    def generator_loss(self, restored: Restored) -> Scalar:
         """The weighted sum of all terms."""
-        beside, adversarial = self.beside(part, sr), self.adversarial(sr, part.hr)
+        part, sr, _ = restored
+        beside, adversarial = self.beside(restored), self.adversarial(sr, part.hr)
         loss = self.loss(sr, part.hr, adversarial, beside=beside, iteration=self.iteration)
         self.journal.record({"loss": loss.total} | loss.named())
         self.observe(part, sr)

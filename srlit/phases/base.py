@@ -7,7 +7,7 @@ manually, so that schedules, clipping and counting are one piece of code.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -30,6 +30,20 @@ from srlit.types import AnyImages, Batch, Images, Scalar
 MakeOptimizer = Callable[..., Optimizer]
 
 
+class Restored(NamedTuple):
+    """A part of a batch and what came out, with its graph.
+
+    Attributes:
+        part: what was restored.
+        sr: the result.
+        stage1: what stage 1 of the generator made of lr, where a loss term looks at it.
+    """
+
+    part: Batch
+    sr: Images
+    stage1: Images | None = None
+
+
 class Phase(LightningModule):
     """A generator in training.
 
@@ -48,7 +62,7 @@ class Phase(LightningModule):
             generator's configuration.
 
     Raises:
-        ValueError: no micro-batch.
+        ValueError: no micro-batch, or a loss of a stage for a generator that has none.
     """
 
     def __init__(
@@ -68,6 +82,9 @@ class Phase(LightningModule):
         super().__init__()
         if micro_batches < 1:
             msg = f"phase.micro_batches={micro_batches}: expected at least 1"
+            raise ValueError(msg)
+        if "stage1" in loss.may_need and not hasattr(generator, "stages"):
+            msg = "loss.terms has one of stage 1, but model has no stages; model=two_stage has"
             raise ValueError(msg)
         self.automatic_optimization = False
         self.generator = generator.to(memory_format=torch.channels_last)
@@ -110,6 +127,14 @@ class Phase(LightningModule):
         """Restore and enlarge, lr to sr."""
         sr: Tensor = self.generator(lr.contiguous(memory_format=torch.channels_last))
         return sr.float()
+
+    def generate(self, part: Batch) -> Restored:
+        """Restore a part of a batch."""
+        if "stage1" not in self.loss.needs(self.iteration):
+            return Restored(part, self(part.lr))
+        lr = part.lr.contiguous(memory_format=torch.channels_last)
+        stages = self.generator.stages(lr)  # type: ignore[operator]
+        return Restored(part, stages.sr.float(), stages.restored.float())
 
     # -- the clock and the update ---------------------------------------------------------------
 
@@ -235,6 +260,8 @@ class Phase(LightningModule):
         sr = self.restore(batch.lr)
         # An adversarial part depends on a moving opponent and is left out of the loss here.
         beside = {"lr": batch.lr, "averaged": sr}
+        if "stage1" in self.loss.needs(None):
+            beside["stage1"] = self.restore_first(batch.lr)
         loss = self.loss(sr, batch.hr, beside=beside).total.expand(len(sr))
         for name, value in (self.metrics(sr, batch.hr) | {"loss": loss}).items():
             mean = self._means.setdefault(name, MeanMetric(nan_strategy="disable").to(value.device))
@@ -247,6 +274,13 @@ class Phase(LightningModule):
             return self.averaged(lr)
 
     @torch.no_grad()
+    def restore_first(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+        """What stage 1 of the judged generator makes of `lr`, in float32."""
+        with torch.autocast(lr.device.type, enabled=False):
+            stage1: Tensor = self.judged.stages(lr).restored  # type: ignore[operator]
+        return stage1
+
+    @torch.no_grad()
     def averaged(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
         """What the judged generator makes of `lr`, in the training's precision."""
         network = self.judged
@@ -256,15 +290,19 @@ class Phase(LightningModule):
         network.train(was_training)
         return sr.float()
 
-    def beside(self, part: Batch, sr: Images) -> dict[str, AnyImages]:
+    def beside(self, restored: Restored) -> dict[str, AnyImages]:
         """What loss terms may see besides sr and hr; the average restores only if one asks for it.
 
         Without a moving average the restored image itself stands for what it would restore.
         """
-        if "averaged" not in self.loss.needs(self.iteration):
-            return {"lr": part.lr}
-        own = self.judged is self.generator
-        return {"lr": part.lr, "averaged": sr.detach() if own else self.averaged(part.lr)}
+        part, sr, stage1 = restored
+        found: dict[str, AnyImages] = {"lr": part.lr}
+        if stage1 is not None:
+            found["stage1"] = stage1
+        if "averaged" in self.loss.needs(self.iteration):
+            own = self.judged is self.generator
+            found["averaged"] = sr.detach() if own else self.averaged(part.lr)
+        return found
 
     def on_validation_epoch_end(self) -> None:
         """Means over all images and processes; they go to callbacks, loggers and the schedule."""

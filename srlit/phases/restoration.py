@@ -39,8 +39,9 @@ class RestorationPhase(Phase):
 
     def part_loss(self, part: Batch) -> Scalar:
         """The weighted sum of all terms."""
-        sr = self(part.lr)
-        loss = self.loss(sr, part.hr, beside=self.beside(part, sr), iteration=self.iteration)
+        restored = self.generate(part)
+        beside = self.beside(restored)
+        loss = self.loss(restored.sr, part.hr, beside=beside, iteration=self.iteration)
         self.journal.record({"loss": loss.total} | loss.named())
-        self.observe(part, sr)
+        self.observe(part, restored.sr)
         return loss.total

@@ -56,7 +56,7 @@ def run_training(tmp_path, *overrides):
 
 def test_nothing_is_left_out():
     groups = {path.parent.name for path in FILES}
-    assert groups == {*USES, "data", "experiment", "stage", "sweep"}
+    assert groups == {*USES, "data", "experiment", "degradation_stage", "sweep"}
     assert ROOTS == [
         "evaluate",
         "prepare",
@@ -174,7 +174,9 @@ def test_every_data_file_runs(path, tmp_path, data_sets):
     run_training(tmp_path / "runs", *overrides, EDSR)
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if p.parent.name == "stage"], ids=str)
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if p.parent.name == "degradation_stage"], ids=str
+)
 def test_every_stage_is_part_of_a_preset(path):
     presets = [CONF_DIR / p for p in FILES if p.parent.name == "degradation"]
     assert any(f": {path.stem}\n" in preset.read_text() for preset in presets)
@@ -193,6 +195,6 @@ def test_files_are_short_and_documented():
             "term",
             "degradation",
             "data",
-            "stage",
+            "degradation_stage",
         }:
             assert path.stem == "_base" or lines[0].startswith("# "), f"{path} has no header"

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from srlit.models import PatchGAN
+from srlit.models import MultiScalePatchGAN, PatchGAN, UNetSN, VGGStyle
 
 
 def test_layout_is_experiment_as():
@@ -37,3 +37,66 @@ def test_the_least_size_is_the_least(layers):
         ValueError, match=f"expected at least {side}x{side}; enlarge data.patch_size"
     ):
         network(torch.rand(1, 3, side - 1, side))
+
+
+NETWORKS = {
+    "patchgan": lambda: PatchGAN(width=8),
+    "multiscale": lambda: MultiScalePatchGAN(scales=2, width=8, layers=2),
+    "unet_sn": lambda: UNetSN(width=8),
+    "vgg": lambda: VGGStyle(width=8, hidden=16),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_gradients_reach_every_parameter_and_the_image(name):
+    torch.manual_seed(0)
+    network = NETWORKS[name]()
+    image = torch.rand(2, 3, 48, 40, requires_grad=True)
+    network(image).square().mean().backward()
+    dead = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not dead
+    assert image.grad.any()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_its_gradient_has_a_gradient(name):
+    """R1 asks for it."""
+    network = NETWORKS[name]().eval()
+    image = torch.rand(2, 3, 40, 40, requires_grad=True)
+    [gradient] = torch.autograd.grad(network(image).sum(), image, create_graph=True)
+    gradient.square().sum().backward()
+    assert any(p.grad is not None and p.grad.any() for p in network.parameters())
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 13), (65, 64)])
+def test_of_any_size_each_pixel_or_the_image_is_judged(size):
+    image = torch.rand(2, 3, *size)
+    assert UNetSN(width=4)(image).shape == (2, 1, *size)
+    assert VGGStyle(width=4, hidden=8).eval()(image).shape == (2, 1)
+
+
+def test_the_published_layouts():
+    # BasicSR's UNetDiscriminatorSN of 64 features has 4,376,897 parameters.
+    assert sum(p.numel() for p in UNetSN().parameters()) == 4_376_897
+    convs = [m for m in VGGStyle().body if isinstance(m, torch.nn.Conv2d)]
+    assert [(c.out_channels, c.stride[0]) for c in convs] == [
+        (64, 1), (64, 2), (128, 1), (128, 2), (256, 1), (256, 2), (512, 1), (512, 2),
+    ]  # fmt: skip
+    body = VGGStyle(width=4).body[:-1]
+    assert body(torch.rand(2, 3, 96, 96)).shape[-2:] == (6, 6)
+
+
+@torch.no_grad()
+def test_every_scale_weighs_the_same():
+    network = MultiScalePatchGAN(scales=2, width=4, layers=1).eval()
+    image = torch.rand(2, 3, 36, 36)
+    coarse = torch.nn.functional.avg_pool2d(image, 3, 2, 1, count_include_pad=False)
+    logits = network(image)
+    assert torch.equal(logits[:, :1], network.judges[0](image))
+    own = network.judges[1](coarse)
+    assert set(logits[:, 1].flatten().tolist()) == set(own.flatten().tolist())
+    assert abs(logits[:, 1].mean() - own.mean()) < 0.2 * own.std()
+    with pytest.raises(ValueError, match="enlarge data.patch_size"):
+        network(torch.rand(1, 3, 4, 4))
+    with pytest.raises(ValueError, match="discriminator.scales=0"):
+        MultiScalePatchGAN(scales=0)

@@ -89,7 +89,7 @@ def test_a_generator_step_leaves_the_discriminator_unchanged(tmp_path):
     phase.manual_backward = lambda loss: loss.backward()
     optimizer = sgd(phase.generator.parameters())
     batch = batches(1)[0]
-    phase.update_generator([(batch, phase(batch.lr))], optimizer)
+    phase.update_generator([phase.generate(batch)], optimizer)
     assert not changed(before, phase.discriminator)
     assert changed(generator_before, phase.generator)
     assert all(p.grad is None for p in phase.discriminator.parameters())
@@ -103,8 +103,7 @@ def test_a_discriminator_step_leaves_the_generator_unchanged():
     discriminator_before = copy.deepcopy(phase.discriminator.state_dict())
     phase.manual_backward = lambda loss: loss.backward()
     batch = batches(1)[0]
-    sr = phase(batch.lr)
-    phase.update_discriminator([(batch, sr)], sgd(phase.discriminator.parameters()))
+    phase.update_discriminator([phase.generate(batch)], sgd(phase.discriminator.parameters()))
     assert not changed(before, phase.generator)
     assert all(p.grad is None for p in phase.generator.parameters())
     assert changed(discriminator_before, phase.discriminator)

@@ -1,0 +1,115 @@
+"""Weights of other projects, and single stages, as users name them on the command line."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from srlit.checkpoint import CheckpointError, load_weights
+from srlit.config import ConfigError
+from srlit.evaluate import evaluate
+from srlit.models import RRDBNet, TwoStage
+from srlit.train import train
+from srlit.upscale import upscale
+from tests.helpers import TINY, compose_config
+
+NARROW = ("model=rrdbnet", "model.num_feat=8", "model.num_block=1")
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """A file as BasicSR leaves it."""
+    torch.manual_seed(0)
+    network = RRDBNet(scale=2, num_feat=8, num_block=1)
+    path = tmp_path / "net_g_latest.pth"
+    torch.save({"params": {}, "params_ema": network.state_dict()}, path)
+    return path
+
+
+def training(folder, weights, *overrides):
+    return compose_config(
+        "train", *TINY, *overrides, f"init_from={weights}", f"paths.runs={folder}"
+    )
+
+
+def test_training_goes_on_from_basicsrs_weights_and_spandrel_reads_the_result(tmp_path, weights):
+    from spandrel import ModelLoader
+
+    cfg = training(tmp_path, weights, *NARROW, "phase.optimizer.lr=0", "callbacks.ema=null")
+    train(cfg)
+    before, card = load_weights(weights)
+    assert card is None
+    after, card = load_weights(tmp_path / "custom" / "checkpoints" / "last.ckpt")
+    assert card["scale"] == 2
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    assert ModelLoader().load_from_state_dict(dict(after)).architecture.id == "ESRGAN"
+
+
+def test_weights_of_another_size_are_told(tmp_path, weights):
+    cfg = training(tmp_path, weights, "model=rrdbnet", "model.num_feat=16", "model.num_block=1")
+    with pytest.raises(CheckpointError) as caught:
+        train(cfg)
+    expected, _, came = str(caught.value).partition("came")
+    assert expected.startswith(f"init_from={weights}: the weights do not fit the network: ")
+    assert "conv_first.weight (16, 12, 3, 3)" in expected
+    assert "conv_first.weight (8, 12, 3, 3)" in came
+
+
+def test_evaluate_and_upscale_take_them_as_they_lie(tmp_path, weights, photo_folder):
+    evaluate(
+        compose_config(
+            "evaluate",
+            f"checkpoints=[{weights}]",
+            "data=folder",
+            f"data.photos.train_folder={photo_folder}",
+            "data.photos.holdout=2",
+            "data.eval_crop=48",
+            "metrics.names=[mae]",
+            "device=cpu",
+            "paths.store=null",
+            f"paths.runs={tmp_path}",
+        )
+    )
+    rows = list(csv.DictReader((tmp_path / "evaluation" / "photos.csv").open()))
+    assert {row["name"] for row in rows} == {"bilinear", "bicubic", weights.name}
+    source = photo_folder / "00.png"
+    options = (f"input={source}", f"output={tmp_path / 'out'}", "device=cpu")
+    [written] = upscale(compose_config("upscale", f"checkpoint={weights}", *options))
+    assert Image.open(written).size == (240, 192)
+
+
+def test_stage_1_alone_can_be_looked_at(tmp_path, photo_folder):
+    network = TwoStage(scale=2, num_feat=8, num_block=1, num_grow_ch=4)
+    model = {"_target_": "srlit.models.TwoStage", "scale": 2}
+    model |= {"num_feat": 8, "num_block": 1, "num_grow_ch": 4}
+    state = {f"generator.{name}": value for name, value in network.state_dict().items()}
+    torch.save(
+        {"card": {"name": "t", "model": model}, "state_dict": state, "iteration": 1},
+        tmp_path / "t.ckpt",
+    )
+    source = photo_folder / "00.png"
+
+    def upscaled(name, *overrides):
+        usual = (f"input={source}", f"output={tmp_path / name}", "device=cpu", "tile=null")
+        [path] = upscale(
+            compose_config("upscale", f"checkpoint={tmp_path / 't.ckpt'}", *usual, *overrides)
+        )
+        return np.array(Image.open(path))
+
+    lr = torch.from_numpy(np.array(Image.open(source))).permute(2, 0, 1)[None] / 255
+    with torch.no_grad():
+        expected = network.restore(lr).image[0].clamp(0, 1).permute(1, 2, 0).numpy() * 255
+    assert np.abs(upscaled("one", "stage=1") - expected).max() <= 0.51
+    assert upscaled("both").shape == (192, 240, 3)
+    with pytest.raises(ConfigError, match="stage=2: expected null, or 1"):
+        upscaled("two", "stage=2")
+
+
+def test_a_network_without_stages_says_so(weights, photo_folder, tmp_path):
+    cfg = compose_config(
+        "upscale", f"input={photo_folder}", f"checkpoint={weights}", "stage=1", "device=cpu"
+    )
+    with pytest.raises(ConfigError, match="two_stage"):
+        upscale(cfg)
