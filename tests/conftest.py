@@ -10,7 +10,9 @@ from jaxtyping import install_import_hook
 import tests.typecheck  # noqa: F401 - found by name below
 
 # Every annotated shape is checked while the tests run; this must precede the imports.
-CHECKED = ("ops", "models", "losses", "metrics", "degradation", "data", "phases", "inference")
+CHECKED = (
+    "ops", "models", "losses", "metrics", "degradation", "data", "foreign", "phases", "inference",
+)  # fmt: skip
 install_import_hook([f"srlit.{name}" for name in CHECKED], "tests.typecheck.typechecker")
 
 import numpy as np  # noqa: E402

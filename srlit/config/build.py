@@ -5,8 +5,7 @@ srlit's own classes: a name in a file is never imported.
 """
 
 import inspect
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -175,6 +174,7 @@ def _build_generator(node: Any, weights: "Mapping[str, Tensor]", path: Path) -> 
 
     from srlit.checkpoint import CheckpointError
     from srlit.checkpoint.loading import UNREADABLE, shown
+    from srlit.models.budget import at_most
 
     classes = known_generators()
     try:
@@ -187,30 +187,3 @@ def _build_generator(node: Any, weights: "Mapping[str, Tensor]", path: Path) -> 
         reason = shown(str(error).split("\n")[0])
         msg = f"{path}: the network that its card describes cannot be built: {reason}"
         raise CheckpointError(msg) from error
-
-
-@contextmanager
-def at_most(weights: "Mapping[str, Tensor]") -> Iterator[None]:
-    """Networks that are built here may have as many parameters as there are weights, no more.
-
-    Raises:
-        ValueError: one has more tensors, or more numbers in them.
-    """
-    from torch.nn.modules.module import register_module_parameter_registration_hook
-
-    tensors = len(weights)
-    numbers = sum(weight.numel() for weight in weights.values())
-
-    def count(_module: "nn.Module", _name: str, parameter: "nn.Parameter") -> None:
-        nonlocal tensors, numbers
-        tensors -= 1
-        numbers -= parameter.numel()
-        if tensors < 0 or numbers < 0:
-            msg = f"it has more parameters than the {len(weights)} weights in the file"
-            raise ValueError(msg)
-
-    handle = register_module_parameter_registration_hook(count)
-    try:
-        yield
-    finally:
-        handle.remove()
