@@ -1,7 +1,8 @@
-"""Reports to look at: `python -m srlit.report degradation`.
+"""Reports to look at: `python -m srlit.report degradation`, `python -m srlit.report model`.
 
 `degradation`: a contact sheet of one photo through every preset, from mild to harsh, and for each
-preset histograms of what it draws. Written as pictures below paths.run.
+preset histograms of what it draws. `model`: what each network costs and sees. Written below
+paths.run.
 """
 
 import logging
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from srlit.degradation import Degradation
+    from srlit.inference.model_card import ModelCard
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +64,40 @@ def report_degradation(cfg: DictConfig, folder: Path) -> None:
     write_image(folder / "presets.png", stacked(rows)[None])
 
 
+def report_model(cfg: DictConfig, folder: Path) -> None:
+    """`models.json` and `models.md`: a row a network, as the files of conf/model carry it."""
+    from rich.progress import track
+
+    from srlit.checkpoint import write_json, write_text
+
+    names = list(cfg.models) if cfg.models else options("model")
+    cards = {name: card_of(name, cfg.scale) for name in track(names, "measuring", transient=True)}
+    write_json(folder / "models.json", {name: card._asdict() for name, card in cards.items()})
+    lines = [f"- `{name}` x{cfg.scale}: {card.text()}" for name, card in cards.items()]
+    write_text(folder / "models.md", "\n".join([*lines, ""]))
+    for line in lines:
+        log.info(line)
+
+
+def card_of(name: str, scale: int) -> "ModelCard":
+    """Measure a network of conf/model, or of the user's own folder, by its name.
+
+    Raises:
+        ConfigError: there is none of this name.
+    """
+    from hydra import compose
+    from hydra.errors import MissingConfigException
+
+    from srlit.inference.model_card import model_card
+
+    try:
+        cfg = compose("train", [f"model={name}", f"scale={scale}"])
+    except MissingConfigException as error:
+        msg = f"models: no network {name!r}: expected some of {options('model')}"
+        raise ConfigError(msg) from error
+    return model_card(build(cfg.model))
+
+
 def compose_preset(name: str, scale: int) -> "Degradation":
     """A preset of conf/degradation, or of the user's own folder, by its name.
 
@@ -95,7 +131,7 @@ def photo(cfg: DictConfig) -> "Tensor":
     return pixels[None, :, top : top + height, left : left + width].float() / 255
 
 
-SUBJECTS = {"degradation": report_degradation}
+SUBJECTS = {"degradation": report_degradation, "model": report_model}
 
 
 @entry_point("report")

@@ -32,7 +32,7 @@ def test_the_report_shows_presets_and_what_they_draw(tmp_path, photo_folder):
 
 
 def test_an_unknown_subject_or_preset_is_named(tmp_path):
-    with pytest.raises(ConfigError, match="subject=weather: expected one of degradation"):
+    with pytest.raises(ConfigError, match="subject=weather: expected one of degradation, model"):
         report(compose_config("report", "subject=weather", f"paths.runs={tmp_path}"))
     result = run(
         "srlit.report", "degradation", "presets=[foggy]", f"paths.runs={tmp_path}", cwd=tmp_path

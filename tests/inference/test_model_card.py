@@ -1,0 +1,80 @@
+"""What a network is said to cost and see, against networks whose numbers are known."""
+
+import re
+
+import pytest
+import torch
+from torch import nn
+
+from srlit.config import CONF_DIR, build
+from srlit.foreign import Spandrel
+from srlit.inference.model_card import (
+    activation_memory,
+    multiply_adds,
+    receptive_field,
+)
+from srlit.models import EDSR, RRDBNet, UNet
+from tests.helpers import compose_config
+
+MODELS = sorted(path.stem for path in (CONF_DIR / "model").glob("*.yaml"))
+# Their field takes a minute to measure; `python -m srlit.report model` does.
+DEEP = {"rrdbnet", "two_stage", "spandrel"}
+
+
+def plain_network():
+    """Five 3x3 convolutions, 8 channels."""
+    inner = [nn.Conv2d(8, 8, 3, 1, 1) for _ in range(3)]
+    return nn.Sequential(nn.Conv2d(3, 8, 3, 1, 1), *inner, nn.Conv2d(8, 3, 3, 1, 1))
+
+
+def test_numbers_known_by_hand():
+    network = plain_network()
+    assert receptive_field(network, 64) == 11
+    assert multiply_adds(network) == 64 * 64 * 9 * (3 * 8 + 3 * 8 * 8 + 8 * 3)
+    # Two layers of 8 channels are alive while the second is made.
+    assert activation_memory(network, 32) == 2 * 8 * 32 * 32 * 4
+    assert all(p.device.type == "cpu" for p in network.parameters())
+    # Each block of EDSR sees two pixels further to each side, stem, body and end one.
+    assert receptive_field(EDSR(scale=2, width=8, blocks=2), 64) == 1 + 2 * (1 + 2 * 2 + 1 + 1)
+
+
+def test_depth_does_not_hide_what_is_seen():
+    """The gradient itself would be 0 long before the edge of the field."""
+    blocks = 6
+    network = RRDBNet(scale=4, num_feat=8, num_block=blocks, num_grow_ch=4).eval()
+    # 15 pixels a block, stem and end of the trunk; then 1/2, 1/4, 1/4 and 1/4 of a pixel.
+    assert receptive_field(network, 512) in (2 * (15 * blocks + 2) + 3, 2 * (15 * blocks + 2) + 4)
+
+
+def test_attention_sees_the_whole_image():
+    assert receptive_field(UNet(scale=2, width=16, head_blocks=1), 64) is None
+
+
+def test_a_network_that_rewrites_its_weights_is_measured_too():
+    arguments = {"num_in_ch": 3, "num_out_ch": 3, "feature_channels": 8, "upscale": 2}
+    network = Spandrel(scale=2, architecture="SPAN", arguments=arguments).eval()
+    x = torch.rand(1, 3, 8, 8)
+    with torch.no_grad():
+        before = network(x)
+        assert multiply_adds(network, 16) > 0
+        assert activation_memory(network, 16) > 0
+        assert torch.equal(network(x), before)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_each_header_carries_its_card(name):
+    text = " ".join((CONF_DIR / "model" / f"{name}.yaml").read_text().split())
+    text = text.replace(" # ", " ")
+    match = re.search(
+        r"At x2: (\S+) M parameters, (\S+) G multiply-adds at 64x64, sees (the whole image|\d+ "
+        r"pixels), (\S+) GB a megapixel",
+        text,
+    )
+    assert match, f"{name}.yaml: its header has no card; see `python -m srlit.report model`"
+    network = build(compose_config("train", f"model={name}").model).eval()
+    assert match[1] == f"{sum(p.numel() for p in network.parameters()) / 1e6:.2f}"
+    assert match[2] == f"{multiply_adds(network) / 1e9:.2f}"
+    assert match[4] == f"{activation_memory(network) / 1e9:.2f}"
+    if name not in DEEP:
+        field = receptive_field(network)
+        assert match[3] == ("the whole image" if field is None else f"{field} pixels")
