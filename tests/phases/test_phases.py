@@ -336,5 +336,5 @@ def test_no_average_restores_where_no_term_asks(tmp_path):
     phase.judge(average)
     calls = []
     average.register_forward_hook(lambda *_: calls.append(1))
-    phase.beside(batches(1)[0], batches(1)[0].hr)
+    phase.beside(phase.generate(batches(1)[0]))
     assert not calls
