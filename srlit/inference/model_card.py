@@ -27,8 +27,8 @@ class ModelCard(NamedTuple):
         parameters: how many numbers it has learned.
         multiply_adds: of convolutions and matrix products, for an image of 64x64.
         field: pixels in a row that one pixel of the result depends on; None: the whole image.
-        memory: most bytes of activations alive at once for an image of 1024x1024, in float32,
-            without gradients; what a convolution takes to work in comes on top.
+        memory: most bytes of activations alive at once for an image of 1024x1024, itself among
+            them, in float32, without gradients; what a convolution takes to work in comes on top.
     """
 
     parameters: int
@@ -67,7 +67,7 @@ def multiply_adds(generator: nn.Module, side: int = SIDE) -> int:
 
 
 def activation_memory(generator: nn.Module, side: int = MEGAPIXEL) -> int:
-    """Most bytes of activations alive at once for an image."""
+    """Most bytes of activations alive at once for an image, itself among them."""
     return watched(generator, side, lambda: LivingStorages(ignored=generator)).most
 
 
@@ -92,6 +92,7 @@ def receptive_field(generator: nn.Module, length: int = STRIP) -> int | None:
 
     The gradient of that pixel is followed back to the strip, a column of pixels, by NaN: through
     hundreds of layers the number itself would come to nothing.
+    Where a network takes a maximum, only the greatest one's way is followed.
     """
     strip = torch.rand(1, 3, length, 1, requires_grad=True)
     sr = generator(strip)

@@ -31,8 +31,8 @@ def test_numbers_known_by_hand():
     network = plain_network()
     assert receptive_field(network, 64) == 11
     assert multiply_adds(network) == 64 * 64 * 9 * (3 * 8 + 3 * 8 * 8 + 8 * 3)
-    # Two layers of 8 channels are alive while the second is made.
-    assert activation_memory(network, 32) == 2 * 8 * 32 * 32 * 4
+    # The image, and two layers of 8 channels while the second is made.
+    assert activation_memory(network, 32) == (3 + 2 * 8) * 32 * 32 * 4
     assert all(p.device.type == "cpu" for p in network.parameters())
     # Each block of EDSR sees two pixels further to each side, stem, body and end one.
     assert receptive_field(EDSR(scale=2, width=8, blocks=2), 64) == 1 + 2 * (1 + 2 * 2 + 1 + 1)
