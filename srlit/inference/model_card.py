@@ -1,6 +1,7 @@
 """What a network costs and sees, measured: parameters, multiply-adds, receptive field, memory."""
 
 import copy
+from bisect import bisect_left
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, TypeVar
@@ -90,18 +91,25 @@ def watched(generator: nn.Module, side: int, watch: Callable[[], Watch]) -> Watc
 def receptive_field(generator: nn.Module, length: int = STRIP) -> int | None:
     """Pixels of a strip that the central pixel of the result depends on; None: all of them.
 
-    The gradient of that pixel is followed back to the strip, a column of pixels, by NaN: through
-    hundreds of layers the number itself would come to nothing.
-    Where a network takes a maximum, only the greatest one's way is followed.
+    A pixel that is NaN spoils all that depends on it, through hundreds of layers and whatever the
+    activations do. How many pixels from either end may be NaN is found by bisection.
     """
-    strip = torch.rand(1, 3, length, 1, requires_grad=True)
-    sr = generator(strip)
-    marker = torch.zeros_like(sr)
-    marker[:, :, sr.shape[2] // 2, 0] = torch.nan
-    [gradient] = torch.autograd.grad(sr, strip, marker)
-    reached = gradient.isnan().any(dim=1).flatten().nonzero()
-    field = int(reached.max() - reached.min()) + 1
+    pixels = range(length + 1)
+    before = bisect_left(pixels, True, key=lambda n: spoils(generator, length, slice(0, n)))
+    after = bisect_left(
+        pixels, True, key=lambda n: spoils(generator, length, slice(length - n, length))
+    )
+    field = length - (before - 1) - (after - 1)
     return None if field == length else field
+
+
+@torch.no_grad()
+def spoils(generator: nn.Module, length: int, where: slice) -> bool:
+    """Whether NaN in these pixels of a strip reaches the central pixel of the result."""
+    strip = torch.rand(1, 3, length, 1)
+    strip[:, :, where] = torch.nan
+    sr = generator(strip)
+    return bool(sr[:, :, sr.shape[2] // 2].isnan().any())
 
 
 class LivingStorages(TorchDispatchMode):
