@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from srlit.checkpoint import CheckpointError, load_weights
-from srlit.checkpoint.loading import UNREADABLE, shapes, shown
+from srlit.checkpoint.loading import UNREADABLE
+from srlit.checkpoint.wording import shapes, shown
 from srlit.models.blocks import reflect_to
 from srlit.models.budget import at_most
 

@@ -218,7 +218,8 @@ def take_up(resume: Path, phase: "Phase", data: "PhotoDataModule") -> None:
         ValueError: the training photos, or the number of processes, changed.
     """
     from srlit.checkpoint import CheckpointError, load_checkpoint
-    from srlit.checkpoint.loading import RESUMED, card_differences
+    from srlit.checkpoint.content import RESUMED
+    from srlit.checkpoint.wording import card_differences
 
     checkpoint = load_checkpoint(resume)
     if missing := [key for key in RESUMED if key not in checkpoint]:
@@ -254,7 +255,7 @@ def initialise(cfg: DictConfig, phase: "Phase") -> None:
         ConfigError: `init_from=auto` finds nothing to start from.
     """
     from srlit.checkpoint import CheckpointError, load_weights, resolve_checkpoint
-    from srlit.checkpoint.loading import card_differences
+    from srlit.checkpoint.wording import card_differences
 
     if cfg.init_from is None:
         return

@@ -3,7 +3,6 @@
 import pickle
 import struct
 import zipfile
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +12,24 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from srlit.checkpoint.archive import check_archive
+from srlit.checkpoint.content import (
+    EMA_KEY,
+    FOREIGN,
+    MOST_VALUES,
+    REQUIRED,
+    SCALARS,
+    SECTIONS,
+    check_values,
+    is_weights,
+)
 from srlit.checkpoint.manifest import damage
-
-EMA_KEY = "EMA"
+from srlit.checkpoint.wording import shown
 
 # Under which names other projects store a network's weights; an average first.
 WRAPPERS = ("params_ema", "params-ema", "params", "model_state_dict", "state_dict")
 PARALLEL = "module."  # what torch's DataParallel puts before each name
 
-MOST_VALUES = 300_000
 MOST_CARD_VALUES = 10_000
-MOST_DEPTH = 32
-MOST_SHOWN = 200
-MOST_NAMED = 4
-
-SCALARS = (str, int, float, bool, type(None))
-LEAVES = (*SCALARS, Tensor, torch.nn.Parameter, torch.dtype)
-CONTAINERS = (dict, list, tuple)
 
 # What reading a damaged or malicious file may raise.
 UNREADABLE = (
@@ -133,7 +133,7 @@ def _unwrapped(path: Path, loaded: object) -> dict[str, Tensor]:
     """
     wrapper = next((k for k in WRAPPERS if isinstance(loaded, dict) and k in loaded), None)
     weights = loaded[wrapper] if isinstance(loaded, dict) and wrapper else loaded
-    if not isinstance(weights, dict) or not weights or not _is_weights(weights):
+    if not isinstance(weights, dict) or not weights or not is_weights(weights):
         keys = shown(", ".join(map(str, loaded))) if isinstance(loaded, dict) else "no table"
         msg = (
             f"{path}: not an srlit checkpoint, as it has no 'card' that describes its model, and "
@@ -167,135 +167,6 @@ def _with_card(path: Path, loaded: object) -> dict[str, Any]:
     return loaded
 
 
-# -- what a checkpoint may hold -----------------------------------------------------------------
-
-
-def check_values(
-    tree: object,
-    most: int,
-    *,
-    leaves: tuple[type, ...] = LEAVES,
-    keys: tuple[type, ...] = (str, int),
-) -> None:
-    """See that a tree is one: of plain values, not too many, not too deep, never itself again.
-
-    Raises:
-        ValueError: it is not, and why.
-    """
-    count = 0
-    waiting = [(tree, 0)]
-    while waiting:
-        node, depth = waiting.pop()
-        count += 1
-        if count > most or depth > MOST_DEPTH:
-            msg = f"more than {most} values, or over {MOST_DEPTH} deep"
-            raise ValueError(msg)
-        if isinstance(node, CONTAINERS):
-            waiting.extend((part, depth + 1) for part in _parts(node, keys))
-        else:
-            _check_leaf(node, leaves)
-
-
-def _parts(node: Any, keys: tuple[type, ...]) -> Iterator[object]:  # noqa: ANN401
-    """What a container holds, and what PyTorch's unpickler set as its attributes.
-
-    Raises:
-        ValueError: a key or an attribute that no checkpoint has.
-    """
-    attributes = getattr(node, "__dict__", {})
-    if not attributes.keys() <= {"_metadata"}:  # the layers' versions, beside a state dict
-        msg = f"a {type(node).__name__} with attributes {', '.join(attributes)}"
-        raise ValueError(msg)
-    yield from attributes.values()
-    if not isinstance(node, dict):
-        yield from node
-        return
-    if not all(type(key) in keys for key in node):
-        msg = f"a key that is none of {', '.join(kind.__name__ for kind in keys)}"
-        raise ValueError(msg)
-    yield from node.values()
-
-
-def _check_leaf(node: object, leaves: tuple[type, ...]) -> None:
-    if type(node) not in leaves:
-        msg = f"a {type(node).__name__} where plain data is expected"
-        raise ValueError(msg)
-    if isinstance(node, Tensor) and (node.layout != torch.strided or node.device.type != "cpu"):
-        msg = f"a tensor of layout {node.layout} on {node.device}"
-        raise ValueError(msg)
-
-
-def _is_count(value: object) -> bool:
-    return type(value) is int and value >= 0
-
-
-def _is_weights(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(key, str) and isinstance(part, Tensor) for key, part in value.items()
-    )
-
-
-def _is_callbacks(value: object) -> bool:
-    """Named states; the average's is read here, so it is looked into."""
-    if not isinstance(value, dict) or not all(isinstance(part, dict) for part in value.values()):
-        return False
-    average = value.get(EMA_KEY)
-    return average is None or (
-        _is_weights(average.get("averaged")) and _is_count(average.get("seen", 0))
-    )
-
-
-def _is_list_of_dicts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(part, dict) for part in value)
-
-
-def _is_journal(value: object) -> bool:
-    return (
-        isinstance(value, dict)
-        and _is_weights(value.get("sums"))
-        and isinstance(value.get("counts"), dict)
-    )
-
-
-def _is_verdicts(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(part, dict)
-        and isinstance(part.get("iterations"), list)
-        and isinstance(part.get("finite"), Tensor)
-        for part in value.values()
-    )
-
-
-def _is_photos(value: object) -> bool:
-    return (
-        isinstance(value, dict)
-        and _is_count(value.get("photos"))
-        and isinstance(value.get("sha256"), str)
-    )
-
-
-# What is read from a checkpoint, here or by Lightning.
-SECTIONS = {
-    "state_dict": (_is_weights, "a table of tensors"),
-    "callbacks": (_is_callbacks, "a table of the callbacks' states"),
-    "iteration": (_is_count, "a count of iterations"),
-    "validated": (_is_count, "the iteration of a validation"),
-    "journal": (_is_journal, "sums of an interval"),
-    "guard": (_is_verdicts, "verdicts on updates"),
-    "epoch": (_is_count, "a count of epochs"),
-    "global_step": (_is_count, "a count of steps"),
-    "pytorch-lightning_version": (lambda value: isinstance(value, str), "a version"),
-    "optimizer_states": (_is_list_of_dicts, "a list of optimizers' states"),
-    "lr_schedulers": (_is_list_of_dicts, "a list of schedules' states"),
-    "PhotoDataModule": (_is_photos, "the number and digest of the training photos"),
-}
-REQUIRED = {"state_dict", "iteration"}
-# What only a training has, and needs to go on.
-RESUMED = ("validated", "journal", "guard", "callbacks", "optimizer_states", "lr_schedulers")
-# From these, Lightning's `load_from_checkpoint` instantiates classes.
-FOREIGN = {"hyper_parameters", "datamodule_hyper_parameters"}
-
-
 # -- what is made of it -------------------------------------------------------------------------
 
 
@@ -309,47 +180,3 @@ def generator_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
 
 def _below(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-
-
-def shapes(weights: Mapping[str, Tensor]) -> str:
-    """How many weights there are, and the first ones' names and shapes, for a message."""
-    first = [f"{shown(k)} {tuple(w.shape)}" for k, w in list(weights.items())[:MOST_NAMED]]
-    return (
-        f"{len(weights)} tensors: {', '.join(first)}{', ...' if len(weights) > MOST_NAMED else ''}"
-    )
-
-
-def weight_differences(expected: Mapping[str, Tensor], came: Mapping[str, Tensor]) -> list[str]:
-    """What keeps weights from fitting a network: what was expected, and what came."""
-    both = expected.keys() & came.keys()
-    others = {k for k in both if expected[k].shape != came[k].shape}
-    missing = {k: w for k, w in expected.items() if k not in both or k in others}
-    unknown = {k: w for k, w in came.items() if k not in both or k in others}
-    found = [f"expected {shapes(missing)}"] if missing else []
-    return [*found, f"came {shapes(unknown)}"] if unknown else found
-
-
-def card_differences(
-    recorded: Any,  # noqa: ANN401 - a tree of plain values
-    current: Any,  # noqa: ANN401
-    key: str,
-) -> list[str]:
-    """What differs between two configurations, a line a key."""
-    if isinstance(recorded, dict) and isinstance(current, dict):
-        names = [*recorded, *(name for name in current if name not in recorded)]
-        return [
-            line
-            for name in names
-            for line in card_differences(recorded.get(name), current.get(name), f"{key}.{name}")
-        ]
-    if recorded == current:
-        return []
-    return [f"{shown(key)}: {shown(recorded)} in the checkpoint, {shown(current)} now"]
-
-
-def shown(value: object) -> str:
-    """A value from a file for a message: short, and nothing that a terminal would obey."""
-    text = str(value)
-    if len(text) > MOST_SHOWN:
-        text = f"{text[:MOST_SHOWN]}..."
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

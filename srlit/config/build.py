@@ -130,7 +130,7 @@ def load_into(generator: "nn.Module", weights: "dict[str, Tensor]", source: str)
         CheckpointError: they do not fit; the message lists what was expected and what came.
     """
     from srlit.checkpoint import CheckpointError
-    from srlit.checkpoint.loading import weight_differences
+    from srlit.checkpoint.wording import weight_differences
 
     # A network may know its weights under other names; as it knows them they are compared.
     own_names = getattr(generator, "own_names", dict)
@@ -150,7 +150,7 @@ def _recognised(weights: "Mapping[str, Tensor]", path: Path) -> dict[str, Any]:
         CheckpointError: they belong to no known network.
     """
     from srlit.checkpoint import CheckpointError
-    from srlit.checkpoint.loading import shapes
+    from srlit.checkpoint.wording import shapes
     from srlit.models.families import EXPECTED, recognise
 
     if (found := recognise(weights)) is None:
@@ -173,7 +173,8 @@ def _build_generator(node: Any, weights: "Mapping[str, Tensor]", path: Path) -> 
     import torch
 
     from srlit.checkpoint import CheckpointError
-    from srlit.checkpoint.loading import UNREADABLE, shown
+    from srlit.checkpoint.loading import UNREADABLE
+    from srlit.checkpoint.wording import shown
     from srlit.models.budget import at_most
 
     classes = known_generators()

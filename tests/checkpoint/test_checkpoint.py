@@ -21,8 +21,8 @@ from srlit.checkpoint import (
 )
 from srlit.checkpoint.files import link_file
 from srlit.checkpoint.io import AtomicCheckpointIO
-from srlit.checkpoint.loading import card_differences
 from srlit.checkpoint.runs import own_folder
+from srlit.checkpoint.wording import card_differences
 
 
 def checkpoint(**more):
