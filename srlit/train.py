@@ -95,6 +95,8 @@ def build_data(cfg: DictConfig) -> "PhotoDataModule":
 
 def build_phase(cfg: DictConfig) -> "Phase":
     """The phase with its networks and losses."""
+    from srlit.weights import compile_loaded
+
     phase: Phase = build(
         cfg.phase,
         generator=build(cfg.model),
@@ -122,6 +124,7 @@ def build_phase(cfg: DictConfig) -> "Phase":
     )
     if cfg.compile:
         phase.compile_networks()
+        compile_loaded()
     return phase
 
 

@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
+from weakref import WeakSet
 
 import torch
 from jaxtyping import Float
@@ -25,6 +26,10 @@ log = logging.getLogger(__name__)
 NETS = ("alexnet", "squeezenet1_1", "vgg16", "vgg19")
 UNTRAINED_SEED = 20260101
 DOWNLOAD_TIMEOUT = 20.0
+
+
+# The backbones in memory, for all that is done with every one of them.
+_LOADED: "WeakSet[Backbone]" = WeakSet()
 
 
 class MissingWeightsError(FileNotFoundError):
@@ -61,6 +66,12 @@ class Backbone(nn.Module):
         # torchvision's normalisation for all four networks.
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
+        _LOADED.add(self)
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - torch's own
+        """Compile what losses and metrics alike go through, once."""
+        if "activations" not in vars(self):
+            self.activations = torch.compile(self.activations, *args, **kwargs)  # type: ignore[method-assign]
 
     def train(self, mode: bool = True) -> "Backbone":  # noqa: ARG002 - nn.Module's
         """Stay in evaluation mode: the features are a yardstick."""
@@ -191,6 +202,12 @@ def _pretrained_or_random(net: str, places: tuple[Path, ...]) -> Backbone:
     except _NowhereError as error:
         log.warning("%s\nGoing on with UNTRAINED random features.", error)
         return Backbone(net, _random_features(net), pretrained=False)
+
+
+def compile_loaded() -> None:
+    """Let torch.compile every backbone in memory."""
+    for backbone in _LOADED:
+        backbone.compile()
 
 
 def forget_loaded() -> None:

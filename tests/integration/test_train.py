@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from srlit import train as train_module
+from srlit import weights
 from srlit.checkpoint import CheckpointError, load_checkpoint
 from srlit.config import ConfigError
 from srlit.train import resolve_precision, train
@@ -107,8 +108,6 @@ def test_a_misspelt_key_in_a_users_own_file(tmp_path):
 
 
 def test_missing_weights_stop_before_the_first_iteration(command, tmp_path, monkeypatch):
-    from srlit import weights
-
     monkeypatch.delenv("SRLIT_WEIGHTS", raising=False)
     monkeypatch.setattr(weights, "_from_torchvision", lambda net: (None, "no network"))
     weights.forget_loaded()
@@ -381,9 +380,17 @@ def test_the_main_path_is_one_screen():
     assert len(source.splitlines()) <= 45
 
 
+@pytest.fixture
+def forgotten_backbones():
+    """Backbones of this test only."""
+    weights.forget_loaded()
+    yield
+    weights.forget_loaded()
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
-def test_compiled_networks_train_as_they_would_without(tmp_path):
+def test_compiled_networks_train_as_they_would_without(tmp_path, forgotten_backbones):
     # Adam's first steps are as long for a gradient of rounding errors as for any other.
     plain = [
         part
@@ -397,7 +404,8 @@ def test_compiled_networks_train_as_they_would_without(tmp_path):
     for compiled in ("false", "true"):
         folder = tmp_path / compiled
         options = ("+experiment=phase3", "init_from=null", f"compile={compiled}", *plain)
-        train_small(folder, *options)
+        train_small(folder, *options, "loss=l1_lpips_gan")
+        assert {"activations" in vars(b) for b in weights._LOADED} == {compiled == "true"}
         ends.append(load_checkpoint(folder / "phase3" / "checkpoints" / "last.ckpt")["state_dict"])
     assert ends[0].keys() == ends[1].keys()
     for name, value in ends[0].items():

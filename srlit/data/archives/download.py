@@ -5,20 +5,15 @@ of what it is. Killed at any moment, it goes on from there. The target appears b
 size and checksum are right.
 """
 
-import hashlib
-import json
 import logging
-import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from email.message import Message
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import NamedTuple
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -33,6 +28,7 @@ from srlit.data.archives.common import (
     named,
     progress,
 )
+from srlit.data.archives.part import Origin, Part
 
 log = logging.getLogger(__name__)
 
@@ -99,110 +95,6 @@ def _check_scheme(url: str) -> None:
     if not url.startswith(("http://", "https://")):
         msg = f"{url}: expected an address that begins with https:// or http://"
         raise DownloadError(msg)
-
-
-# -- what has arrived ---------------------------------------------------------------------------
-
-
-class Origin(NamedTuple):
-    """Which version of which file a part belongs to.
-
-    Attributes:
-        url: the file's address.
-        validator: ETag or time of change by which the server knows the version; may be empty.
-        total: its size in bytes, where the server told it.
-    """
-
-    url: str
-    validator: str
-    total: int | None
-
-    @classmethod
-    def of(cls, url: str, response: HTTPResponse) -> "Origin":
-        """The version that a response sends."""
-        rest = response.status == HTTPStatus.PARTIAL_CONTENT
-        header = "Content-Range" if rest else "Content-Length"
-        total = response.headers.get(header, "").rpartition("/")[2].strip()
-        return cls(url, _validator(response.headers), int(total) if total.isdecimal() else None)
-
-    def may_be(self, other: "Origin") -> bool:
-        """Nothing that both know differs."""
-        return all(a == b for a, b in zip(self, other, strict=True) if a and b)
-
-
-def _validator(headers: Message) -> str:
-    """What If-Range may carry; a weak ETag does not promise equal bytes."""
-    tag = str(headers.get("ETag", ""))
-    return tag if tag.startswith('"') else str(headers.get("Last-Modified", ""))
-
-
-class Part:
-    """The bytes of a file that have arrived, their digest, and which version they are of.
-
-    Args:
-        target: the file they will become.
-    """
-
-    def __init__(self, target: Path) -> None:
-        self.file = target.with_name(f".{target.name}.part")
-        self.memo = target.with_name(f".{target.name}.part.json")
-        self._digest = hashlib.sha256()
-        self._hashed = 0
-
-    @property
-    def size(self) -> int:
-        """How many bytes there are."""
-        return self.file.stat().st_size if self.file.exists() else 0
-
-    @property
-    def origin(self) -> Origin | None:
-        """What they belong to; None where that is not known."""
-        try:
-            return Origin(**json.loads(self.memo.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            return None
-
-    def begin(self, origin: Origin) -> None:
-        """Start afresh."""
-        self.drop()
-        write_json(self.memo, origin._asdict())
-
-    def drop(self) -> None:
-        """Forget everything; the memo first, as bytes without one are not trusted."""
-        self.memo.unlink(missing_ok=True)
-        self.file.unlink(missing_ok=True)
-        self._digest, self._hashed = hashlib.sha256(), 0
-
-    def append(self, chunks: Iterable[bytes]) -> Iterator[int]:
-        """Add bytes as they come; gives the size after each."""
-        self._hash_found()
-        with self.file.open("ab") as file:
-            for chunk in chunks:
-                file.write(chunk)
-                self._digest.update(chunk)
-                self._hashed += len(chunk)
-                yield self._hashed
-
-    def hexdigest(self) -> str:
-        """SHA-256 of what is there."""
-        self._hash_found()
-        return self._digest.hexdigest()
-
-    def _hash_found(self) -> None:
-        """Read what an earlier run left, so that the digest can go on from there."""
-        if self._hashed != self.size:
-            with self.file.open("rb") as file:
-                self._digest = hashlib.file_digest(file, "sha256")
-            self._hashed = self.size
-
-    def install(self, target: Path) -> None:
-        """Take the target's name, once all is on the disk."""
-        with self.file.open("rb+") as file:
-            os.fsync(file.fileno())
-        self.file.replace(target)
-
-
-# -- bringing the rest --------------------------------------------------------------------------
 
 
 @dataclass
