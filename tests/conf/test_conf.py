@@ -1,6 +1,8 @@
 """Every file in conf/ composes and runs a step on the CPU; a new file is found by itself."""
 
+import csv
 import json
+import math
 
 import numpy as np
 import pytest
@@ -40,7 +42,6 @@ USES = {
     "penalty": [*ADVERSARIAL, "penalty@phase.penalty={name}"],
     "phase": ["phase={name}", EDSR],
     "schedule": ["schedule={name}", EDSR],
-    "term": ["term@loss.terms.l1={name}", EDSR],
     "trainer": ["trainer={name}", EDSR],
 }
 
@@ -59,7 +60,7 @@ def run_training(tmp_path, *overrides):
 
 def test_nothing_is_left_out():
     groups = {path.parent.name for path in FILES}
-    assert groups == {*USES, "data", "experiment", "degradation_stage", "sweep"}
+    assert groups == {*USES, "data", "experiment", "degradation_stage", "sweep", "term"}
     assert ROOTS == [
         "evaluate",
         "prepare",
@@ -81,13 +82,24 @@ def test_every_option_runs(path, tmp_path, monkeypatch):
     overrides = [text.format(name=path.stem) for text in USES[path.parent.name]]
     if path.stem.endswith("_gan"):
         overrides = [*ADVERSARIAL, f"loss={path.stem}"]
-    if path.stem == "ms_ssim":  # five scales do not fit into a tiny patch
-        overrides += ["data.patch_size=176", "data.eval_crop=176"]
     if path.stem == "adversarial":
         overrides = ADVERSARIAL
     if path.stem in {"two_stage", "rrdbnet"}:
         overrides += FEWER_BLOCKS
     assert run_training(tmp_path, *overrides).iterations == 2
+
+
+def test_all_terms_run_in_one_table(tmp_path):
+    """On patches that five scales of SSIM fit into, with a network that has a stage 1."""
+    names = [path.stem for path in FILES if path.parent.name == "term" and path.stem != "l1"]
+    terms = [f"+term@loss.terms.{name}={name}" for name in names]
+    weights = [f"+loss.weights.{name}=0.1" for name in names]
+    patches = ("data.patch_size=176", "data.eval_crop=176", "data.batch_size=1")
+    run_training(tmp_path, "model=two_stage_small", *terms, *weights, *patches)
+    with next(tmp_path.rglob("metrics.csv")).open() as file:
+        [row] = [row for row in csv.DictReader(file) if row["step"] == "2" and row["train/loss"]]
+    for name in ["l1", *names]:
+        assert math.isfinite(float(row[f"train/weighted/{name}"])), name
 
 
 def test_a_term_is_added_to_a_table_on_the_command_line():
