@@ -1,13 +1,14 @@
 """Which generator restores best after the same CPU time?
 
-Trains each network with L1 and the demo's settings for the same CPU time, that of all cores together
-(at a constant learning rate, as nobody knows how many iterations fit), under `blind` to be measured under `fixed`, and under
-`bicubic` to be measured under `bicubic`. Measures the moving averages on test photos, beside
-interpolation. A waiting thread must not count as work, hence OMP_WAIT_POLICY. With SRLIT_DATA: BSDS500's 400 photos to train on and BSD100 to test; without it,
-scikit-image's few photos. A network is a file of conf/model, with overrides behind it.
+Trains each network with L1 and the demo's settings for the same CPU time, that of all cores
+together (at a constant learning rate, as nobody knows how many iterations fit), under `blind` to be
+measured under `fixed`, and under `bicubic` to be measured under `bicubic`. Measures the moving
+averages on test photos, beside interpolation. With SRLIT_DATA: BSDS500's 400 photos to train on and
+BSD100 to test; without it, scikit-image's few photos. A network is a file of conf/model, with
+overrides behind it. A thread that waits must not count as one that works, hence OMP_WAIT_POLICY.
 
-    SRLIT_DATA=... OMP_WAIT_POLICY=passive \\
-        python benchmarks/quality.py --markdown benchmarks/quality.md
+    export SRLIT_DATA=... OMP_WAIT_POLICY=passive
+    python benchmarks/quality.py --markdown benchmarks/quality.md
     python benchmarks/quality.py --minutes 2 --networks edsr_small 'unet_small model.norm=group'
 """
 
