@@ -394,9 +394,12 @@ def test_a_folder_that_cannot_be_made_is_a_clear_error(site, tmp_path):
 # -- interruptions ------------------------------------------------------------------------------
 
 SCRIPT = """
+import signal
 import sys
 from pathlib import Path
 from srlit.data.archives import download
+# A shell's background jobs ignore Ctrl-C, and so does all that they start: these tests may be one.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 url, target, digest = sys.argv[1:]
 download(url, Path(target), sha256=digest, key="paths.data")
 """
