@@ -27,7 +27,7 @@ class Spandrel(nn.Module):
     network computes stays as it is: it adds no interpolated input, and the result is not clamped.
 
     Args:
-        scale: upscaling factor, >= 1; the network must have it.
+        scale: upscaling factor, >= 1, which the network must have; None takes it as it is.
         architecture: a name in `architectures()`.
         arguments: the architecture's own, by their names.
         file: weights as another project stored them, instead of both: their names and shapes tell
@@ -43,7 +43,7 @@ class Spandrel(nn.Module):
     def __init__(
         self,
         *,
-        scale: int,
+        scale: int | None,
         architecture: str | None = None,
         arguments: Mapping[str, Any] | None = None,
         file: str | None = None,
@@ -58,10 +58,10 @@ class Spandrel(nn.Module):
         if (descriptor.input_channels, descriptor.output_channels) != (3, 3):
             msg = f"model: {described} takes and gives other images than RGB"
             raise ValueError(msg)
-        if descriptor.scale != scale:
+        if scale is not None and descriptor.scale != scale:
             msg = f"model.scale={scale}, but {described} upscales by {descriptor.scale}"
             raise ValueError(msg)
-        self.scale = scale
+        self.scale = descriptor.scale
         self.network = network.train().requires_grad_(requires_grad=True)
         self.architecture = descriptor.architecture
         self.needs = descriptor.size_requirements

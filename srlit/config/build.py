@@ -101,20 +101,26 @@ def load_generator(path: Path, model: Any = None) -> tuple[Any, dict[str, Any]]:
 
     Args:
         path: a checkpoint of srlit's, or weights that another project stored.
-        model: the user's own configuration of the network; without it the checkpoint's, or that of
-            the family of networks that the weights belong to.
+        model: the user's own configuration of the network; without it the checkpoint's, or
+            that of the network that the weights belong to, srlit's own or one of spandrel's.
 
     Raises:
         CheckpointError: no checkpoint, or weights of no known network, or that do not fit.
         ConfigError: the checkpoint names a class that is none of srlit's own.
     """
     from srlit.checkpoint import CheckpointError, load_weights
+    from srlit.models.families import recognise
 
     weights, recorded = load_weights(path)
     card = {"name": path.stem} | (recorded or {})
-    if model is None and recorded is None:
-        card["model"] = _recognised(weights, path)
-    generator = _build_generator(card["model"], weights, path) if model is None else build(model)
+    if model is not None:
+        generator = build(model)
+    elif recorded is not None:
+        generator = _build_generator(card["model"], weights, path)
+    elif found := recognise(weights):
+        generator = _build_generator(found, weights, path)
+    else:
+        generator = _through_spandrel(weights, path)
     scale = getattr(generator, "scale", None)
     if not callable(generator) or type(scale) is not int or scale < 1:
         msg = f"{path}: its model is a {type(generator).__name__}, no generator with a scale"
@@ -143,24 +149,27 @@ def load_into(generator: "nn.Module", weights: "dict[str, Tensor]", source: str)
         raise CheckpointError(msg) from error
 
 
-def _recognised(weights: "Mapping[str, Tensor]", path: Path) -> dict[str, Any]:
-    """The configuration that weights without a card have by their names and shapes.
+def _through_spandrel(weights: "Mapping[str, Tensor]", path: Path) -> "nn.Module":
+    """The network of another project that weights without a card belong to.
 
     Raises:
-        CheckpointError: they belong to no known network.
+        CheckpointError: they belong to none that is known.
     """
     from srlit.checkpoint import CheckpointError
     from srlit.checkpoint.wording import shapes
-    from srlit.models.families import EXPECTED, recognise
+    from srlit.foreign import Spandrel
+    from srlit.models.families import EXPECTED
 
-    if (found := recognise(weights)) is None:
+    try:
+        return Spandrel(scale=None, file=str(path))
+    except ValueError as error:
         expected = "; or ".join(f"{name}: {names}" for name, names in EXPECTED.items())
         msg = (
             f"{path}: no srlit checkpoint, and weights of no known network: expected {expected}; "
-            f"came {shapes(weights)}; for another network give its configuration (model=...)"
+            f"or those of one of spandrel's architectures; came {shapes(weights)}; "
+            "for another network give its configuration (model=...)"
         )
-        raise CheckpointError(msg)
-    return found
+        raise CheckpointError(msg) from error
 
 
 def _build_generator(node: Any, weights: "Mapping[str, Tensor]", path: Path) -> Any:  # noqa: ANN401

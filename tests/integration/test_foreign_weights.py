@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from srlit.checkpoint import CheckpointError, load_weights
-from srlit.config import ConfigError
+from srlit.config import ConfigError, load_generator
 from srlit.evaluate import evaluate
 from srlit.models import RRDBNet, TwoStage
 from srlit.train import train
@@ -78,6 +78,35 @@ def test_evaluate_and_upscale_take_them_as_they_lie(tmp_path, weights, photo_fol
     options = (f"input={source}", f"output={tmp_path / 'out'}", "device=cpu")
     [written] = upscale(compose_config("upscale", f"checkpoint={weights}", *options))
     assert Image.open(written).size == (240, 192)
+
+
+def test_networks_of_other_projects_stand_beside_srlits_own(tmp_path, weights, photo_folder):
+    """A PLKSR as its authors store it: no family of srlit's own, and no `model` names it."""
+    from srlit.foreign import Spandrel
+
+    torch.manual_seed(0)
+    arguments = {"dim": 8, "n_blocks": 1, "kernel_size": 3, "upscaling_factor": 2}
+    network = Spandrel(scale=2, architecture="PLKSR", arguments=arguments)
+    torch.save({"params": network.network.state_dict()}, tmp_path / "plksr.pth")
+    rows = evaluate(
+        compose_config(
+            "evaluate",
+            f"checkpoints=[{weights},{tmp_path / 'plksr.pth'}]",
+            "data=folder",
+            f"data.photos.train_folder={photo_folder}",
+            "data.photos.holdout=2",
+            "data.eval_crop=48",
+            "metrics.names=[mae]",
+            "device=cpu",
+            "paths.store=null",
+            f"paths.runs={tmp_path}",
+        )
+    )
+    assert [row["name"] for row in rows] == ["bilinear", "bicubic", weights.name, "plksr.pth"]
+    lr = torch.rand(1, 3, 12, 13)
+    generator, _ = load_generator(tmp_path / "plksr.pth")
+    with torch.no_grad():
+        assert torch.equal(generator.eval()(lr), network.eval()(lr))
 
 
 def test_stage_1_alone_can_be_looked_at(tmp_path, photo_folder):
