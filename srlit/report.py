@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from srlit.config import ConfigError, build, entry_point
+from srlit.config.composing import composed
 from srlit.config.root import options
 
 if TYPE_CHECKING:
@@ -85,17 +86,9 @@ def card_of(name: str, scale: int) -> "ModelCard":
     Raises:
         ConfigError: there is none of this name.
     """
-    from hydra import compose
-    from hydra.errors import MissingConfigException
-
     from srlit.inference.model_card import model_card
 
-    try:
-        cfg = compose("train", [f"model={name}", f"scale={scale}"])
-    except MissingConfigException as error:
-        msg = f"models: no network {name!r}: expected some of {options('model')}"
-        raise ConfigError(msg) from error
-    return model_card(build(cfg.model))
+    return model_card(build(composed("train", "model", name, f"scale={scale}").model))
 
 
 def compose_preset(name: str, scale: int) -> "Degradation":
@@ -104,15 +97,9 @@ def compose_preset(name: str, scale: int) -> "Degradation":
     Raises:
         ConfigError: there is none of this name.
     """
-    from hydra import compose
-    from hydra.errors import MissingConfigException
-
-    try:
-        cfg = compose("train", [f"degradation={name}", f"scale={scale}"])
-    except MissingConfigException as error:
-        msg = f"presets: no degradation {name!r}: expected some of {options('degradation')}"
-        raise ConfigError(msg) from error
-    degradation: Degradation = build(cfg.degradation)
+    degradation: Degradation = build(
+        composed("train", "degradation", name, f"scale={scale}").degradation
+    )
     return degradation
 
 
