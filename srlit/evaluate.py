@@ -1,66 +1,139 @@
 """Measure checkpoints: `python -m srlit.evaluate 'checkpoints=[runs/phase3]'`.
 
-One table of all methods on one data set under one degradation, as console text, JSON and Markdown,
-a comparison picture a photo, and what was drawn for each photo (`draws.json`, for `replay`).
+All methods on one or several data sets under one or several degradations: tables (console,
+Markdown, LaTeX, JSON) with a test against a reference, 95 % confidence intervals, a row a photo,
+comparison pictures, and what was drawn for each photo (`draws.json`, for `replay`). What was
+measured before in the same folder is not measured again: an evaluation that was stopped goes on.
+A photo that cannot be read is reported, the others are done, and the exit code is 1.
 """
 
+import copy
 import logging
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
-from srlit.config import ConfigError, build, entry_point, load_generator
+from srlit.config import ConfigError, build, build_known, entry_point, load_generator, plain
+from srlit.config.composing import composed
 from srlit.config.entry import choice
 
 if TYPE_CHECKING:
-    from srlit.data import PhotoDataModule
-    from srlit.inference import Measured, Restorer, Row
+    from srlit.data import EvaluationPhotos, PhotoDataModule
+    from srlit.degradation import Degradation
+    from srlit.inference import Measured, Restorer, Row, Summary
     from srlit.metrics import MetricSuite
 
 log = logging.getLogger(__name__)
 
+MEASURED = "measured.jsonl"
+# What one sets for all data sets at once.
+SHARED = ("eval_crop", "eval_batch_size", "eval_seed", "most_bad")
+
 
 def evaluate(cfg: DictConfig) -> "list[Row]":
-    """Measure every method on every photo and write the results.
+    """Measure every method on every photo of every set and write the results.
 
     Returns:
-        A row a method: its name and the mean of each metric.
+        A row a set and method: data, degradation, name, and the mean of each metric.
+
+    Raises:
+        SystemExit: some photos could not be used; all others are done.
     """
-    from srlit.inference import DrawBook, Pictures, measure, pick_device
+    from srlit.checkpoint.runs import own_folder
+    from srlit.inference import Summary
 
     folder = Path(cfg.paths.run)
-    data = evaluation_data(cfg)
     metrics: MetricSuite = build(cfg.metrics)
     methods = [*baselines(cfg), *networks(cfg)]
-    book = DrawBook(data.eval_degradation, Path(cfg.replay) if cfg.replay else None)
-    found = measure(
-        methods,
-        data.evaluation_loader(cfg.split, metrics.least_size),
-        data.eval_degradation,
-        metrics,
-        pick_device(cfg.device),
-        Pictures(folder / "pictures", cfg.pictures),
-        book,
-    )
-    book.write(folder / "draws.json")
-    degraded = f"{data.eval_degradation.name} x{cfg.scale}"
-    write_results(
-        folder,
-        f"{cfg.split} photos of {choice('data', cfg.data.photos['_target_'])} under {degraded}",
-        found,
-    )
-    if data.rejected:
-        message = "\n".join(f"  {path}: {reason}" for path, reason in data.rejected)
-        raise SystemExit(f"{len(data.rejected)} photos could not be used:\n{message}")
-    return found.means
+    reference = chosen_reference(cfg, methods)
+    work = list(tasks(cfg, metrics))  # so that a misspelt name stops before anything is measured
+    warn_of_known_photos(cfg, work)
+    found: list[Summary] = []
+    rejected: list[tuple[Path, str]] = []
+    with own_folder(folder):
+        for task in work:
+            place = folder if len(work) == 1 else folder / task.name
+            results = measured(cfg, task, methods, metrics, place)
+            found.append(Summary(task.data, task.degraded, cfg.split, results, reference))
+            rejected += [*task.rejected, *results.unreadable]
+        write_results(folder, found)
+    if rejected:
+        message = "\n".join(f"  {path}: {reason}" for path, reason in rejected)
+        raise SystemExit(f"{len(rejected)} photos could not be used:\n{message}")
+    return [row for summary in found for row in summary.rows()]
 
 
-def evaluation_data(cfg: DictConfig) -> "PhotoDataModule":
-    """The photos of a split and their degradation."""
-    degradation = build(cfg.degradation)
+class Task(NamedTuple):
+    """A data set under a degradation.
+
+    Attributes:
+        data: name of the set's file in conf/data.
+        degraded: name of the degradation; 'real' where LR images came with the photos.
+        photos: what is measured on.
+        degradation: what they go through.
+        config: of the degradation, as plain values.
+        rejected: photos that cannot be used, each with the reason.
+    """
+
+    data: str
+    degraded: str
+    photos: "EvaluationPhotos"
+    degradation: "Degradation"
+    config: object
+    rejected: list[tuple[Path, str]]
+
+    @property
+    def name(self) -> str:
+        """A name for files."""
+        return f"{self.data}_{self.degraded}"
+
+
+def tasks(cfg: DictConfig, metrics: "MetricSuite") -> "Iterator[Task]":
+    """Every set of `data_sets` under every one of `degradations`; the chosen ones without them.
+
+    Raises:
+        ConfigError: there is none of that name.
+        FileNotFoundError: the photos are not there.
+    """
+    for data_name, data in _choices(cfg, "data", cfg.data_sets):
+        for _, degradation in _choices(cfg, "degradation", cfg.degradations):
+            module = evaluation_data(cfg, data, degradation)
+            photos = module.evaluation_photos(cfg.split, metrics.least_size)
+            real = all(photo.lr is not None for photo in photos.photos)
+            yield Task(
+                data_name,
+                "real" if real else module.eval_degradation.name,
+                photos,
+                module.eval_degradation,
+                plain(degradation),
+                module.rejected,
+            )
+            if real:
+                break  # nothing is degraded: once is enough
+
+
+def _choices(
+    cfg: DictConfig, group: str, names: list[str] | None
+) -> Iterator[tuple[str, DictConfig]]:
+    """The named files of a group; without names what was composed."""
+    if names is None:
+        yield choice(group, str(cfg[group].get("name", "photos"))), cfg[group]
+    for name in names or ():
+        shared = {key: cfg.data[key] for key in SHARED} if group == "data" else {}
+        # In a copy, so that ${paths.data} and ${scale} find the user's own values.
+        root = copy.deepcopy(cfg)
+        root[group] = OmegaConf.merge(composed("evaluate", group, name)[group], shared)
+        yield name, root[group]
+
+
+def evaluation_data(cfg: DictConfig, data: DictConfig, preset: DictConfig) -> "PhotoDataModule":
+    """The photos of a set and their degradation."""
+    degradation = build(preset)
     module: PhotoDataModule = build(
-        cfg.data,
+        data,
         degradation=degradation,
         eval_degradation=degradation,
         seed=0,
@@ -73,7 +146,79 @@ def evaluation_data(cfg: DictConfig) -> "PhotoDataModule":
     return module
 
 
+def warn_of_known_photos(cfg: DictConfig, work: list[Task]) -> None:
+    """Tell where a checkpoint was trained on photos that it is about to be judged by."""
+    from srlit.checkpoint import resolve_checkpoint
+
+    for name in checkpoints_of(cfg):
+        seen = photos_of_training(resolve_checkpoint(name).parents[1])
+        for task in work:
+            known = [photo.path for photo in task.photos.photos if photo.path.resolve() in seen]
+            if known:
+                log.warning(
+                    "%s was trained on %d of the %d photos of %s, such as %s: its numbers "
+                    "there say nothing about new photos",
+                    name,
+                    len(known),
+                    len(task.photos.photos),
+                    task.data,
+                    known[0],
+                )
+
+
+def photos_of_training(run: Path) -> set[Path]:
+    """The photos that a run was trained on, as its `config.yaml` tells; none where it cannot."""
+    try:
+        stored: Any = OmegaConf.to_container(OmegaConf.load(run / "config.yaml"), resolve=False)
+        sets = build_known(stored["data"]["photos"], str(run / "config.yaml"))
+        return {path.resolve() for path in sets.train()}
+    except (OSError, ValueError, LookupError, TypeError, YAMLError) as error:
+        log.debug("%s: its training photos are unknown: %s", run, error)
+        return set()
+
+
+def measured(
+    cfg: DictConfig, task: Task, methods: "list[Restorer]", metrics: "MetricSuite", place: Path
+) -> "Measured":
+    """Measure all methods on a set; keep what was drawn and measured, and the pictures."""
+    from srlit.inference import DrawBook, Ledger, Pictures, fingerprint, measure, pick_device
+
+    book = DrawBook(task.degradation, Path(cfg.replay) if cfg.replay else None)
+    log.info("%s: %d photos, %d methods", task.name, len(task.photos.photos), len(methods))
+    found = measure(
+        methods,
+        task.photos,
+        task.degradation,
+        metrics,
+        pick_device(cfg.device),
+        pictures=Pictures(place / "pictures", cfg.pictures),
+        book=book,
+        ledger=Ledger(place / MEASURED, fingerprint(task.config, cfg.scale)),
+    )
+    if book.photos:
+        book.write(place / "draws.json")
+    return found
+
+
 # -- methods ------------------------------------------------------------------------------------
+
+
+def chosen_reference(cfg: DictConfig, methods: "list[Restorer]") -> str:
+    """The method that all others are tested against.
+
+    Raises:
+        ConfigError: nothing is to be measured, or it is none of them.
+    """
+    names = [method.name for method in methods]
+    if not names:
+        msg = "checkpoints=[] and baselines=[]: expected at least one method to measure"
+        raise ConfigError(msg)
+    if cfg.reference is None:
+        return "bicubic" if "bicubic" in names else names[0]
+    if cfg.reference not in names:
+        msg = f"reference={cfg.reference}: expected one of {', '.join(names)}"
+        raise ConfigError(msg)
+    return str(cfg.reference)
 
 
 def baselines(cfg: DictConfig) -> list["Restorer"]:
@@ -81,6 +226,11 @@ def baselines(cfg: DictConfig) -> list["Restorer"]:
     from srlit.inference import Interpolator
 
     return [Interpolator(name, scale=cfg.scale) for name in cfg.baselines]
+
+
+def checkpoints_of(cfg: DictConfig) -> list[str]:
+    """The checkpoints that are to be measured; one needs no brackets."""
+    return [cfg.checkpoints] if isinstance(cfg.checkpoints, str) else list(cfg.checkpoints)
 
 
 def networks(cfg: DictConfig) -> list["Restorer"]:
@@ -91,9 +241,10 @@ def networks(cfg: DictConfig) -> list["Restorer"]:
         CheckpointError: a checkpoint that is missing or does not fit.
     """
     from srlit.checkpoint import resolve_checkpoint
-    from srlit.inference import Network, pick_device
+    from srlit.checkpoint.manifest import digest_of
+    from srlit.inference import Network, fingerprint, pick_device
 
-    checkpoints = [cfg.checkpoints] if isinstance(cfg.checkpoints, str) else list(cfg.checkpoints)
+    checkpoints = checkpoints_of(cfg)
     names = cfg.names or [_name_of(Path(name)) for name in checkpoints]
     if len(names) != len(checkpoints) or len({*names, *cfg.baselines}) < len(
         [*names, *cfg.baselines]
@@ -111,7 +262,12 @@ def networks(cfg: DictConfig) -> list["Restorer"]:
             msg = f"{path} upscales by {generator.scale}, but scale={cfg.scale}"
             raise ConfigError(msg)
         network = Network(
-            name, generator, device=pick_device(cfg.device), tile=cfg.tile, overlap=cfg.overlap
+            name,
+            generator,
+            device=pick_device(cfg.device),
+            tile=cfg.tile,
+            overlap=cfg.overlap,
+            source=fingerprint(digest_of(path), plain(cfg.get("model"))),
         )
         found.append(network)
     return found
@@ -125,20 +281,29 @@ def _name_of(path: Path) -> str:
 # -- writing ------------------------------------------------------------------------------------
 
 
-def write_results(folder: Path, title: str, found: "Measured") -> None:
-    """`table.json`, `table.md`, `photos.csv`, and the table on the console."""
+def write_results(folder: Path, found: "list[Summary]") -> None:
+    """Tables for people and programs, and a row a photo."""
     import csv
 
     from srlit.checkpoint import atomic_file, write_json, write_text
-    from srlit.inference import markdown_table, print_table
+    from srlit.inference import latex_table, markdown_table, print_table
 
-    write_json(folder / "table.json", found.means)
-    write_text(folder / "table.md", f"{title}\n\n{markdown_table(found.means)}\n")
+    write_json(folder / "table.json", [row for each in found for row in each.rows()])
+    write_json(folder / "statistics.json", [row for each in found for row in each.statistics])
+    markdown, latex = [], []
+    for each in found:
+        means, marked = each.measured.means, each.significant
+        markdown += [f"{each.title}\n", f"{markdown_table(means, marked)}\n", f"{each.note}\n"]
+        latex += [f"% {each.title}; {each.note}", latex_table(means, marked), ""]
+        print_table(each.title, means, marked)
+    write_text(folder / "table.md", "\n".join(markdown))
+    write_text(folder / "table.tex", "\n".join(latex))
+    photos = [row for each in found for row in each.photo_rows()]
     with atomic_file(folder / "photos.csv") as path, path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(found.photos[0]))
+        writer = csv.DictWriter(file, list(photos[0]))
         writer.writeheader()
-        writer.writerows(found.photos)
-    print_table(title, found.means)
+        writer.writerows(photos)
+    log.info("%s", found[0].note)
     log.info("written to %s", folder)
 
 

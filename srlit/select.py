@@ -39,9 +39,9 @@ def select(cfg: DictConfig) -> "list[Row]":
         raise ConfigError(msg)
     methods = checkpoints(cfg, run)
     data = validation_data(run, cache=cfg.paths.cache, store=cfg.paths.store)
-    loader = data.evaluation_loader("val", metrics.least_size)
+    photos = data.evaluation_photos("val", metrics.least_size)
     device = pick_device(cfg.device)
-    found = measure(methods, loader, data.eval_degradation, metrics, device)
+    found = measure(methods, photos, data.eval_degradation, metrics, device)
     ranked = sorted(
         found.means, key=lambda row: rule.cost({name: row[name] for name in metrics.names})
     )

@@ -6,7 +6,9 @@ numbered through all ranks: two ranks with half a batch each see what one rank w
 """
 
 import logging
+import math
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -27,6 +29,8 @@ TRIES = 3
 WAITS = (0.1, 1.0, 5.0)  # seconds
 # Batches whose numbers are drawn together: hashing a thousand rows costs what hashing ten does.
 DRAWN_TOGETHER = 64
+# HR pixels of an evaluation batch: beyond it memory runs short before the device is better used.
+MOST_AREA = 2**21
 
 
 class Draws(NamedTuple):
@@ -164,7 +168,7 @@ class EvaluationPhotos(Dataset[Photos]):
         seed: the evaluation's seed.
         scale: sizes are cut to multiples of it.
         crop: side of the centre crop in HR pixels; None keeps the whole photo.
-        batch_size: most photos of one size in a batch.
+        batch_size: most photos of one size in a batch; fewer where they are large, see `MOST_AREA`.
     """
 
     def __init__(
@@ -188,12 +192,16 @@ class EvaluationPhotos(Dataset[Photos]):
         return height - height % self.scale, width - width % self.scale
 
     def _group(self, batch_size: int) -> list[list[int]]:
-        """Neighbouring photos of one size and kind, at most `batch_size` together."""
+        """Neighbouring photos of one size and kind, at most `batch_size` together.
+
+        Large ones are taken one by one, as memory follows the area of a whole batch.
+        """
         groups: list[list[int]] = []
         previous = None
         for index, photo in enumerate(self.photos):
             kind = self._target_size(photo), photo.lr is None
-            if kind == previous and len(groups[-1]) < batch_size:
+            most = min(batch_size, MOST_AREA // math.prod(kind[0]))
+            if kind == previous and len(groups[-1]) < most:
                 groups[-1].append(index)
             else:
                 groups.append([index])
@@ -210,8 +218,15 @@ class EvaluationPhotos(Dataset[Photos]):
         Raises:
             PhotoError: one of them is no longer what it was.
         """
-        indices = self.groups[group]
-        keys = make_keys(self.seed, (EVALUATION,), torch.tensor(indices))
+        return self.read(self.groups[group])
+
+    def read(self, indices: Sequence[int]) -> Photos:
+        """Photos of one size and kind as a batch.
+
+        Raises:
+            PhotoError: one of them is no longer what it was.
+        """
+        keys = make_keys(self.seed, (EVALUATION,), torch.tensor(list(indices)))
         hr, lr = zip(*(self._centre(index) for index in indices), strict=True)
         return Photos(torch.stack(hr), keys, None if lr[0] is None else torch.stack(lr))
 

@@ -189,7 +189,15 @@ class PhotoDataModule(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Photos]:
         """This process's share of the validation photos."""
-        return self._evaluation_loader(self._val_photos)
+        photos = self._val_photos
+        rank = self.trainer.global_rank if self.trainer else 0
+        world = self.trainer.world_size if self.trainer else 1
+        if len(photos) < world:
+            msg = f"{len(photos)} photos to measure on for {world} processes: expected one for each"
+            raise ValueError(msg)
+        at_most = len(photos) // world  # a batch for each process
+        dataset = self._for_evaluation(photos, min(self.eval_batch_size, at_most))
+        return DataLoader(dataset, sampler=range(rank, len(dataset), world), batch_size=None)
 
     def _least(self, least_size: int) -> int:
         """Shortest usable side of an evaluation photo; ValueError where the crop is below it."""
@@ -198,7 +206,7 @@ class PhotoDataModule(LightningDataModule):
             raise ValueError(msg)
         return least_size + self.scale - 1  # sizes are cut to multiples of the scale
 
-    def evaluation_loader(self, split: str, least_size: int = 1) -> DataLoader[Photos]:
+    def evaluation_photos(self, split: str, least_size: int = 1) -> EvaluationPhotos:
         """Photos of the 'val' or 'test' set for use without a trainer.
 
         Args:
@@ -211,23 +219,18 @@ class PhotoDataModule(LightningDataModule):
         if split not in {"val", "test"}:
             msg = f"split={split!r}: expected 'val' or 'test'"
             raise ValueError(msg)
-        photos = self._audited(split, self._least(least_size))
-        return self._evaluation_loader(photos)
+        return self._for_evaluation(
+            self._audited(split, self._least(least_size)), self.eval_batch_size
+        )
 
-    def _evaluation_loader(self, photos: list[Photo]) -> DataLoader[Photos]:
-        rank = self.trainer.global_rank if self.trainer else 0
-        world = self.trainer.world_size if self.trainer else 1
-        if len(photos) < world:
-            msg = f"{len(photos)} photos to measure on for {world} processes: expected one for each"
-            raise ValueError(msg)
-        dataset = EvaluationPhotos(
+    def _for_evaluation(self, photos: list[Photo], batch_size: int) -> EvaluationPhotos:
+        return EvaluationPhotos(
             self._reader(photos),
             seed=self.eval_seed,
             scale=self.scale,
             crop=self.eval_crop,
-            batch_size=min(self.eval_batch_size, len(photos) // world),  # a batch for each process
+            batch_size=batch_size,
         )
-        return DataLoader(dataset, sampler=range(rank, len(dataset), world), batch_size=None)
 
     def on_after_batch_transfer(self, batch: Photos, dataloader_idx: int) -> Batch:  # noqa: ARG002
         """On the device: uint8 photos to a training or an evaluation pair."""

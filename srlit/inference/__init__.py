@@ -2,21 +2,27 @@
 
 from srlit.inference.compare import comparison
 from srlit.inference.files import find_images, output_path, read_image, write_image
+from srlit.inference.ledger import Ledger, fingerprint
 from srlit.inference.measure import Measured, Pictures, measure
 from srlit.inference.replay import DrawBook
 from srlit.inference.restorers import Interpolator, Network, Restorer, pick_device
-from srlit.inference.tables import Row, markdown_table, print_table
+from srlit.inference.summary import Summary
+from srlit.inference.tables import Row, latex_table, markdown_table, print_table
 
 __all__ = [
     "DrawBook",
     "Interpolator",
+    "Ledger",
     "Measured",
     "Network",
     "Pictures",
     "Restorer",
     "Row",
+    "Summary",
     "comparison",
     "find_images",
+    "fingerprint",
+    "latex_table",
     "markdown_table",
     "measure",
     "output_path",

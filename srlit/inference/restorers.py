@@ -1,11 +1,13 @@
 """What maps an LR image to an SR image: interpolators and trained networks."""
 
+import secrets
 from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from srlit.inference.ledger import fingerprint
 from srlit.ops.resize import bilinear, imresize
 from srlit.ops.tiling import check_tiles, upscale_tiled
 
@@ -21,10 +23,17 @@ def pick_device(name: str) -> torch.device:
 
 @runtime_checkable
 class Restorer(Protocol):
-    """A named method."""
+    """A named method.
+
+    Attributes:
+        name: what tables call it.
+        scale: upscaling factor.
+        fingerprint: tells it from every method that restores otherwise.
+    """
 
     name: str
     scale: int
+    fingerprint: str
 
     def __call__(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
         """Restore and enlarge images in [0, 1]."""
@@ -48,6 +57,7 @@ class Interpolator:
             raise ValueError(msg)
         self.name = name
         self.scale = scale
+        self.fingerprint = fingerprint("interpolator", name, scale)
 
     def __call__(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
         """Interpolate."""
@@ -61,8 +71,9 @@ class Network:
         name: what tables call it.
         generator: the network, with `scale`.
         device: where it runs.
-        tile: side of a tile in LR pixels; None takes images whole.
+        tile: side of a tile in LR pixels; None takes images of any size whole.
         overlap: least overlap of tiles in LR pixels.
+        source: what tells its weights from all others, such as their digest; None: nothing does.
 
     Raises:
         ValueError: tiles of this size and overlap cannot cover an image.
@@ -76,6 +87,7 @@ class Network:
         device: torch.device,
         tile: int | None = None,
         overlap: int = 32,
+        source: str | None = None,
     ) -> None:
         if tile is not None:
             check_tiles(tile, overlap)
@@ -83,13 +95,14 @@ class Network:
         self.scale = int(generator.scale)  # type: ignore[arg-type]
         self.device = device
         self.tile, self.overlap = tile, overlap
+        self.fingerprint = fingerprint("network", source or secrets.token_hex(), tile, overlap)
         self.generator = generator.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def __call__(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
         """Restore; the result lies where `lr` does, clamped to [0, 1]."""
         images = lr.to(self.device)
-        if self.tile is None:
+        if self.tile is None or max(images.shape[-2:]) <= self.tile:
             sr = self._whole(images)
         else:
             tiled = [

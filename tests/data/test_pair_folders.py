@@ -109,7 +109,8 @@ def test_set5_as_pairs_is_matlabs_bicubic(shared_data):
     )
     data = build_data(cfg)
     count = 0
-    for photos in data.evaluation_loader("test"):
+    dataset = data.evaluation_photos("test")
+    for photos in map(dataset.read, dataset.groups):
         real = evaluation_pair(photos, data.eval_degradation)
         made = evaluation_pair(Photos(photos.pixels, photos.keys), data.eval_degradation)
         assert ((real.lr - made.lr).abs() * 255).max() <= 1

@@ -109,11 +109,11 @@ def test_measuring_gives_means_of_photos_whatever_the_batch(photo_folder, tmp_pa
         assert isinstance(data.eval_degradation, Degradation)
         found = measure(
             [Interpolator("bicubic", scale=2), Interpolator("bilinear", scale=2)],
-            data.evaluation_loader("test"),
+            data.evaluation_photos("test"),
             data.eval_degradation,
             MetricSuite(names=["psnr_rgb_b0", "mae"]),
             torch.device("cpu"),
-            Pictures(tmp_path / str(batch_size), 2),
+            pictures=Pictures(tmp_path / str(batch_size), 2),
         )
         assert len(found.photos) == 10
         assert [row["name"] for row in found.means] == ["bicubic", "bilinear"]

@@ -15,6 +15,7 @@ from PIL import Image
 from srlit.checkpoint import CheckpointError, load_checkpoint
 from srlit.config import ConfigError, build_known, load_generator
 from srlit.evaluate import evaluate
+from srlit.inference import Network
 from srlit.select import select
 from srlit.train import train
 from srlit.upscale import upscale
@@ -55,6 +56,7 @@ def test_evaluate_writes_tables_and_pictures(trained, tmp_path):
     assert "| tiny |" in (folder / "table.md").read_text()
     photos = list(csv.DictReader((folder / "photos.csv").open()))
     assert len(photos) == 6
+    assert r"\toprule" in (folder / "table.tex").read_text()
     pictures = {p.name for p in (folder / "pictures").iterdir()}
     assert pictures == {"000_astronaut.png", "001_coffee.png"}
     # LR, two interpolators, the network, HR.
@@ -158,6 +160,192 @@ def test_draws_of_another_evaluation_are_refused(trained, tmp_path, overrides, m
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(ValueError, match="broken.json: .*expected the draws.json"):
         evaluate(evaluation(trained, tmp_path, *blind, f"replay={tmp_path / 'broken.json'}"))
+
+
+QUICK = ("metrics.names=[psnr_rgb_b0,mae]", "pictures=1")
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Names of the networks that restore, one a batch."""
+    calls, whole = [], Network.__call__
+
+    def counting(self, lr):
+        calls.append(self.name)
+        return whole(self, lr)
+
+    monkeypatch.setattr(Network, "__call__", counting)
+    return calls
+
+
+def test_an_evaluation_that_was_stopped_goes_on(trained, tmp_path, photo_folder, counted):
+    options = (
+        *QUICK,
+        "data=folder",
+        "data.photos.train_folder=null",
+        f"data.photos.test_folder={photo_folder}",
+        "data.eval_batch_size=1",
+    )
+    expected = evaluate(evaluation(trained, tmp_path / "whole", *options))
+    counted.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        restore = Network.__call__
+
+        def killed(self, lr):
+            if len(counted) == 9:
+                raise KeyboardInterrupt
+            return restore(self, lr)
+
+        patch.setattr(Network, "__call__", killed)
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(evaluation(trained, tmp_path / "parts", *options))
+    assert not (tmp_path / "parts" / "evaluation" / "table.json").exists()
+    counted.clear()
+    assert evaluate(evaluation(trained, tmp_path / "parts", *options)) == expected
+    assert len(counted) == 12 - 9
+    counted.clear()
+    assert evaluate(evaluation(trained, tmp_path / "parts", *options)) == expected
+    assert counted == []
+    folders = [tmp_path / name / "evaluation" for name in ("whole", "parts")]
+    for name in ("table.json", "photos.csv", "statistics.json", "draws.json", "table.tex"):
+        one, other = ((folder / name).read_text() for folder in folders)
+        assert one == other, name
+
+
+def test_only_what_is_new_is_measured(trained, tmp_path, counted):
+    """Another method, metric, degradation or tile: measured; what was known: not again."""
+    first = evaluate(evaluation(trained, tmp_path, *QUICK, "names=[one]"))
+    assert counted == ["one"]
+    counted.clear()
+    weights = sorted((trained / "checkpoints").glob("iteration_*.ckpt"))
+    best = json.loads((trained / "best.json").read_text())["checkpoint"]
+    other = next(path for path in weights if path.name not in best)
+    both = (*QUICK, f"checkpoints=[{trained},{other}]", "names=[one,two]", "pictures=0")
+    second = evaluate(evaluation(trained, tmp_path, *both))
+    assert counted == ["two"]
+    assert second[:3] == first
+    for change in ("metrics.names=[psnr_rgb_b2]", "degradation=bicubic", "tile=64", "scale=2"):
+        counted.clear()
+        changed = (*QUICK, "names=[one]", "pictures=0", change)
+        evaluate(evaluation(trained, tmp_path, *changed))
+        assert counted == ([] if change == "scale=2" else ["one"]), change
+
+
+def test_a_picture_shows_the_methods_that_were_asked_for(trained, tmp_path):
+    picture = tmp_path / "evaluation" / "pictures" / "000_astronaut.png"
+    for baselines in (["bicubic"], ["bilinear", "bicubic"], ["bilinear"]):
+        evaluate(evaluation(trained, tmp_path, *QUICK, f"baselines=[{','.join(baselines)}]"))
+        # LR, the interpolators, the network, HR.
+        assert Image.open(picture).width == (len(baselines) + 3) * 64 + (len(baselines) + 2) * 4
+    assert len(list(picture.parent.iterdir())) == 1
+
+
+def test_sets_times_degradations(trained, tmp_path, photo_folder):
+    rows = evaluate(
+        evaluation(
+            trained,
+            tmp_path,
+            *QUICK,
+            "data_sets=[sample,bsd100]",
+            "degradations=[fixed,bicubic]",
+            f"paths.data={_bsd100(tmp_path, photo_folder)}",
+        )
+    )
+    sets = [(row["data"], row["degradation"]) for row in rows]
+    assert sets[::3] == [(d, p) for d in ("sample", "bsd100") for p in ("fixed", "bicubic")]
+    alone = evaluate(
+        evaluation(trained, tmp_path / "alone", *QUICK, "degradation=bicubic", "baselines=[]")
+    )
+    assert alone[0]["mae"] == next(
+        row["mae"]
+        for row in rows
+        if (row["data"], row["degradation"], row["name"]) == ("sample", "bicubic", "tiny")
+    )
+    folder = tmp_path / "evaluation"
+    assert (folder / "table.md").read_text().count("| bicubic |") == 4
+    assert "bsd100, 12 test photos, under fixed" in (folder / "table.tex").read_text()
+    assert len(list(csv.DictReader((folder / "photos.csv").open()))) == 2 * 3 * (2 + 12)
+    assert (folder / "bsd100_bicubic" / "pictures" / "000_00.png").is_file()
+    statistics = json.loads((folder / "statistics.json").read_text())
+    assert len(statistics) == 4 * 3 * 2
+    assert all(row["low"] <= row["mean"] <= row["high"] for row in statistics)
+
+
+def _bsd100(tmp_path, photo_folder):
+    """A folder as SRLIT_DATA names it, with few photos."""
+    (tmp_path / "data").mkdir()
+    return photo_folder.rename(tmp_path / "data" / "bsd100").parent
+
+
+def test_real_pairs_are_called_so(trained, tmp_path, photo_folder):
+    small = tmp_path / "lr"
+    small.mkdir()
+    for path in photo_folder.iterdir():
+        Image.open(path).resize((60, 48)).save(small / path.name)
+    evaluate(
+        evaluation(
+            trained,
+            tmp_path,
+            *QUICK,
+            "data=pairs",
+            f"data.photos.test_hr={photo_folder}",
+            f"data.photos.test_lr={small}",
+        )
+    )
+    folder = tmp_path / "evaluation"
+    assert "12 test photos, real pairs" in (folder / "table.md").read_text()
+    assert not (folder / "draws.json").exists()
+
+
+def test_a_photo_that_breaks_meanwhile_is_reported_and_the_rest_is_done(
+    trained, tmp_path, photo_folder, monkeypatch
+):
+    from srlit.data import EvaluationPhotos
+
+    cfg = evaluation(
+        trained,
+        tmp_path,
+        *QUICK,
+        "data=folder",
+        "data.photos.train_folder=null",
+        f"data.photos.test_folder={photo_folder}",
+        "data.eval_batch_size=4",
+        "paths.store=null",
+    )
+    group = EvaluationPhotos._group
+
+    def then_breaks(self, batch_size):
+        (photo_folder / "05.png").write_bytes(b"no image")
+        return group(self, batch_size)
+
+    monkeypatch.setattr(EvaluationPhotos, "_group", then_breaks)
+    with pytest.raises(SystemExit, match=r"1 photos could not be used:\n.*05\.png"):
+        evaluate(cfg)
+    photos = list(csv.DictReader((tmp_path / "evaluation" / "photos.csv").open()))
+    assert len(photos) == 3 * 11
+    assert "05.png" not in {row["photo"] for row in photos}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["reference=nearest"], "reference=nearest: expected one of bilinear, bicubic, tiny"),
+        (["checkpoints=[]", "baselines=[]"], "expected at least one method"),
+        (["data_sets=[bsd1000]"], "no data 'bsd1000': expected some of .*'bsd100'"),
+        (["degradations=[fxied]"], "no degradation 'fxied': expected some of .*'fixed'"),
+    ],
+)
+def test_mistakes_stop_before_anything_is_measured(trained, tmp_path, overrides, message, counted):
+    with pytest.raises(ConfigError, match=message):
+        evaluate(evaluation(trained, tmp_path, *overrides))
+    assert counted == []
+
+
+def test_photos_that_a_checkpoint_was_trained_on_are_told(trained, tmp_path, caplog):
+    evaluate(evaluation(trained, tmp_path, *QUICK))
+    assert "was trained on" not in caplog.text
+    evaluate(evaluation(trained, tmp_path, *QUICK, "data.photos.test_names=[moon.png,coffee.png]"))
+    assert re.search(r"tiny was trained on 1 of the 2 photos .*moon\.png", caplog.text)
 
 
 # -- select -------------------------------------------------------------------------------------
