@@ -1,7 +1,7 @@
 import pytest
 from omegaconf import OmegaConf
 
-from srlit.config import ConfigError, build, check_config, help_text
+from srlit.config import CONF_DIR, ConfigError, build, check_config, help_text
 from tests.helpers import compose_config, run
 
 
@@ -17,7 +17,8 @@ def test_help_shows_every_key_with_its_comment_and_every_choice(name):
     }
     assert f"  {keys[name]}:" in text
     assert "#" in text
-    assert "model: edsr, edsr_small, unet, unet_small" in text
+    files = sorted(path.stem for path in (CONF_DIR / "model").glob("*.yaml"))
+    assert f"model: {', '.join(files)}" in text
     assert "_base" not in text
 
 
@@ -27,6 +28,14 @@ def test_help_is_quick_and_the_same_for_both_commands(tmp_path):
     assert by_module.returncode == 0
     assert by_module.stdout == by_command.stdout
     assert "+experiment=NAME" in by_module.stdout
+
+
+def test_what_a_class_takes_is_read_as_it_would_be_imported():
+    from srlit.config.check import _parameters, _read_parameters
+    from srlit.data import PhotoDataModule
+
+    assert _read_parameters("srlit.data.PhotoDataModule") == _parameters(PhotoDataModule)
+    assert _read_parameters("srlit.data.FolderPhotos") is None
 
 
 @pytest.mark.parametrize("name", ["train", "evaluate"])
