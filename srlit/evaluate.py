@@ -21,7 +21,7 @@ from srlit.config.composing import composed
 from srlit.config.entry import choice
 
 if TYPE_CHECKING:
-    from srlit.data import EvaluationPhotos, PhotoDataModule
+    from srlit.data import EvaluationData, EvaluationPhotos
     from srlit.degradation import Degradation
     from srlit.inference import Measured, Restorer, Row, Summary
     from srlit.metrics import MetricSuite
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 MEASURED = "measured.jsonl"
 # What one sets for all data sets at once.
-SHARED = ("eval_crop", "eval_batch_size", "eval_seed", "most_bad")
+SHARED = ("eval_crop", "eval_batch_size", "eval_seed")
 
 
 def evaluate(cfg: DictConfig) -> "list[Row]":
@@ -99,18 +99,13 @@ def tasks(cfg: DictConfig, metrics: "MetricSuite") -> "Iterator[Task]":
         FileNotFoundError: the photos are not there.
     """
     for data_name, data in _choices(cfg, "data", cfg.data_sets):
-        for _, degradation in _choices(cfg, "degradation", cfg.degradations):
-            module = evaluation_data(cfg, data, degradation)
-            photos = module.evaluation_photos(cfg.split, metrics.least_size)
+        for _, preset in _choices(cfg, "degradation", cfg.degradations):
+            judged = evaluation_data(cfg, data)
+            photos = judged.evaluation_photos(cfg.split, metrics.least_size)
+            degradation: Degradation = build(preset)
             real = all(photo.lr is not None for photo in photos.photos)
-            yield Task(
-                data_name,
-                "real" if real else module.eval_degradation.name,
-                photos,
-                module.eval_degradation,
-                plain(degradation),
-                module.rejected,
-            )
+            degraded = "real" if real else degradation.name
+            yield Task(data_name, degraded, photos, degradation, plain(preset), judged.rejected)
             if real:
                 break  # nothing is degraded: once is enough
 
@@ -129,21 +124,20 @@ def _choices(
         yield name, root[group]
 
 
-def evaluation_data(cfg: DictConfig, data: DictConfig, preset: DictConfig) -> "PhotoDataModule":
-    """The photos of a set and their degradation."""
-    degradation = build(preset)
-    module: PhotoDataModule = build(
-        data,
-        degradation=degradation,
-        eval_degradation=degradation,
-        seed=0,
+def evaluation_data(cfg: DictConfig, data: DictConfig) -> "EvaluationData":
+    """The photos of a set; unusable ones are reported at the end, however many."""
+    from srlit.data import EvaluationData
+
+    return EvaluationData(
+        photos=build(data.photos),
         scale=cfg.scale,
-        iterations=0,
+        eval_seed=data.eval_seed,
+        eval_crop=data.eval_crop,
+        eval_batch_size=data.eval_batch_size,
+        most_bad=1.0,
         cache_dir=cfg.paths.cache,
         store_dir=cfg.paths.store,
-        most_bad=1.0,
     )
-    return module
 
 
 def warn_of_known_photos(cfg: DictConfig, work: list[Task]) -> None:

@@ -13,10 +13,14 @@ from omegaconf import DictConfig, OmegaConf
 from srlit.config import ConfigError, build, build_known, entry_point, load_generator, plain
 
 if TYPE_CHECKING:
-    from srlit.data import PhotoDataModule
+    from srlit.data import EvaluationData
+    from srlit.degradation import Degradation
     from srlit.inference import Restorer, Row
 
 log = logging.getLogger(__name__)
+
+# What of a run's data says on what it was validated.
+JUDGED = ("eval_seed", "eval_crop", "eval_batch_size", "most_bad")
 
 
 def select(cfg: DictConfig) -> "list[Row]":
@@ -38,10 +42,10 @@ def select(cfg: DictConfig) -> "list[Row]":
         msg = f"metric or floors name {sorted(missing)}, but metrics.names has {metrics.names}"
         raise ConfigError(msg)
     methods = checkpoints(cfg, run)
-    data = validation_data(run, cache=cfg.paths.cache, store=cfg.paths.store)
+    data, degradation = validation_data(run, cache=cfg.paths.cache, store=cfg.paths.store)
     photos = data.evaluation_photos("val", metrics.least_size)
     device = pick_device(cfg.device)
-    found = measure(methods, photos, data.eval_degradation, metrics, device)
+    found = measure(methods, photos, degradation, metrics, device)
     ranked = sorted(
         found.means, key=lambda row: rule.cost({name: row[name] for name in metrics.names})
     )
@@ -72,29 +76,30 @@ def checkpoints(cfg: DictConfig, run: Path) -> list["Restorer"]:
     ]
 
 
-def validation_data(run: Path, *, cache: str, store: str) -> "PhotoDataModule":
+def validation_data(
+    run: Path, *, cache: str | None, store: str | None
+) -> "tuple[EvaluationData, Degradation]":
     """The run's own photos and evaluation degradation, rebuilt from its `config.yaml`.
 
     Raises:
         ConfigError: no configuration there, or one that names foreign classes.
     """
+    from srlit.data import EvaluationData
+
     path = run / "config.yaml"
     if not path.is_file():
         msg = f"run={run}: no config.yaml: expected the folder of a run of srlit.train"
         raise ConfigError(msg)
     stored: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    degradation = stored["eval_degradation"]
-    node = stored["data"] | {
-        "degradation": degradation,
-        "eval_degradation": degradation,
-        "seed": stored["seed"],
-        "scale": stored["scale"],
-        "iterations": 0,
-        "cache_dir": cache,
-        "store_dir": store,
-    }
-    module: PhotoDataModule = build_known(node, str(path))
-    return module
+    degradation: Degradation = build_known(stored["eval_degradation"], str(path))
+    data = EvaluationData(
+        photos=build_known(stored["data"]["photos"], str(path)),
+        scale=stored["scale"],
+        cache_dir=cache,
+        store_dir=store,
+        **{key: stored["data"][key] for key in JUDGED if key in stored["data"]},
+    )
+    return data, degradation
 
 
 @entry_point("select")

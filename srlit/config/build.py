@@ -7,6 +7,7 @@ srlit's own classes: a name in a file is never imported.
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import hydra
@@ -37,25 +38,29 @@ def plain(node: Any) -> Any:  # noqa: ANN401 - a tree of plain values
 
 
 def known_classes() -> dict[str, type]:
-    """Srlit's own classes that a stored configuration may name."""
+    """Srlit's own classes that a stored configuration may name; no datamodule is built of one."""
     from srlit import data, degradation, models
 
+    return _classes_of(models) | _classes_of(data) | _classes_of(degradation)
+
+
+def _classes_of(module: ModuleType) -> dict[str, type]:
+    """What a package offers, without what it imports only when it is asked for."""
     return {
-        f"{module.__name__}.{name}": getattr(module, name)
-        for module in (models, data, degradation)
+        f"{module.__name__}.{name}": found
         for name in module.__all__
-        if inspect.isclass(getattr(module, name))
+        if inspect.isclass(found := vars(module).get(name))
     }
 
 
 def known_generators() -> dict[str, type]:
-    """Those of `known_classes` that a checkpoint's card may name: networks with a scale."""
+    """What a checkpoint's card may name: networks with a scale."""
     from srlit import models
 
     return {
         name: known
-        for name, known in known_classes().items()
-        if name.startswith(f"{models.__name__}.") and "scale" in inspect.signature(known).parameters
+        for name, known in _classes_of(models).items()
+        if "scale" in inspect.signature(known).parameters
     }
 
 

@@ -1,8 +1,11 @@
 """Misspelt keys are found before anything is built or written."""
 
+import ast
 import difflib
 import inspect
 from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -31,7 +34,8 @@ def check_config(cfg: DictConfig, config_name: str) -> None:
             raise ConfigError(msg)
     _check_plain(cfg, config_name)
     for key, node in _targets(cfg, ""):
-        parameters = _parameters(_resolve(str(node["_target_"]), key))
+        target = str(node["_target_"])
+        parameters = _read_parameters(target) or _parameters(_resolve(target, key))
         if parameters is None:
             continue
         for name in map(str, node):
@@ -86,6 +90,29 @@ def _resolve(target: str, key: str) -> Any:  # noqa: ANN401 - whatever the name 
     except (ImportError, ValueError) as error:
         msg = f"{key}._target_={target}: cannot be imported ({error})"
         raise ConfigError(msg) from error
+
+
+def _read_parameters(target: str) -> set[str] | None:
+    """Names that a class of srlit's takes whose import would take seconds, read from its source.
+
+    None for all other classes.
+    """
+    from srlit.data import LATER
+
+    package, _, name = target.rpartition(".")
+    if package != "srlit.data" or name not in LATER:
+        return None
+    source = find_spec(LATER[name])
+    assert source is not None
+    assert source.origin is not None
+    [init] = [
+        function
+        for owner in ast.parse(Path(source.origin).read_text(encoding="utf-8")).body
+        if isinstance(owner, ast.ClassDef) and owner.name == name
+        for function in owner.body
+        if isinstance(function, ast.FunctionDef) and function.name == "__init__"
+    ]
+    return {argument.arg for argument in init.args.kwonlyargs}
 
 
 def _parameters(target: Any) -> set[str] | None:  # noqa: ANN401

@@ -1,9 +1,11 @@
 """Data: from folders of photos to batches on the device."""
 
+from importlib import import_module
 from typing import Any
 
 from srlit.data.augment import Augmentation
 from srlit.data.datasets import EvaluationPhotos, PatchBatches
+from srlit.data.evaluation import EvaluationData
 from srlit.data.index import BadDataError, audit
 from srlit.data.mixed import MixedPhotos
 from srlit.data.order import PhotoOrder
@@ -17,6 +19,7 @@ from srlit.data.store import PackedStore
 __all__ = [
     "Augmentation",
     "BadDataError",
+    "EvaluationData",
     "EvaluationPhotos",
     "FolderPhotos",
     "MixedPhotos",
@@ -35,11 +38,13 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - PEP 562
-    """Import the datamodule when it is asked for: lightning takes seconds, upscaling needs none."""
-    if name == "PhotoDataModule":
-        from srlit.data.module import PhotoDataModule
+# Imported when they are asked for: lightning takes seconds, and only training needs it.
+LATER = {"PhotoDataModule": "srlit.data.module"}
 
-        return PhotoDataModule
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - PEP 562
+    """What is imported later."""
+    if name in LATER:
+        return getattr(import_module(LATER[name]), name)
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)

@@ -11,24 +11,22 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from srlit.data.augment import Augmentation
-from srlit.data.datasets import EvaluationPhotos, PatchBatches
-from srlit.data.index import SHOWN, BadDataError, Photo
+from srlit.data.datasets import PatchBatches
+from srlit.data.evaluation import EvaluationData, check_counts, check_sizes
+from srlit.data.index import Photo
 from srlit.data.loader import BatchLoader, make_loader
 from srlit.data.order import PhotoOrder
 from srlit.data.pairs import evaluation_pair, training_pair
-from srlit.data.photo import show
-from srlit.data.reader import PhotoReader
 from srlit.data.shards.layout import ShardError
 from srlit.data.sources import PhotoSets
-from srlit.data.splits import Checks, regroup, without
-from srlit.data.store import PackedStore
+from srlit.data.splits import regroup, without
 from srlit.degradation import Degradation
 from srlit.types import Batch, Photos
 
 log = logging.getLogger(__name__)
 
 
-class PhotoDataModule(LightningDataModule):
+class PhotoDataModule(EvaluationData, LightningDataModule):
     """Photos to batches for training, validation and test.
 
     Args:
@@ -78,34 +76,28 @@ class PhotoDataModule(LightningDataModule):
         store_dir: str | None = None,
         crops_per_photo: int = 1,
     ) -> None:
-        super().__init__()
-        counts = {
-            "patch_size": patch_size,
-            "batch_size": batch_size,
-            "eval_batch_size": eval_batch_size,
-            "crops_per_photo": crops_per_photo,
-        }
-        for name, count in counts.items():
-            if count < 1:
-                msg = f"data.{name}={count}: expected at least 1"
-                raise ValueError(msg)
-        for name, size in {"patch_size": patch_size, "eval_crop": eval_crop or scale}.items():
-            if size % scale:
-                msg = f"data.{name}={size} is no multiple of scale={scale}: expected one"
-                raise ValueError(msg)
-        self.sets = photos
+        LightningDataModule.__init__(self)
+        EvaluationData.__init__(
+            self,
+            photos=photos,
+            scale=scale,
+            eval_seed=eval_seed,
+            eval_crop=eval_crop,
+            eval_batch_size=eval_batch_size,
+            most_bad=most_bad,
+            cache_dir=cache_dir,
+            store_dir=store_dir,
+        )
+        counts = {"patch_size": patch_size, "batch_size": batch_size}
+        check_counts(counts | {"crops_per_photo": crops_per_photo})
+        check_sizes({"patch_size": patch_size}, scale)
         self.degradation, self.eval_degradation = degradation, eval_degradation
         self.augmentation = augmentation
-        self.seed, self.eval_seed = seed, eval_seed
-        self.scale, self.patch_size, self.batch_size = scale, patch_size, batch_size
+        self.seed = seed
+        self.patch_size, self.batch_size = patch_size, batch_size
         self.iterations = iterations
-        self.eval_crop, self.eval_batch_size = eval_crop, eval_batch_size
         self.workers, self.cache_mb, self.crops_per_photo = workers, cache_mb, crops_per_photo
-        self.store = PackedStore(store_dir)
-        cache = Path(cache_dir).expanduser() if cache_dir else None
-        self.checks = Checks(scale, most_bad, cache)
         self.first_iteration = 0
-        self.rejected: list[tuple[Path, str]] = []
 
     def check(self, least_size: int = 1) -> None:
         """Audit training and validation photos now, and see that no photo is in two sets.
@@ -119,7 +111,7 @@ class PhotoDataModule(LightningDataModule):
             ValueError: a photo is in two sets.
         """
         train = self._audited("train", self.patch_size)
-        self._val_photos = self._audited("val", self._least(least_size))
+        self._val_photos = self._judged("val", least_size)
         self._check_disjoint(train)
         self._train_photos, counts, shares = regroup(
             without(train, self._val_photos, "validation"), self.sets.groups()
@@ -139,19 +131,6 @@ class PhotoDataModule(LightningDataModule):
             if shared := sets[one] & sets[other]:
                 msg = f"data.photos: {len(shared)} photos are in {one} and {other}: {min(shared)}"
                 raise ValueError(msg)
-
-    def _audited(self, split: str, least_size: int) -> list[Photo]:
-        """The usable photos of a split; BadDataError where data.most_bad=1 leaves none."""
-        found = self.sets.audited(split, least_size, self.checks)
-        self.rejected += found.rejected
-        if not found.photos:
-            shown = ", ".join(f"{show(path)}: {reason}" for path, reason in found.rejected[:SHOWN])
-            msg = f"no usable photo for {split}: {shown}"
-            raise BadDataError(msg)
-        return found.photos
-
-    def _reader(self, photos: list[Photo], cache_mb: float = 0) -> PhotoReader:
-        return PhotoReader(photos, cache_mb=cache_mb, store=self.store, read=self.sets.read)
 
     def setup(self, stage: str) -> None:
         """Audit what has not been audited."""
@@ -196,41 +175,8 @@ class PhotoDataModule(LightningDataModule):
             msg = f"{len(photos)} photos to measure on for {world} processes: expected one for each"
             raise ValueError(msg)
         at_most = len(photos) // world  # a batch for each process
-        dataset = self._for_evaluation(photos, min(self.eval_batch_size, at_most))
+        dataset = self._grouped(photos, min(self.eval_batch_size, at_most))
         return DataLoader(dataset, sampler=range(rank, len(dataset), world), batch_size=None)
-
-    def _least(self, least_size: int) -> int:
-        """Shortest usable side of an evaluation photo; ValueError where the crop is below it."""
-        if self.eval_crop is not None and self.eval_crop < least_size:
-            msg = f"data.eval_crop={self.eval_crop}: the metrics need at least {least_size} pixels"
-            raise ValueError(msg)
-        return least_size + self.scale - 1  # sizes are cut to multiples of the scale
-
-    def evaluation_photos(self, split: str, least_size: int = 1) -> EvaluationPhotos:
-        """Photos of the 'val' or 'test' set for use without a trainer.
-
-        Args:
-            split: which set.
-            least_size: shortest side that the metrics can measure, in pixels.
-
-        Raises:
-            ValueError: `split` is neither, or the crop is too small.
-        """
-        if split not in {"val", "test"}:
-            msg = f"split={split!r}: expected 'val' or 'test'"
-            raise ValueError(msg)
-        return self._for_evaluation(
-            self._audited(split, self._least(least_size)), self.eval_batch_size
-        )
-
-    def _for_evaluation(self, photos: list[Photo], batch_size: int) -> EvaluationPhotos:
-        return EvaluationPhotos(
-            self._reader(photos),
-            seed=self.eval_seed,
-            scale=self.scale,
-            crop=self.eval_crop,
-            batch_size=batch_size,
-        )
 
     def on_after_batch_transfer(self, batch: Photos, dataloader_idx: int) -> Batch:  # noqa: ARG002
         """On the device: uint8 photos to a training or an evaluation pair."""

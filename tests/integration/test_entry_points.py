@@ -498,6 +498,20 @@ def test_a_failure_on_the_command_line_is_one_line_and_a_code(trained, tmp_path)
     assert "Traceback" not in ended.stderr
 
 
+def test_an_evaluation_needs_no_lightning(trained, tmp_path):
+    """It takes seconds to import."""
+    code = (
+        "import sys; from srlit.evaluate import main;"
+        f"sys.argv[1:] = ['checkpoints=[{trained}]', 'paths.runs={tmp_path}', 'data.eval_crop=64',"
+        "'metrics.names=[mae]', 'weights.allow_untrained=true']; main();"
+        "assert not {'lightning', 'torchvision', 'torchmetrics'} & set(sys.modules), 'imported'"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
 def test_importing_an_entry_point_needs_neither_torch_nor_lightning(tmp_path):
     code = (
         "import sys, srlit.train, srlit.evaluate, srlit.select, srlit.upscale, srlit.tune;"
