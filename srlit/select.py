@@ -1,21 +1,25 @@
 """Rank all checkpoints of a run after the fact: `python -m srlit.select run=runs/phase3`.
 
 Every checkpoint is measured anew on the photos that the run validated on, under the same
-degradation; test photos play no part. Writes `selection.json` into the run's folder.
+degradation, and ranked by the run's own rule unless another is given; test photos play no part.
+Several runs (`run=[runs/a,runs/b]`) are ranked together where they validated on the same. Writes
+`selection.json`, and `selection.png`: what decides, over the iterations.
 """
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
 from srlit.config import ConfigError, build, build_known, entry_point, load_generator, plain
 
 if TYPE_CHECKING:
-    from srlit.data import EvaluationData
+    from srlit.data import EvaluationPhotos
     from srlit.degradation import Degradation
-    from srlit.inference import Restorer, Row
+    from srlit.inference import Network, Row
+    from srlit.metrics import MetricSuite, SelectionRule
 
 log = logging.getLogger(__name__)
 
@@ -27,79 +31,239 @@ def select(cfg: DictConfig) -> "list[Row]":
     """Measure, rank and record.
 
     Returns:
-        A row a checkpoint, best first.
+        A row a checkpoint, best first: name, run, iteration and metrics.
     """
     from srlit.checkpoint import write_json
-    from srlit.inference import measure, pick_device, print_table
-    from srlit.metrics import MetricSuite, SelectionRule
+    from srlit.inference import Ledger, measure, pick_device, print_table
 
-    run = Path(cfg.run)
+    folders = [Path(run) for run in ([cfg.run] if isinstance(cfg.run, str) else cfg.run)]
     metrics: MetricSuite = build(cfg.metrics)
-    floors = {metrics.reported_name(name): value for name, value in plain(cfg.floors).items()}
-    rule = SelectionRule(metric=metrics.reported_name(cfg.metric), floors=floors)
-    missing = {rule.metric, *rule.floors} - set(metrics.names)
-    if missing:
-        msg = f"metric or floors name {sorted(missing)}, but metrics.names has {metrics.names}"
-        raise ConfigError(msg)
-    methods = checkpoints(cfg, run)
-    data, degradation = validation_data(run, cache=cfg.paths.cache, store=cfg.paths.store)
-    photos = data.evaluation_photos("val", metrics.least_size)
-    device = pick_device(cfg.device)
-    found = measure(methods, photos, degradation, metrics, device)
-    ranked = sorted(
-        found.means, key=lambda row: rule.cost({name: row[name] for name in metrics.names})
+    rule = chosen_rule(cfg, folders[0], metrics)
+    candidates = [found for folder in folders for found in candidates_of(cfg, folder)]
+    validation = common_validation(cfg, folders, metrics)
+    where = folders[0] if len(folders) == 1 else Path(cfg.paths.run)
+    found = measure(
+        [candidate.network for candidate in candidates],
+        validation.photos,
+        validation.degradation,
+        metrics,
+        pick_device(cfg.device),
+        ledger=Ledger(where / "measured.jsonl", validation.fingerprint),
     )
-    print_table(f"{run}: {rule.describe()}, on its validation photos", ranked)
-    write_json(run / "selection.json", {"rule": rule.describe(), "ranked": ranked})
-    log.info("best: %s", run / "checkpoints" / ranked[0]["name"])
+    measured = [
+        {"name": mean["name"], "run": str(candidate.run), "iteration": candidate.iteration} | mean
+        for candidate, mean in zip(candidates, found.means, strict=True)
+    ]
+    past = [row for folder in folders for row in history(folder, rule)]
+    judge = rule.among([*measured, *past])
+    ranked = sorted(measured, key=judge.cost)
+    shown = [{key: row[key] for key in row if key != "run"} for row in ranked]
+    title = f"{', '.join(map(str, folders))}: {rule.describe()}, on the validation photos"
+    print_table(title, shown)
+    write_json(
+        where / "selection.json",
+        {
+            "rule": rule.describe(),
+            "photos": "validation",
+            "reaches_floors": judge.admits(ranked[0]),
+            "ranked": ranked,
+        },
+    )
+    plot(where / "selection.png", judge, ranked, past)
+    best = Path(ranked[0]["run"]) / "checkpoints" / Path(ranked[0]["name"]).name
+    log.info("best: %s%s", best, "" if judge.admits(ranked[0]) else ", though below a floor")
     return ranked
 
 
-def checkpoints(cfg: DictConfig, run: Path) -> list["Restorer"]:
-    """Every checkpoint of the run as a restorer; `last` only where it is no other one's twin.
+def chosen_rule(cfg: DictConfig, run: Path, metrics: "MetricSuite") -> "SelectionRule":
+    """The rule of the command line, and for what it leaves open that of the run.
+
+    Raises:
+        ConfigError: it asks for what is not measured.
+    """
+    from srlit.metrics import SelectionRule
+
+    own = stored_config(run)["callbacks"]["lpips_checkpoint"]
+    rule = SelectionRule(
+        metric=cfg.metric or own.get("metric", "lpips_alex"),
+        floors=plain(cfg.floors) if cfg.floors is not None else own.get("floors"),
+        slack=plain(cfg.slack) if cfg.slack is not None else own.get("slack"),
+    ).named_as(metrics.names)
+    if missing := rule.names - set(metrics.names):
+        msg = (
+            f"metric, floors or slack name {sorted(missing)}, but metrics.names has {metrics.names}"
+        )
+        raise ConfigError(msg)
+    return rule
+
+
+def stored_config(run: Path) -> dict[str, Any]:
+    """The configuration of a run, as plain values.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    path = run / "config.yaml"
+    if not path.is_file():
+        msg = f"run={run}: no config.yaml: expected the folder of a run of srlit.train"
+        raise ConfigError(msg)
+    stored: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(path), resolve=False)  # type: ignore[assignment]
+    return stored
+
+
+# -- what is ranked -----------------------------------------------------------------------------
+
+
+class Candidate(NamedTuple):
+    """A checkpoint.
+
+    Attributes:
+        run: its run's folder.
+        iteration: when it was saved.
+        network: what it restores with.
+    """
+
+    run: Path
+    iteration: int
+    network: "Network"
+
+
+def candidates_of(cfg: DictConfig, run: Path) -> list[Candidate]:
+    """Every checkpoint of a run.
 
     Raises:
         ConfigError: the run has none.
     """
-    from srlit.inference import Network, pick_device
+    from srlit.checkpoint.manifest import digest_of
+    from srlit.checkpoint.runs import checkpoints_of
+    from srlit.inference import Network, fingerprint, pick_device
 
-    paths = sorted((run / "checkpoints").glob("*.ckpt"))
+    paths = checkpoints_of(run)
     if not paths:
         msg = f"run={run}: no checkpoint in {run / 'checkpoints'}"
         raise ConfigError(msg)
-    twins = {path.stat().st_ino for path in paths if path.name != "last.ckpt"}
-    kept = [p for p in paths if p.name != "last.ckpt" or p.stat().st_ino not in twins]
-    device = pick_device(cfg.device)
     return [
-        Network(path.name, load_generator(path, cfg.get("model"))[0], device=device)
-        for path in kept
+        Candidate(
+            run,
+            iteration,
+            Network(
+                path.name if isinstance(cfg.run, str) else f"{run}/{path.name}",
+                load_generator(path, cfg.get("model"))[0],
+                device=pick_device(cfg.device),
+                source=fingerprint(digest_of(path), plain(cfg.get("model"))),
+            ),
+        )
+        for iteration, path in paths.items()
     ]
 
 
-def validation_data(
-    run: Path, *, cache: str | None, store: str | None
-) -> "tuple[EvaluationData, Degradation]":
-    """The run's own photos and evaluation degradation, rebuilt from its `config.yaml`.
+def history(run: Path, rule: "SelectionRule") -> "list[Row]":
+    """What the run measured at its validations, also of checkpoints that are gone."""
+    from srlit.checkpoint import CheckpointError
+    from srlit.checkpoint.runs import read_best
+
+    try:
+        rows = read_best(run)["history"]
+    except (CheckpointError, KeyError):
+        return []
+    found: list[Row] = [
+        {"run": str(run), "iteration": row["iteration"]} | row["metrics"] for row in rows
+    ]
+    return [row for row in found if rule.names <= row.keys()]
+
+
+# -- on what ------------------------------------------------------------------------------------
+
+
+class Validation(NamedTuple):
+    """What a run was validated on.
+
+    Attributes:
+        photos: the photos.
+        degradation: what they go through.
+        fingerprint: tells it from other validations.
+    """
+
+    photos: "EvaluationPhotos"
+    degradation: "Degradation"
+    fingerprint: str
+
+
+def common_validation(cfg: DictConfig, runs: Sequence[Path], metrics: "MetricSuite") -> Validation:
+    """What all the runs were validated on.
+
+    Raises:
+        ConfigError: they were not validated on the same.
+    """
+    found = {run: validation_of(cfg, run, metrics) for run in runs}
+    first = next(iter(found.values()))
+    for run, validation in found.items():
+        if validation.fingerprint != first.fingerprint:
+            msg = (
+                f"run: {run} was validated on other photos, crops or degradations than {runs[0]}, "
+                "so their numbers do not compare: rank them apart, or use srlit.evaluate"
+            )
+            raise ConfigError(msg)
+    return first
+
+
+def validation_of(cfg: DictConfig, run: Path, metrics: "MetricSuite") -> Validation:
+    """A run's own photos and evaluation degradation, rebuilt from its `config.yaml`.
 
     Raises:
         ConfigError: no configuration there, or one that names foreign classes.
     """
     from srlit.data import EvaluationData
+    from srlit.inference import fingerprint
 
-    path = run / "config.yaml"
-    if not path.is_file():
-        msg = f"run={run}: no config.yaml: expected the folder of a run of srlit.train"
-        raise ConfigError(msg)
-    stored: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    degradation: Degradation = build_known(stored["eval_degradation"], str(path))
-    data = EvaluationData(
-        photos=build_known(stored["data"]["photos"], str(path)),
+    stored, where = stored_config(run), str(run / "config.yaml")
+    judged = {key: stored["data"][key] for key in JUDGED if key in stored["data"]}
+    data: EvaluationData = EvaluationData(
+        photos=build_known(stored["data"]["photos"], where),
         scale=stored["scale"],
-        cache_dir=cache,
-        store_dir=store,
-        **{key: stored["data"][key] for key in JUDGED if key in stored["data"]},
+        cache_dir=cfg.paths.cache,
+        store_dir=cfg.paths.store,
+        **judged,
     )
-    return data, degradation
+    photos = data.evaluation_photos("val", metrics.least_size)
+    pixels = [(photo.digest, photo.lr and photo.lr.digest) for photo in photos.photos]
+    same = fingerprint(stored["eval_degradation"], stored["scale"], judged, pixels)
+    return Validation(photos, build_known(stored["eval_degradation"], where), same)
+
+
+# -- the picture --------------------------------------------------------------------------------
+
+
+def plot(
+    path: Path, judge: "SelectionRule", ranked: "Sequence[Row]", past: "Sequence[Row]"
+) -> None:
+    """Each metric of the rule over the iterations: a line a run, a ring around the best."""
+    from matplotlib.figure import Figure
+
+    from srlit.checkpoint import atomic_file
+
+    names = [judge.metric, *judge.floors]
+    figure = Figure(figsize=(8, 3 * len(names)), layout="constrained")
+    for axes, name in zip(figure.subplots(len(names), squeeze=False)[:, 0], names, strict=True):
+        for run in sorted({row["run"] for row in ranked}):
+            line = sorted((r["iteration"], r[name]) for r in past if r["run"] == run)
+            dots = sorted((r["iteration"], r[name]) for r in ranked if r["run"] == run)
+            [drawn] = axes.plot(*zip(*(line or dots), strict=True), alpha=0.4)
+            axes.plot(*zip(*dots, strict=True), "o", color=drawn.get_color(), label=Path(run).name)
+        axes.plot(
+            ranked[0]["iteration"], ranked[0][name], "o", mfc="none", mec="black", ms=12, mew=1.5
+        )
+        if name in judge.floors:
+            axes.axhline(judge.floors[name], color="black", lw=1, ls="--")
+            axes.annotate(
+                "floor", (1, judge.floors[name]), xycoords=("axes fraction", "data"), ha="right"
+            )
+        axes.set(ylabel=name, xlabel="iteration")
+        axes.grid(alpha=0.3)
+    figure.axes[0].legend()
+    figure.axes[0].set_title("validation photos; dots: checkpoints at hand; ring: the best")
+    with atomic_file(path) as sibling:
+        figure.savefig(sibling, dpi=120)
 
 
 @entry_point("select")

@@ -29,6 +29,7 @@ class LPIPSCheckpoint(Checkpoint):
         folder: the run's folder.
         metric: what decides, a name of `srlit.metrics` such as `lpips_alex`.
         floors: metric to the worst value still admitted, such as {psnr_rgb_b0: 24}.
+        slack: metric to how much worse than the best of all validations is still admitted.
         top_k: how many of the best to keep, >= 1.
 
     Raises:
@@ -41,14 +42,14 @@ class LPIPSCheckpoint(Checkpoint):
         folder: str,
         metric: str = "lpips_alex",
         floors: Mapping[str, float] | None = None,
+        slack: Mapping[str, float] | None = None,
         top_k: int = 3,
     ) -> None:
         if top_k < 1:
             msg = f"callbacks.lpips_checkpoint.top_k={top_k}: expected at least 1"
             raise ValueError(msg)
         self.folder = Path(folder)
-        self.metric = metric
-        self.floors = dict(floors or {})
+        self.asked = SelectionRule(metric=metric, floors=floors, slack=slack)
         self.top_k = top_k
         self.rows: list[dict[str, Any]] = []
 
@@ -78,7 +79,7 @@ class LPIPSCheckpoint(Checkpoint):
             ValueError: it does not.
         """
         measured = {*metrics.names, "loss"}
-        for name in (self.metric, *self.floors):
+        for name in sorted(self.asked.names):
             if measured_name(name, measured) not in measured:
                 msg = (
                     f"callbacks.lpips_checkpoint asks for {name!r}, "
@@ -113,9 +114,7 @@ class LPIPSCheckpoint(Checkpoint):
     @property
     def rule(self) -> SelectionRule:
         """The rule, with metrics named as the newest validation measured them."""
-        metrics = self.rows[-1]["metrics"]
-        floors = {measured_name(name, metrics): value for name, value in self.floors.items()}
-        return SelectionRule(metric=measured_name(self.metric, metrics), floors=floors)
+        return self.asked.named_as(self.rows[-1]["metrics"])
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save, rank, record, and only then remove what fell out of the ranking."""
@@ -154,21 +153,26 @@ class LPIPSCheckpoint(Checkpoint):
         """
         if not self.rows:
             return []
-        rule = self.rule
-        rows = [row for row in self.rows if rule.names <= row["metrics"].keys()]
-        present = [row for row in rows if self._path(row).is_file()]
-        return sorted(present, key=lambda row: rule.cost(row["metrics"]))
+        present = [row for row in self._comparable() if self._path(row).is_file()]
+        judge = self.rule.among(row["metrics"] for row in self._comparable())
+        return sorted(present, key=lambda row: judge.cost(row["metrics"]))
+
+    def _comparable(self) -> list[dict[str, Any]]:
+        """The validations that measured what the rule looks at."""
+        names = self.rule.names
+        return [row for row in self.rows if names <= row["metrics"].keys()]
 
     def _record(self, kept: list[dict[str, Any]]) -> None:
         """Write `best.json`."""
         rule = self.rule
+        judge = rule.among(row["metrics"] for row in self._comparable())
         write_json(
             self.folder / BEST,
             {
                 "checkpoint": self._name(kept[0]),
                 "iteration": kept[0]["iteration"],
                 "rule": rule.describe(),
-                "reaches_floors": rule.admits(kept[0]["metrics"]),
+                "reaches_floors": judge.admits(kept[0]["metrics"]),
                 "metrics": kept[0]["metrics"],
                 "kept": [{"checkpoint": self._name(row), **row} for row in kept],
                 "history": self.rows,

@@ -1,12 +1,13 @@
 """Which of several checkpoints is the best, and in which direction a metric is better."""
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import TypeVar
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 RISING = ("psnr", "ssim")
 FALLING = ("lpips", "mae", "loss")
 
-Row = TypeVar("Row", bound=Mapping[str, float])
+Row = TypeVar("Row", bound=Mapping[str, Any])
 
 
 def rises(metric: str) -> bool:
@@ -29,49 +30,96 @@ def measured_name(name: str, measured: Collection[str]) -> str:
 
 
 class SelectionRule:
-    """Best by one metric among those that reach the floors of others.
+    """Best by one metric among those that are not too bad by others.
+
+    What looks best to LPIPS may have left the photo behind: textures that were not there, colours
+    that drifted. Floors keep such candidates out, absolute ones or, as nobody knows beforehand what
+    can be reached, ones that follow the best candidate.
 
     Args:
         metric: what decides, such as `lpips_alex`.
         floors: metric to the worst value that is still admitted: a least value where the metric
             rises, a greatest where it falls.
+        slack: metric to how much worse than the best candidate is still admitted, such as
+            {psnr_rgb_b0: 1.0} for a decibel.
+
+    Raises:
+        ValueError: a metric whose direction is unknown, or a slack below zero.
     """
 
-    def __init__(self, *, metric: str, floors: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        metric: str,
+        floors: Mapping[str, float] | None = None,
+        slack: Mapping[str, float] | None = None,
+    ) -> None:
         self.metric = metric
         self.floors = dict(floors or {})
+        self.slack = dict(slack or {})
         self._rising = rises(metric)
-        for name in self.floors:
+        for name in (*self.floors, *self.slack):
             rises(name)
+        for name, value in self.slack.items():
+            if not value >= 0:
+                msg = f"slack.{name}={value}: expected how much worse than the best, at least 0"
+                raise ValueError(msg)
 
     @property
     def names(self) -> set[str]:
         """The metrics it looks at."""
-        return {self.metric, *self.floors}
+        return {self.metric, *self.floors, *self.slack}
 
-    def admits(self, row: Mapping[str, float]) -> bool:
+    def named_as(self, measured: Collection[str]) -> "SelectionRule":
+        """The same rule on metrics as they were measured: some names may end in `_untrained`."""
+        floors, slack = (
+            {measured_name(name, measured): value for name, value in part.items()}
+            for part in (self.floors, self.slack)
+        )
+        return SelectionRule(
+            metric=measured_name(self.metric, measured), floors=floors, slack=slack
+        )
+
+    def among(self, rows: Iterable[Mapping[str, Any]]) -> "SelectionRule":
+        """The same rule for these candidates: every slack as the floor that it is among them.
+
+        One that could not be measured sets no standard.
+        """
+        candidates = [row for row in rows if not any(math.isnan(row[name]) for name in self.names)]
+        floors = dict(self.floors)
+        for name, slack in self.slack.items():
+            if known := [row[name] for row in candidates]:
+                bound = max(known) - slack if rises(name) else min(known) + slack
+                stricter = max if rises(name) else min
+                floors[name] = stricter(bound, floors.get(name, bound))
+        return SelectionRule(metric=self.metric, floors=floors)
+
+    def admits(self, row: Mapping[str, Any]) -> bool:
         """Whether a row reaches every floor; NaN reaches none."""
         return all(
             row[name] >= floor if rises(name) else row[name] <= floor
             for name, floor in self.floors.items()
         )
 
-    def cost(self, row: Mapping[str, float]) -> tuple[bool, float]:
+    def cost(self, row: Mapping[str, Any]) -> tuple[bool, float]:
         """Sort key: admitted rows first, the best value first, NaN last."""
         value = row[self.metric]
-        if value != value:  # noqa: PLR0124 - NaN
+        if math.isnan(value):
             return True, float("inf")
         return not self.admits(row), -value if self._rising else value
 
     def rank(self, rows: Sequence[Row]) -> list[Row]:
         """The rows, best first; those below a floor come after all that are not."""
-        return sorted(rows, key=self.cost)
+        return sorted(rows, key=self.among(rows).cost)
 
     def describe(self) -> str:
         """In words, for tables and logs."""
-        floors = [
+        limits = [
             f"{name} {'>=' if rises(name) else '<='} {floor:g}"
             for name, floor in self.floors.items()
         ]
+        limits += [
+            f"{name} at most {slack:g} worse than the best" for name, slack in self.slack.items()
+        ]
         best = "highest" if self._rising else "lowest"
-        return f"{best} {self.metric}" + (f" with {' and '.join(floors)}" if floors else "")
+        return f"{best} {self.metric}" + (f" with {' and '.join(limits)}" if limits else "")

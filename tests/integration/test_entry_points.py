@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -363,9 +364,14 @@ def test_select_ranks_as_the_callback_did(trained):
     ]
     for row, kept in zip(ranked, best["kept"], strict=True):
         for name, value in row.items():
-            if name != "name":
+            if name not in {"name", "run", "iteration"}:
                 assert value == pytest.approx(kept["metrics"][name], abs=1e-5), name
-    assert json.loads((trained / "selection.json").read_text())["ranked"] == ranked
+    recorded = json.loads((trained / "selection.json").read_text())
+    assert recorded["ranked"] == ranked
+    assert recorded["photos"] == "validation"
+    assert recorded["rule"] == best["rule"]
+    assert "psnr_rgb_b0 at most 1 worse than the best" in best["rule"]
+    assert Image.open(trained / "selection.png").width > 500
 
 
 def test_select_by_another_metric_and_a_floor(trained):
@@ -373,14 +379,45 @@ def test_select_by_another_metric_and_a_floor(trained):
     values = [row["psnr_rgb_b0"] for row in by_psnr]
     assert values == sorted(values, reverse=True)
     floor = values[0] - 1e-6
-    floored = select(selection(trained, "+floors.psnr_rgb_b0=" + str(floor)))
+    floored = select(selection(trained, f"floors={{psnr_rgb_b0: {floor}}}"))
     assert floored[0]["name"] == by_psnr[0]["name"]
+    close = select(selection(trained, "slack={psnr_rgb_b0: 1e-6}"))
+    assert close[0]["name"] == by_psnr[0]["name"]
+
+
+def test_select_ranks_the_checkpoints_of_several_runs(trained, tmp_path, counted):
+    runs = tmp_path / "runs"
+    other = ("iterations=2", "seed=1", "name=other", f"paths.runs={runs}")
+    train(compose_config("train", *SMALL, *other))
+    both = (f"run=[{trained},{runs / 'other'}]", f"paths.runs={tmp_path}")
+    ranked = select(selection(trained, *both))
+    assert {row["run"] for row in ranked} == {str(trained), str(runs / "other")}
+    assert len(ranked) == 3 + 2
+    folder = tmp_path / "selection"
+    assert json.loads((folder / "selection.json").read_text())["ranked"] == ranked
+    assert (folder / "selection.png").is_file()
+    alone = select(selection(trained))
+    of_tiny = [row["psnr_rgb_b0"] for row in ranked if row["run"] == str(trained)]
+    assert of_tiny == [row["psnr_rgb_b0"] for row in alone]
+    counted.clear()
+    assert select(selection(trained, *both)) == ranked
+    assert counted == []  # all was measured before
+
+
+def test_runs_that_validated_on_different_photos_are_not_ranked_together(trained, tmp_path):
+    other = ("iterations=1", "name=other", f"paths.runs={tmp_path}", "data.eval_crop=48")
+    train(compose_config("train", *SMALL, *other))
+    with pytest.raises(ConfigError, match=r"other was validated on other photos, crops"):
+        select(selection(trained, f"run=[{trained},{tmp_path / 'other'}]"))
 
 
 def test_selects_mistakes_are_named(trained, tmp_path):
+    with pytest.raises(ConfigError, match="no config.yaml: expected the folder of a run"):
+        select(selection(tmp_path))
+    shutil.copy(trained / "config.yaml", tmp_path)
     with pytest.raises(ConfigError, match="no checkpoint in"):
         select(selection(tmp_path))
-    with pytest.raises(ConfigError, match="metric or floors name"):
+    with pytest.raises(ConfigError, match="metric, floors or slack name"):
         select(selection(trained, "metric=psnr_y_b4"))
 
 
