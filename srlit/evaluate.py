@@ -16,9 +16,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
-from srlit.config import ConfigError, build, build_known, entry_point, load_generator, plain
+from srlit.config import ConfigError, build, build_known, entry_point, plain
 from srlit.config.composing import composed
 from srlit.config.entry import choice
+from srlit.config.methods import (
+    checkpoints_of,
+    chosen_reference,
+    methods_of,
+    names_between,
+    save_blend,
+)
 
 if TYPE_CHECKING:
     from srlit.data import EvaluationData, EvaluationPhotos
@@ -47,9 +54,10 @@ def evaluate(cfg: DictConfig) -> "list[Row]":
 
     folder = Path(cfg.paths.run)
     metrics: MetricSuite = build(cfg.metrics)
-    methods = [*baselines(cfg), *networks(cfg)]
-    reference = chosen_reference(cfg, methods)
-    work = list(tasks(cfg, metrics))  # so that a misspelt name stops before anything is measured
+    methods = methods_of(cfg)
+    reference = chosen_reference(cfg, [method.name for method in methods])
+    work = list(tasks(cfg, metrics))
+    check(cfg, work, metrics)
     warn_of_known_photos(cfg, work)
     found: list[Summary] = []
     rejected: list[tuple[Path, str]] = []
@@ -59,11 +67,40 @@ def evaluate(cfg: DictConfig) -> "list[Row]":
             results = measured(cfg, task, methods, metrics, place)
             found.append(Summary(task.data, task.degraded, cfg.split, results, reference))
             rejected += [*task.rejected, *results.unreadable]
+            if cfg.interpolate is not None:
+                write_interpolation(cfg, place, results.means)
+            if cfg.grid is not None:
+                map_robustness(cfg, task, methods, metrics, place)
         write_results(folder, found)
     if rejected:
         message = "\n".join(f"  {path}: {reason}" for path, reason in rejected)
         raise SystemExit(f"{len(rejected)} photos could not be used:\n{message}")
     return [row for summary in found for row in summary.rows()]
+
+
+def check(cfg: DictConfig, work: "list[Task]", metrics: "MetricSuite") -> None:
+    """Find what cannot be done before hours are spent on the rest.
+
+    Raises:
+        ConfigError: `save_best` asks for a choice by test photos, or metrics lack what decides.
+        DrawsError: the grid is none of the degradation's parameters.
+    """
+    from srlit.inference.robustness import check_grid
+
+    if cfg.grid is not None:
+        for task in work:
+            check_grid(plain(cfg.grid), task.degradation)
+    if cfg.save_best is not None and (cfg.interpolate is None or cfg.split != "val"):
+        msg = (
+            f"save_best={cfg.save_best}: expected interpolate=[A,B] and split=val: a network that "
+            "was chosen by test photos cannot be tested on them"
+        )
+        raise ConfigError(msg)
+    decides = [cfg.metric] if cfg.grid is not None else []
+    decides += [cfg.metric, *cfg.slack] if cfg.save_best is not None else []
+    if missing := {metrics.reported_name(name) for name in decides} - set(metrics.names):
+        msg = f"metric or slack names {sorted(missing)}, but metrics.names has {metrics.names}"
+        raise ConfigError(msg)
 
 
 class Task(NamedTuple):
@@ -194,82 +231,44 @@ def measured(
     return found
 
 
-# -- methods ------------------------------------------------------------------------------------
+def map_robustness(
+    cfg: DictConfig,
+    task: Task,
+    methods: "list[Restorer]",
+    metrics: "MetricSuite",
+    place: Path,
+) -> None:
+    """Measure every cell of the grid; `robustness.json` and a picture a map."""
+    from srlit.checkpoint import write_json
+    from srlit.inference import DrawBook, Ledger, fingerprint, measure, pick_device
+    from srlit.inference.plots import plot_maps
+    from srlit.inference.robustness import maps_of, settings_of
 
-
-def chosen_reference(cfg: DictConfig, methods: "list[Restorer]") -> str:
-    """The method that all others are tested against.
-
-    Raises:
-        ConfigError: nothing is to be measured, or it is none of them.
-    """
-    names = [method.name for method in methods]
-    if not names:
-        msg = "checkpoints=[] and baselines=[]: expected at least one method to measure"
-        raise ConfigError(msg)
-    if cfg.reference is None:
-        return "bicubic" if "bicubic" in names else names[0]
-    if cfg.reference not in names:
-        msg = f"reference={cfg.reference}: expected one of {', '.join(names)}"
-        raise ConfigError(msg)
-    return str(cfg.reference)
-
-
-def baselines(cfg: DictConfig) -> list["Restorer"]:
-    """The interpolators."""
-    from srlit.inference import Interpolator
-
-    return [Interpolator(name, scale=cfg.scale) for name in cfg.baselines]
-
-
-def checkpoints_of(cfg: DictConfig) -> list[str]:
-    """The checkpoints that are to be measured; one needs no brackets."""
-    return [cfg.checkpoints] if isinstance(cfg.checkpoints, str) else list(cfg.checkpoints)
-
-
-def networks(cfg: DictConfig) -> list["Restorer"]:
-    """The trained networks, named after their run's folder or as `names` says.
-
-    Raises:
-        ConfigError: another scale than `scale`, or `names` of another length.
-        CheckpointError: a checkpoint that is missing or does not fit.
-    """
-    from srlit.checkpoint import resolve_checkpoint
-    from srlit.checkpoint.manifest import digest_of
-    from srlit.inference import Network, fingerprint, pick_device
-
-    checkpoints = checkpoints_of(cfg)
-    names = cfg.names or [_name_of(Path(name)) for name in checkpoints]
-    if len(names) != len(checkpoints) or len({*names, *cfg.baselines}) < len(
-        [*names, *cfg.baselines]
-    ):
-        msg = (
-            f"names={list(names)}: expected {len(checkpoints)} names, one a checkpoint, different "
-            f"from each other and from baselines={list(cfg.baselines)}"
+    grid, metric = plain(cfg.grid), metrics.reported_name(cfg.metric)
+    ledger = Ledger(place / MEASURED, fingerprint(task.config, cfg.scale))
+    means = {}
+    cells = list(settings_of(grid))
+    for number, setting in enumerate(cells, 1):
+        log.info("cell %d of %d: %s", number, len(cells), setting)
+        found = measure(
+            methods,
+            task.photos,
+            task.degradation,
+            metrics,
+            pick_device(cfg.device),
+            book=DrawBook(task.degradation, setting=setting),
+            ledger=ledger,
         )
-        raise ConfigError(msg)
-    found: list[Restorer] = []
-    for name, checkpoint in zip(names, checkpoints, strict=True):
-        path = resolve_checkpoint(checkpoint)
-        generator, _ = load_generator(path, cfg.get("model"))
-        if generator.scale != cfg.scale:
-            msg = f"{path} upscales by {generator.scale}, but scale={cfg.scale}"
-            raise ConfigError(msg)
-        network = Network(
-            name,
-            generator,
-            device=pick_device(cfg.device),
-            tile=cfg.tile,
-            overlap=cfg.overlap,
-            source=fingerprint(digest_of(path), plain(cfg.get("model"))),
-        )
-        found.append(network)
-    return found
-
-
-def _name_of(path: Path) -> str:
-    path = path.resolve()
-    return path.name if path.suffix != ".ckpt" else f"{path.parents[1].name}/{path.stem}"
+        means[tuple(setting.values())] = {row["name"]: row[metric] for row in found.means}
+    maps = maps_of(grid, metric, [method.name for method in methods], means)
+    write_json(place / "robustness.json", [each.as_json() for each in maps])
+    for number, each in enumerate(maps):
+        name = "robustness.png" if len(maps) == 1 else f"robustness_{number}.png"
+        title = ", ".join(filter(None, [task.name, each.title()]))
+        plot_maps(place / name, title, each.axes, each.metric, each.models)
+    for each in maps:
+        for line in each.worst():
+            log.info(line)
 
 
 # -- writing ------------------------------------------------------------------------------------
@@ -299,6 +298,30 @@ def write_results(folder: Path, found: "list[Summary]") -> None:
         writer.writerows(photos)
     log.info("%s", found[0].note)
     log.info("written to %s", folder)
+
+
+def write_interpolation(cfg: DictConfig, place: Path, means: "list[Row]") -> None:
+    """`interpolation.json`, the curve of distortion and perception, and the best point if asked."""
+    from srlit.checkpoint import write_json
+    from srlit.inference.plots import plot_tradeoff
+    from srlit.metrics import SelectionRule
+
+    names = names_between(cfg)
+    rows = [row | {"weight": names[row["name"]]} for row in means if row["name"] in names]
+    metrics = [name for name in means[0] if name != "name"]
+    points = [
+        {"weight": row["weight"], "metrics": {name: row[name] for name in metrics}} for row in rows
+    ]
+    write_json(place / "interpolation.json", points)
+    psnr, lpips = (next((n for n in metrics if n.startswith(k)), None) for k in ("psnr", "lpips"))
+    if psnr and lpips:
+        shown = [row | {"name": f"{row['weight']:g}"} for row in rows]
+        plot_tradeoff(place / "interpolation.png", shown, psnr, lpips, line=True)
+    if cfg.save_best is not None:
+        rule = SelectionRule(metric=cfg.metric, slack=plain(cfg.slack)).named_as(metrics)
+        best = rule.rank(rows)[0]
+        save_blend(cfg, best["weight"], Path(cfg.save_best))
+        log.info("%s: %s (%s)", cfg.save_best, best["name"], rule.describe())
 
 
 @entry_point("evaluate")

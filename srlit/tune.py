@@ -56,6 +56,7 @@ def write_report(folder: Path) -> "list[Row]":
     """
     from srlit.checkpoint import write_json, write_text
     from srlit.inference import markdown_table
+    from srlit.inference.plots import plot_tradeoff
 
     rows = selected_runs(folder)
     if not rows:
@@ -67,7 +68,7 @@ def write_report(folder: Path) -> "list[Row]":
     write_json(folder / "table.json", rows)
     write_text(folder / "table.md", markdown_table(rows) + "\n")
     if lpips and psnr:
-        plot(folder / "psnr_lpips.png", rows, psnr, lpips)
+        plot_tradeoff(folder / "psnr_lpips.png", rows, psnr, lpips)
     return rows
 
 
@@ -79,32 +80,6 @@ def report_sweep(folder: Path) -> "list[Row]":
     print_table(f"{folder.name}: selected checkpoints, validation photos", rows)
     log.info("sweep report in %s", folder)
     return rows
-
-
-def plot(path: Path, rows: "list[Row]", psnr: str, lpips: str) -> None:
-    """Fidelity against perception, a point a run; right and down is better."""
-    from matplotlib.figure import Figure
-
-    from srlit.checkpoint import atomic_file
-
-    figure = Figure(figsize=(8, 6), layout="constrained")
-    axes = figure.add_subplot()
-    axes.scatter([row[psnr] for row in rows], [row[lpips] for row in rows], zorder=2)
-    middle = sum(row[psnr] for row in rows) / len(rows)
-    for row in rows:  # labels point inward, so that none leaves the picture
-        left = row[psnr] <= middle
-        axes.annotate(
-            row["name"],
-            (row[psnr], row[lpips]),
-            xytext=(6 if left else -6, 4),
-            textcoords="offset points",
-            ha="left" if left else "right",
-            size=8,
-        )
-    axes.set(xlabel=f"{psnr} (dB, higher is better)", ylabel=f"{lpips} (lower is better)")
-    axes.grid(alpha=0.3)
-    with atomic_file(path) as sibling:
-        figure.savefig(sibling, dpi=150)
 
 
 def main() -> None:

@@ -1,10 +1,11 @@
 """What an evaluation drew for each photo: written down, and used again."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from jaxtyping import Int64
 from torch import Tensor
 
@@ -20,13 +21,20 @@ class DrawBook:
     Args:
         degradation: whose draws they are.
         replay: a file that `write` wrote, to be followed; None draws anew.
+        setting: parameter to the value that it has for every photo, whatever else is drawn.
 
     Raises:
         DrawsError: the file is of another degradation or scale, or no such file at all.
     """
 
-    def __init__(self, degradation: Degradation, replay: Path | None = None) -> None:
+    def __init__(
+        self,
+        degradation: Degradation,
+        replay: Path | None = None,
+        setting: Mapping[str, float] | None = None,
+    ) -> None:
         self.degradation = degradation
+        self.setting = dict(setting or {})
         self.photos: list[dict[str, Any]] = []
         self.replay = replay
         self._told = [] if replay is None else self._read(replay)
@@ -65,6 +73,8 @@ class DrawBook:
             draws = self.degradation.sample(keys)
         else:
             draws = from_records(self.degradation, self._followed(names, size))
+        set_to = {n: torch.full_like(draws[n], value) for n, value in self.setting.items()}
+        draws = {**draws, **set_to}
         records = to_records(self.degradation, draws, len(names))
         self.photos += [
             {"photo": name, "size": list(size), "draws": record}

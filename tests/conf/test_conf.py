@@ -111,7 +111,12 @@ def test_a_term_is_added_to_a_table_on_the_command_line():
     assert list(cfg.loss.weights) == ["l1", "perceptual", "adversarial", "ssim"]
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if p.parent.name == "experiment"], ids=str)
+EXPERIMENTS = [path for path in FILES if path.parent.name == "experiment"]
+# Of srlit.evaluate; tests/integration/test_evaluations.py runs them.
+EVALUATIONS = ("reference_table", "robustness")
+
+
+@pytest.mark.parametrize("path", [p for p in EXPERIMENTS if p.stem not in EVALUATIONS], ids=str)
 def test_every_experiment_runs(path, tmp_path):
     if path.stem.startswith("_"):
         others = (CONF_DIR / "experiment").iterdir()
