@@ -21,6 +21,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from srlit.ops.dists import FeatureMaps, dists, l2_pool
+
 log = logging.getLogger(__name__)
 
 NETS = ("alexnet", "squeezenet1_1", "vgg16", "vgg19")
@@ -212,7 +214,7 @@ def compile_loaded() -> None:
 
 def forget_loaded() -> None:
     """Look for all weights anew from now on, such as after files were put into place."""
-    for cached in (_pretrained, _pretrained_or_random, _lpips):
+    for cached in (_pretrained, _pretrained_or_random, _lpips, _dists):
         cached.cache_clear()
 
 
@@ -316,6 +318,101 @@ def load_lpips(
 @lru_cache(maxsize=8)
 def _lpips(net: str, backbone: Backbone) -> LPIPSDistance:
     return LPIPSDistance(net, backbone)
+
+
+class DISTSDistance(nn.Module):
+    """Deep image structure and texture similarity as a distance (Ding et al. 2020).
+
+    In 0 to 2, 0 for equal images. torchmetrics has it too, but builds a VGG16 anew at each call and
+    downloads its weights by itself; here the features are those of the shared backbone. Images are
+    taken at their size, as there; the authors' own script shrinks larger ones to 256 pixels.
+
+    Args:
+        backbone: a VGG16.
+
+    Raises:
+        MissingWeightsError: the learned weights of the channels are not there.
+    """
+
+    alpha: Tensor
+    beta: Tensor
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        alpha, beta = dists_weights(dists_weights_file())
+        self.register_buffer("alpha", alpha, persistent=False)
+        self.register_buffer("beta", beta, persistent=False)
+        self.trained = backbone.pretrained
+        self.backbone = backbone
+        self.ends = {backbone.layers[name] for name in LPIPS_NETS["vgg"][1]}  # of the five stages
+
+    def features(self, image: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n _ _ _"]]:
+        """The image itself and the five stages, with L2 pooling in the place of the maxima.
+
+        Convolutions run in the precision at hand; pooling, and what is given, is float32.
+        """
+        x, found = self.backbone.normalised(image), [image]
+        for index, module in enumerate(self.backbone.features[: max(self.ends) + 1]):
+            if isinstance(module, nn.MaxPool2d):
+                with torch.autocast(image.device.type, enabled=False):
+                    x = l2_pool(x.float())
+                continue
+            x = module(x)
+            if index in self.ends:
+                found.append(x.float())
+        return found
+
+    def between(self, sr: FeatureMaps, hr: FeatureMaps) -> Float[Tensor, " n"]:
+        """Distance of each pair by its features, in float32."""
+        channels = [stage.shape[1] for stage in sr]
+        with torch.autocast(self.alpha.device.type, enabled=False):
+            return dists(sr, hr, self.alpha.split(channels), self.beta.split(channels))
+
+
+def dists_weights(path: Path) -> tuple[Tensor, Tensor]:
+    """Alpha and beta as the authors learned them, which the torchmetrics package brings along.
+
+    Without them the distance is another one and must not be called DISTS.
+
+    Raises:
+        MissingWeightsError: the file is not there.
+    """
+    if not path.is_file():
+        msg = (
+            f"DISTS: its learned weights alpha and beta are missing: {path} does not exist. They "
+            "come with the package torchmetrics (1.9 has them); install that version, or do "
+            "without DISTS in loss.terms and metrics.names"
+        )
+        raise MissingWeightsError(msg)
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    total = state["alpha"].sum() + state["beta"].sum()
+    alpha, beta = ((state[name] / total).detach().flatten() for name in ("alpha", "beta"))
+    return alpha, beta
+
+
+def dists_weights_file() -> Path:
+    """Where torchmetrics keeps alpha and beta."""
+    import torchmetrics
+
+    return Path(torchmetrics.__file__).parent / "functional/image/dists_models/weights.pt"
+
+
+def load_dists(directory: str | None = None, *, allow_untrained: bool = False) -> DISTSDistance:
+    """The one DISTS in this process, on the one VGG16.
+
+    Args:
+        directory: as in `load_backbone`.
+        allow_untrained: as in `load_backbone`.
+
+    Raises:
+        MissingWeightsError: no VGG16, or no learned weights of its channels.
+    """
+    return _dists(load_backbone("vgg16", directory, allow_untrained=allow_untrained))
+
+
+@lru_cache(maxsize=2)
+def _dists(backbone: Backbone) -> DISTSDistance:
+    return DISTSDistance(backbone)
 
 
 def _advice(net: str, reason: str) -> str:

@@ -7,8 +7,14 @@ from torchmetrics.functional.image import dists as theirs
 from torchvision.models import vgg16
 
 from srlit.losses import DISTSLoss
-from srlit.losses.dists import l2_pool, learned_weights, weights_file
-from srlit.weights import MissingWeightsError, load_backbone
+from srlit.ops.dists import l2_pool
+from srlit.weights import (
+    MissingWeightsError,
+    dists_weights,
+    dists_weights_file,
+    forget_loaded,
+    load_backbone,
+)
 
 
 @pytest.fixture
@@ -75,20 +81,21 @@ def test_a_flat_image_is_no_trouble(vgg16_folder):
 
 def test_it_shares_the_backbone_and_no_checkpoint_holds_anything_of_it(vgg16_folder):
     loss = DISTSLoss(weights_dir=vgg16_folder)
-    assert loss._shared[0] is load_backbone("vgg16", vgg16_folder)
+    assert loss._shared[0].backbone is load_backbone("vgg16", vgg16_folder)
     assert not loss.state_dict()
     assert not list(loss.parameters())
 
 
 def test_the_learned_weights_sum_to_one_over_all_channels():
-    alpha, beta = learned_weights(weights_file())
+    alpha, beta = dists_weights(dists_weights_file())
     assert len(alpha) == len(beta) == 3 + 64 + 128 + 256 + 512 + 512
     assert float(alpha.sum() + beta.sum()) == pytest.approx(1, abs=1e-5)
     assert min(alpha.min(), beta.min()) >= 0
 
 
 def test_without_the_learned_weights_it_does_not_pass_as_dists(tmp_path, monkeypatch, vgg16_folder):
-    monkeypatch.setattr("srlit.losses.dists.weights_file", lambda: tmp_path / "weights.pt")
+    forget_loaded()
+    monkeypatch.setattr("srlit.weights.dists_weights_file", lambda: tmp_path / "weights.pt")
     with pytest.raises(MissingWeightsError, match=r"alpha and beta are missing: .*weights.pt does"):
         DISTSLoss(weights_dir=vgg16_folder, allow_untrained=True)
 
