@@ -30,6 +30,7 @@ from srlit.inference.replay import DrawBook
 from srlit.inference.restorers import Restorer
 from srlit.inference.tables import Row
 from srlit.metrics import MetricSuite
+from srlit.metrics.sets import SetMeasures
 from srlit.ops.canvas import Params
 from srlit.types import Photos
 
@@ -93,6 +94,7 @@ def measure(
     book = book or DrawBook(degradation)
     ledger = ledger or Ledger()
     pictures = pictures or Pictures(Path(), 0)
+    over_set = metrics.over_set()
     rows: list[Row] = []
     unreadable: list[tuple[Path, str]] = []
     with Progress(transient=True) as progress:
@@ -100,7 +102,7 @@ def measure(
         for indices, read in _readable(photos, unreadable):
             files = [photos.photos[index] for index in indices]
             batch = Drawn.of(indices, files, read.each(lambda part: part.to(device)), book, ledger)
-            _measure_batch(batch, methods, degradation, metrics, ledger, pictures)
+            _measure_batch(batch, methods, degradation, metrics, over_set, ledger, pictures)
             rows += [
                 {"name": method.name, "photo": show(photo.path.name)}
                 | ledger.known(method.fingerprint, key, metrics.names)
@@ -111,7 +113,9 @@ def measure(
     if not rows:
         msg = f"no photo could be read: {unreadable[0][1]}"
         raise PhotoError(msg)
-    return Measured([_mean(m.name, rows, metrics.names) for m in methods], rows, unreadable)
+    of_sets = over_set.compute()
+    means = [_mean(m.name, rows, metrics.names) | of_sets.get(m.name, {}) for m in methods]
+    return Measured(means, rows, unreadable)
 
 
 # -- reading ------------------------------------------------------------------------------------
@@ -200,10 +204,14 @@ def _measure_batch(
     methods: Sequence[Restorer],
     degradation: Degradation,
     metrics: MetricSuite,
+    over_set: SetMeasures,
     ledger: Ledger,
     pictures: Pictures,
 ) -> None:
-    """Measure what the ledger lacks, and draw the pictures that are missing."""
+    """Measure what the ledger lacks, and draw the pictures that are missing.
+
+    Metrics of whole sets see every image anew: no value a photo tells them.
+    """
     unknown = [
         method
         for method in methods
@@ -215,12 +223,15 @@ def _measure_batch(
         for position, path in enumerate(_picture_paths(batch, pictures))
         if not (path.exists() and ledger.find(drawn_as, batch.prints[position], ()) is not None)
     }
-    if not unknown and not undrawn:
+    if not (unknown or undrawn or over_set.asked):
         return
     lr, hr = evaluation_pair(batch.photos, degradation, batch.draws)
-    restored = {method.name: method(lr) for method in (methods if undrawn else unknown)}
+    shown = methods if undrawn or over_set.asked else unknown
+    restored = {method.name: method(lr) for method in shown}
+    over_set.update(restored, hr)
+    targets = metrics.against(hr, lr)
     for method in unknown:
-        values = metrics(restored[method.name], hr)
+        values = targets(restored[method.name])
         for photo, row in zip(batch.prints, _by_photo(values), strict=True):
             ledger.add(method.fingerprint, photo, row)
     for position, path in undrawn.items():

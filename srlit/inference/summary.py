@@ -58,7 +58,8 @@ class Summary:
         difference from it with its interval and the p-value after Holm's correction. None stands
         for what too few photos cannot tell.
         """
-        metrics = [name for name in self.measured.means[0] if name != "name"]
+        # Those of whole sets have no value a photo.
+        metrics = [name for name in self.measured.photos[0] if name not in {"name", "photo"}]
         return [row for metric in metrics for row in self._of_metric(metric)]
 
     def _of_metric(self, metric: str) -> list[Row]:

@@ -1,8 +1,24 @@
 """Quality measures whose names carry their protocol, and the rule that selects by them."""
 
+from srlit.metrics.conditions import to_8_bit
 from srlit.metrics.fidelity import mae, psnr
+from srlit.metrics.naturalness import niqe
 from srlit.metrics.selection import SelectionRule, measured_name
-from srlit.metrics.suite import MetricSuite, to_8_bit
-from srlit.ops.similarity import ssim
+from srlit.metrics.sets import SetMeasures, kid
+from srlit.metrics.suite import MetricSuite, Targets
+from srlit.ops.similarity import ms_ssim, ssim
 
-__all__ = ["MetricSuite", "SelectionRule", "mae", "measured_name", "psnr", "ssim", "to_8_bit"]
+__all__ = [
+    "MetricSuite",
+    "SelectionRule",
+    "SetMeasures",
+    "Targets",
+    "kid",
+    "mae",
+    "measured_name",
+    "ms_ssim",
+    "niqe",
+    "psnr",
+    "ssim",
+    "to_8_bit",
+]

@@ -1,8 +1,11 @@
-"""Pixel fidelity, one value an image."""
+"""Pixel fidelity to the target and to the input, one value an image."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from srlit.ops.resize import imresize
+from srlit.types import AnyImages, Images
 
 
 def psnr(sr: Float[Tensor, "n c h w"], hr: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
@@ -13,3 +16,19 @@ def psnr(sr: Float[Tensor, "n c h w"], hr: Float[Tensor, "n c h w"]) -> Float[Te
 def mae(sr: Float[Tensor, "n c h w"], hr: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
     """Mean absolute error in units of [0, 1] images."""
     return (sr - hr).abs().mean((1, 2, 3))
+
+
+def shrunk_to(sr: Images, lr: AnyImages) -> AnyImages:
+    """What MATLAB's antialiased bicubic makes of a restored image at the size of its input.
+
+    Returns:
+        Images of lr's size in [0, 1], on the 8-bit grid.
+
+    Raises:
+        ValueError: sr is not a whole number of times as large as lr.
+    """
+    (h, w), (lh, lw) = sr.shape[-2:], lr.shape[-2:]
+    if h % lh or w % lw or h // lh != w // lw:
+        msg = f"lr_psnr: sr of {h}x{w} pixels is no whole multiple of lr of {lh}x{lw}"
+        raise ValueError(msg)
+    return imresize(sr, lh / h)

@@ -4,8 +4,8 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-RISING = ("psnr", "ssim")
-FALLING = ("lpips", "mae", "loss")
+RISING = ("psnr", "ssim", "ms_ssim", "lr_psnr")
+FALLING = ("lpips", "dists", "niqe", "mae", "colour", "kid", "fid", "loss")
 
 Row = TypeVar("Row", bound=Mapping[str, Any])
 

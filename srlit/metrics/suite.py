@@ -1,115 +1,122 @@
 """A set of metrics chosen by their protocol names."""
 
-import re
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from srlit.metrics.fidelity import mae, psnr
+from srlit.metrics.conditions import exactly, to_8_bit
+from srlit.metrics.protocols import Backbones, Judge, Metric, Target, metric_named
 from srlit.metrics.selection import measured_name
-from srlit.ops.colour import rgb_to_y
-from srlit.ops.similarity import WINDOW, ssim
-from srlit.types import Images
-from srlit.weights import LPIPS_NETS, load_lpips
-
-PerImage = Callable[[Images, Images], Float[Tensor, " n"]]
-
-_SPATIAL = re.compile(r"(psnr|ssim)_(rgb|y)_b(\d+)")
-_LPIPS = re.compile(r"lpips_([a-z]+)")
-LEAST_LPIPS = 32  # AlexNet's strides leave nothing of less
-_FUNCTIONS: dict[str, PerImage] = {"psnr": psnr, "ssim": ssim}
+from srlit.metrics.sets import SetMeasures, set_metrics_named
+from srlit.types import AnyImages, Images
 
 
-def to_8_bit(image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-    """What a file would keep: clamped to [0, 1] and rounded to multiples of 1/255."""
-    return (image.float().clamp(0, 1) * 255).round_().div_(255)
+class Targets:
+    """Targets of which every metric has seen what it needs; call it with each restoration.
 
+    Args:
+        judges: a metric's name to what measures images against these targets.
+    """
 
-def _spatial(function: PerImage, space: str, border: int, sr: Images, hr: Images) -> Tensor:
-    """A metric in a colour space, the border left out."""
-    if space == "y":
-        sr, hr = rgb_to_y(sr), rgb_to_y(hr)
-    h, w = sr.shape[-2:]
-    inside = (..., slice(border, h - border), slice(border, w - border))
-    return function(sr[inside], hr[inside])
+    def __init__(self, judges: Mapping[str, Judge]) -> None:
+        self._judges = dict(judges)
+
+    def __call__(self, sr: Images) -> dict[str, Float[Tensor, " n"]]:
+        """Measure restored images, in the order of the targets.
+
+        Args:
+            sr: restored images; clamped and rounded to 8 bits first, as a file would keep them.
+
+        Returns:
+            A value an image by the names of the metrics.
+        """
+        with exactly(sr.device):
+            kept = to_8_bit(sr)
+            return {name: judge(kept) for name, judge in self._judges.items()}
 
 
 class MetricSuite:
     """Metrics by name, each one value an image.
 
     Args:
-        names: `psnr_<rgb|y>_b<border>`, `ssim_<rgb|y>_b<border>`, `mae`,
-            `lpips_<alex|vgg|squeeze>`; y is BT.601 studio range, border in HR pixels.
+        names: names that follow a protocol of `srlit.metrics.protocols`; docs/metrics.md says
+            what each means.
+        set_names: names of metrics of all images together, `<kid|fid>_<net>_p<side>`; they are
+            measured by `over_set` and are no part of `names`.
         weights_dir: folder of pretrained weights; None looks further.
-        allow_untrained: measure LPIPS on random features where no weights can be had; its name
-            then ends in `_untrained`.
+        allow_untrained: look through random networks where no weights can be had; the names of
+            such metrics then end in `_untrained`.
 
     Raises:
         ValueError: a name that follows no protocol.
-        MissingWeightsError: LPIPS without weights.
+        MissingWeightsError: a metric without the weights of its network.
     """
 
     def __init__(
         self,
         *,
         names: Sequence[str],
+        set_names: Sequence[str] = (),
         weights_dir: str | None = None,
         allow_untrained: bool = False,
     ) -> None:
-        self._functions: dict[str, PerImage] = {}
-        for name in names:
-            if match := _SPATIAL.fullmatch(name):
-                kind, space, border = match.groups()
-                self._functions[name] = partial(_spatial, _FUNCTIONS[kind], space, int(border))
-            elif name == "mae":
-                self._functions[name] = mae
-            elif (match := _LPIPS.fullmatch(name)) and match[1] in LPIPS_NETS:
-                distance = load_lpips(match[1], weights_dir, allow_untrained=allow_untrained)
-                self._functions[name if distance.trained else f"{name}_untrained"] = distance
-            else:
-                msg = (
-                    f"metrics.names has {name!r}: expected psnr_<rgb|y>_b<border>, "
-                    f"ssim_<rgb|y>_b<border>, mae or lpips_<{'|'.join(LPIPS_NETS)}>"
-                )
-                raise ValueError(msg)
+        backbones = Backbones(weights_dir, allow_untrained)
+        asked = {name: metric_named(name, backbones) for name in names}
+        self._metrics: dict[str, Metric] = {
+            name if metric.trained else f"{name}_untrained": metric
+            for name, metric in asked.items()
+        }
+        self._set_metrics = set_metrics_named(set_names, backbones)
 
     @property
     def least_size(self) -> int:
         """Shortest side of an image that every metric can measure, in pixels."""
-        sizes = [1]
-        for name in self.names:
-            if match := _SPATIAL.fullmatch(name):
-                sizes.append(2 * int(match[3]) + (WINDOW if match[1] == "ssim" else 1))
-            elif name.startswith("lpips"):
-                sizes.append(LEAST_LPIPS)
-        return max(sizes)
+        sizes = [metric.least_size for metric in self._metrics.values()]
+        sides = [named.view.side for named in self._set_metrics.values()]
+        return max([1, *sizes, *sides])
 
     @property
     def names(self) -> list[str]:
         """The names as they are reported."""
-        return list(self._functions)
+        return list(self._metrics)
 
     def reported_name(self, name: str) -> str:
         """The reported name of a metric asked for: `lpips_alex` may be `lpips_alex_untrained`."""
-        return measured_name(name, self._functions)
+        return measured_name(name, self._metrics)
 
-    @torch.no_grad()
-    def __call__(self, sr: Images, hr: Images) -> dict[str, Float[Tensor, " n"]]:
-        """Measure restored images against their targets, in float32 even under autocast.
+    def against(self, hr: Images, lr: AnyImages | None = None) -> Targets:
+        """Look at targets once, to measure any number of restorations of them.
 
-        Half precision would ruin the variances in SSIM.
+        What metrics see in them, such as a network's features, stays in memory with the result.
+
+        Args:
+            hr: targets in [0, 1].
+            lr: what is restored, in [0, 1], of any size; None where no metric needs it.
+
+        Raises:
+            ValueError: a metric needs lr, and there is none.
+        """
+        target = Target(hr.float(), None if lr is None else lr.float())
+        for name, metric in self._metrics.items():
+            if "lr" in metric.needs and lr is None:
+                msg = f"metrics.names has {name!r}, which needs lr: expected suite(sr, hr, lr)"
+                raise ValueError(msg)
+        with exactly(hr.device):
+            return Targets({name: m.against(target) for name, m in self._metrics.items()})
+
+    def over_set(self) -> SetMeasures:
+        """What gathers the set metrics of several methods, batch by batch; it has seen nothing."""
+        return SetMeasures(self._set_metrics)
+
+    def __call__(
+        self, sr: Images, hr: Images, lr: AnyImages | None = None
+    ) -> dict[str, Float[Tensor, " n"]]:
+        """Measure restored images against their targets: `against(hr, lr)(sr)`.
 
         Args:
             sr: restored images; clamped and rounded to 8 bits first, as a file would keep them.
             hr: targets in [0, 1].
+            lr: as in `against`.
         """
-        sr = to_8_bit(sr)
-        for function in self._functions.values():
-            if isinstance(function, torch.nn.Module):
-                function.to(sr.device)
-        exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-        with torch.autocast(sr.device.type, enabled=False), exact:
-            return {name: function(sr, hr.float()) for name, function in self._functions.items()}
+        return self.against(hr, lr)(sr)

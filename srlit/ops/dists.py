@@ -1,6 +1,7 @@
-"""DISTS: structure and texture as means and covariances of features; what a metric and a loss share.
+"""DISTS: structure and texture as means and covariances of features.
 
-Source: K. Ding et al., "Image quality assessment: unifying structure and texture similarity" (2020).
+Source: K. Ding et al., "Image quality assessment: unifying structure and texture similarity"
+(2020), eq. 4 to 7.
 """
 
 from collections.abc import Sequence

@@ -263,7 +263,7 @@ class Phase(LightningModule):
         if "stage1" in self.loss.needs(None):
             beside["stage1"] = self.restore_first(batch.lr)
         loss = self.loss(sr, batch.hr, beside=beside).total.expand(len(sr))
-        for name, value in (self.metrics(sr, batch.hr) | {"loss": loss}).items():
+        for name, value in (self.metrics(sr, batch.hr, batch.lr) | {"loss": loss}).items():
             mean = self._means.setdefault(name, MeanMetric(nan_strategy="disable").to(value.device))
             mean.update(value)
 

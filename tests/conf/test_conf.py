@@ -36,7 +36,7 @@ USES = {
     "health": ["health@callbacks.health={name}", EDSR],
     "logger": ["logger={name}", EDSR],
     "loss": ["loss={name}", EDSR],
-    "metrics": ["metrics={name}", EDSR],
+    "metrics": ["metrics={name}", "data.eval_crop=200", EDSR],
     "model": ["model={name}"],
     "paths": ["paths={name}", EDSR],
     "penalty": [*ADVERSARIAL, "penalty@phase.penalty={name}"],
