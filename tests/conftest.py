@@ -41,6 +41,21 @@ def shared_weights() -> Path:
     return _folder("SRLIT_WEIGHTS", "alexnet_features.safetensors")
 
 
+@pytest.fixture(scope="session")
+def vgg16_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder with a VGG16 of random values, as no real one is at hand."""
+    from safetensors.torch import save_file
+    from torchvision.models import vgg16
+
+    folder = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(0)
+    save_file(
+        {f"features.{k}": v for k, v in vgg16(weights=None).features.state_dict().items()},
+        folder / "vgg16_features.safetensors",
+    )
+    return str(folder)
+
+
 @pytest.fixture
 def photo() -> torch.Tensor:
     """A real photo, (1, 3, 300, 451), uint8."""

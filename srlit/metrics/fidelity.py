@@ -21,6 +21,11 @@ def mae(sr: Float[Tensor, "n c h w"], hr: Float[Tensor, "n c h w"]) -> Float[Ten
 def shrunk_to(sr: Images, lr: AnyImages) -> AnyImages:
     """What MATLAB's antialiased bicubic makes of a restored image at the size of its input.
 
+    Args:
+        sr: images on the 8-bit grid, in float64; a last bit of float32 that they still carry is
+            dropped, as it would turn a rounding where a new level lies half between two.
+        lr: what gives the size.
+
     Returns:
         Images of lr's size in [0, 1], on the 8-bit grid.
 
@@ -31,4 +36,4 @@ def shrunk_to(sr: Images, lr: AnyImages) -> AnyImages:
     if h % lh or w % lw or h // lh != w // lw:
         msg = f"lr_psnr: sr of {h}x{w} pixels is no whole multiple of lr of {lh}x{lw}"
         raise ValueError(msg)
-    return imresize(sr, lh / h)
+    return imresize((sr * 255).round() / 255, lh / h)

@@ -60,7 +60,7 @@ def niqe(y: Float[Tensor, "n 1 h w"]) -> Float[Tensor, " n"]:
 
 
 def block_features(levels: Float[Tensor, "n 1 h w"], side: int) -> Float[Tensor, "n blocks 18"]:
-    """The 18 statistics (sections II.A to II.C) of every block of one scale."""
+    """The 18 statistics of every block of one scale."""
     normalised = normalised_luminance(levels)
     n, _, h, w = normalised.shape
     split = normalised.view(n, h // side, side, w // side, side).transpose(2, 3)

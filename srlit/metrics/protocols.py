@@ -101,26 +101,25 @@ class Pairwise:
 class LRConsistencyPSNR:
     """PSNR of lr and the restored image made small by MATLAB's antialiased bicubic.
 
-    Source: A. Lugmayr et al., "SRFlow" (2020), section 5 (LR-PSNR); also the NTIRE 2021 challenge
-    on learning the super-resolution space, whose least value is 45 dB.
+    Source: A. Lugmayr et al., "SRFlow" (2020), LR-PSNR; also the NTIRE 2021 challenge on learning
+    the super-resolution space, whose least value is 45 dB.
 
     Args:
         view: as in `Pairwise`.
-        border: LR pixels left out.
     """
 
     needs: tuple[str, ...] = ("lr",)
+    least_size = 1
     trained = True
 
-    def __init__(self, view: Callable[[AnyImages], Tensor], *, border: int) -> None:
+    def __init__(self, view: Callable[[AnyImages], Tensor]) -> None:
         self.view = view
-        self.least_size = 2 * border + 1  # for any scale, as lr is no larger than hr
 
     def against(self, target: Target) -> Judge:
         """As in `Metric`."""
         assert target.lr is not None
         lr, expected = target.lr, self.view(target.lr)
-        return lambda sr: psnr(self.view(shrunk_to(double(sr), lr)), expected)
+        return lambda sr: psnr(self.view(shrunk_to(double(sr), lr).to(lr)), expected)
 
 
 class NoReference:
@@ -204,8 +203,8 @@ def _colour(_: Backbones, sigma: str) -> Metric:
     return Pairwise(partial(gaussian_blur, sigma=int(sigma)), mae)
 
 
-def _lr_psnr(_: Backbones, space: str, border: str) -> Metric:
-    return LRConsistencyPSNR(partial(plane, space, int(border)), border=int(border))
+def _lr_psnr(_: Backbones, space: str) -> Metric:
+    return LRConsistencyPSNR(partial(plane, space, 0))
 
 
 def _niqe(_: Backbones, border: str) -> Metric:
@@ -231,7 +230,7 @@ def _dists(backbones: Backbones) -> Metric:
 # How names are written for people, the pattern of it, and what makes the metric of its parts.
 PROTOCOLS: tuple[tuple[str, str, Callable[..., Metric]], ...] = (
     ("<psnr|ssim|ms_ssim>_<rgb|y>_b<border>", r"(psnr|ssim|ms_ssim)_(rgb|y)_b(\d+)", _spatial),
-    ("lr_psnr_<rgb|y>_b<border>", r"lr_psnr_(rgb|y)_b(\d+)", _lr_psnr),
+    ("lr_psnr_<rgb|y>_b0", r"lr_psnr_(rgb|y)_b0", _lr_psnr),
     ("mae", "mae", _mae),
     ("colour_s<sigma>", r"colour_s([1-9]\d*)", _colour),
     (f"lpips_<{'|'.join(LPIPS_NETS)}>", f"lpips_({'|'.join(LPIPS_NETS)})", _lpips),
@@ -251,5 +250,8 @@ def metric_named(name: str, backbones: Backbones) -> Metric:
         if match := re.fullmatch(pattern, name):
             return make(backbones, *match.groups())
     expected = ", ".join(written for written, _, _ in PROTOCOLS)
-    msg = f"metrics.names has {name!r}: expected one of {expected}"
+    msg = (
+        f"metrics.names has {name!r}: expected one of {expected} "
+        "(kid and fid go into metrics.set_names)"
+    )
     raise ValueError(msg)

@@ -1,8 +1,8 @@
 """Distances of all restored images together from all targets together: KID and FID of patches.
 
-Published KID and FID look through an Inception network, whose weights are nowhere on a machine
-without network; these look through the networks that LPIPS has. Their numbers compare methods with
-each other on the same photos, and with no number of a paper.
+Published KID and FID look through an Inception network that is downloaded; these look through the
+networks that LPIPS has. Their numbers compare methods with each other on the same photos, and with
+no number of a paper.
 """
 
 import logging
@@ -112,7 +112,7 @@ def kid(sr: Sequence[Tensor], hr: Sequence[Tensor]) -> tuple[float, float]:
     torchmetrics' KID takes the mean over random subsets, drawn by a global generator, counts an
     image's pair with its own restoration, and gives the spread of subsets that share images.
 
-    Source: M. Binkowski et al., "Demystifying MMD GANs" (2018), section 3; A. Gretton et al., "A
+    Source: M. Binkowski et al., "Demystifying MMD GANs" (2018); A. Gretton et al., "A
     kernel two-sample test" (2012), lemma 6 (the U-statistic of paired samples).
 
     Args:

@@ -1,7 +1,6 @@
 """DISTS: structure and texture as means and covariances of features.
 
-Source: K. Ding et al., "Image quality assessment: unifying structure and texture similarity"
-(2020), eq. 4 to 7.
+Source: K. Ding et al., "Image quality assessment: unifying structure and texture similarity" (2020)
 """
 
 from collections.abc import Sequence

@@ -12,6 +12,7 @@ from srlit.ops.filters import centred_positions, separable_filter
 WINDOW = 11
 SIGMA = 1.5
 K1, K2 = 0.01, 0.03
+MIDDLE = 0.5
 
 # Exponents of the five scales, the finest first (Wang et al. 2003).
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -72,14 +73,18 @@ def similarity_maps(
         ValueError: an image is smaller than the window.
     """
     check_side(sr, 1)
-    taps = torch.exp(-0.5 * (centred_positions(WINDOW, sr) / SIGMA) ** 2)
+    taps = torch.exp(-0.5 * (centred_positions(WINDOW, sr).to(sr.dtype) / SIGMA) ** 2)
     taps = (taps / taps.sum()).expand(len(sr), -1)
-    maps = torch.cat([sr, hr, sr.square(), hr.square(), sr * hr], 1)
+    # About the middle of the range: taps whose sum is 1 but for their last digit give a square of 1
+    # a variance of 1e-7, which is 1e-5 of SSIM.
+    x, y = sr - MIDDLE, hr - MIDDLE
+    maps = torch.cat([x, y, x.square(), y.square(), x * y], 1)
     mean_x, mean_y, mean_xx, mean_yy, mean_xy = separable_filter(maps, taps, pad=(0, 0)).chunk(5, 1)
-    c1, c2 = K1**2, K2**2
-    luminance = (2 * mean_x * mean_y + c1) / (mean_x.square() + mean_y.square() + c1)
     covariance = mean_xy - mean_x * mean_y
     variances = mean_xx - mean_x.square() + mean_yy - mean_y.square()
+    mean_x, mean_y = mean_x + MIDDLE, mean_y + MIDDLE
+    c1, c2 = K1**2, K2**2
+    luminance = (2 * mean_x * mean_y + c1) / (mean_x.square() + mean_y.square() + c1)
     return luminance, (2 * covariance + c2) / (variances + c2)
 
 

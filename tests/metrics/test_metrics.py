@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from srlit.metrics import MetricSuite, SelectionRule, to_8_bit
@@ -40,10 +41,10 @@ def test_psnr_and_ssim_agree_with_scikit_image(pair):
         psnr_y = peak_signal_noise_ratio(yb[4:-4, 4:-4], ya[4:-4, 4:-4], data_range=1.0)
         ssim = structural_similarity(a, b, channel_axis=0, **options)
         ssim_y = structural_similarity(ya[2:-2, 2:-2], yb[2:-2, 2:-2], **options)
-        assert math.isclose(ours["psnr_rgb_b0"][i], psnr, abs_tol=1e-4)
-        assert math.isclose(ours["psnr_y_b4"][i], psnr_y, abs_tol=1e-4)
-        assert math.isclose(ours["ssim_rgb_b0"][i], ssim, abs_tol=1e-5)
-        assert math.isclose(ours["ssim_y_b2"][i], ssim_y, abs_tol=1e-5)
+        assert math.isclose(ours["psnr_rgb_b0"][i], psnr, abs_tol=1e-6)
+        assert math.isclose(ours["psnr_y_b4"][i], psnr_y, abs_tol=1e-6)
+        assert math.isclose(ours["ssim_rgb_b0"][i], ssim, abs_tol=1e-6)
+        assert math.isclose(ours["ssim_y_b2"][i], ssim_y, abs_tol=1e-6)
         assert math.isclose(ours["mae"][i], np.abs(a - b).mean(), abs_tol=1e-6)
 
 
@@ -83,24 +84,23 @@ def test_lpips_has_the_known_answers(shared_weights):
     torch.testing.assert_close(found, torch.tensor([0.1024, 0.0938]), atol=5e-5, rtol=0)
 
 
-def test_lpips_alex_is_that_of_the_lpips_package(shared_weights, pair):
+@pytest.mark.parametrize("net", ["alex", "squeeze", "vgg"])
+def test_lpips_is_that_of_the_lpips_package(net, request, pair):
+    """With the same features: real ones of two networks, random ones of VGG16."""
     import lpips
-    from safetensors.torch import load_file
 
-    from srlit.weights import load_lpips
+    from srlit.weights import LPIPS_NETS, load_lpips
 
-    theirs = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False).eval()
-    state = load_file(shared_weights / "alexnet_features.safetensors")
-    for name, value in state.items():
-        index, kind = name.removeprefix("features.").split(".")
-        for part in range(1, 6):
-            layers = getattr(theirs.net, f"slice{part}")._modules
-            if index in layers:
-                getattr(layers[index], kind).data.copy_(value)
+    folder = str(request.getfixturevalue("vgg16_folder" if net == "vgg" else "shared_weights"))
+    theirs = lpips.LPIPS(net=net, pnet_rand=True, verbose=False).eval()
+    state = load_file(f"{folder}/{LPIPS_NETS[net][0]}_features.safetensors")
+    theirs.net.load_state_dict(
+        {name: state["features." + name.split(".", 1)[1]] for name in theirs.net.state_dict()}
+    )
     with torch.no_grad():
         expected = theirs(*pair, normalize=True).flatten()
-    found = load_lpips("alex", str(shared_weights))(*pair)
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    assert expected.min() > 1e-3
+    torch.testing.assert_close(load_lpips(net, folder)(*pair), expected, atol=1e-5, rtol=0)
 
 
 def test_an_untrained_backbone_never_passes_as_lpips(tmp_path, monkeypatch, pair, caplog):
