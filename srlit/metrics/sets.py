@@ -202,7 +202,7 @@ class FID:
         distance = self._distance
         if distance is None or int(distance.real_features_num_samples) < 2:
             return {"": math.nan}
-        count, features = int(distance.real_features_num_samples), distance.inception.num_features
+        count, features = int(distance.real_features_num_samples), len(distance.real_features_sum)
         if count <= features:
             log.warning(
                 "fid: %d patches for %d features: their covariance is singular; take more photos "
