@@ -190,12 +190,20 @@ def newest_intact(folder: Path) -> Path | None:
 
 
 def find_previous(runs: Path, label: str, model: dict[str, Any]) -> Path | None:
-    """The newest finished run with this label and this generator."""
+    """The newest finished run with this label and this generator, whatever of it was trained."""
     found: list[tuple[float, Path]] = []
     for path in runs.rglob(RECORD):
         record = read_record(path.parent)
         if record is None or not (path.parent / BEST).is_file():
             continue
-        if (record.status, record.label, record.model) == ("finished", label, model):
+        if (record.status, record.label) == ("finished", label) and _is_same(record.model, model):
             found.append((record.ended or 0.0, path.parent))
     return max(found)[1] if found else None
+
+
+def _is_same(recorded: Any, model: dict[str, Any]) -> bool:  # noqa: ANN401 - from a file
+    """Whether two configurations are of one network; which stages are frozen makes no other."""
+    if not isinstance(recorded, dict):
+        return False
+    ours, theirs = ({k: v for k, v in part.items() if k != "frozen"} for part in (model, recorded))
+    return ours == theirs

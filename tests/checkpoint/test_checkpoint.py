@@ -188,6 +188,12 @@ def test_the_newest_finished_run_with_the_same_generator_is_found(tmp_path):
     assert find_previous(tmp_path, "phase3", {"width": 8}) is None
 
 
+def test_which_stages_are_trained_makes_no_other_generator(tmp_path):
+    wanted = make_run(tmp_path / "run", "phase1", 8)
+    assert find_previous(tmp_path, "phase1", {"width": 8, "frozen": [1]}) == wanted
+    assert find_previous(tmp_path, "phase1", {"width": 4, "frozen": [1]}) is None
+
+
 def test_a_run_folder_stands_for_its_selected_checkpoint(tmp_path):
     run = make_run(tmp_path / "run", "phase1", 8)
     assert resolve_checkpoint(str(run)) == run / "checkpoints" / "x.ckpt"
