@@ -121,9 +121,10 @@ def load_generator(path: Path, model: Any = None) -> tuple[Any, dict[str, Any]]:
     if model is not None:
         generator = build(model)
     elif recorded is not None:
-        generator = _build_generator(card["model"], weights, path)
+        generator = _build_generator(card["model"], weights, path, "its card describes")
     elif found := recognise(weights):
-        generator = _build_generator(found, weights, path)
+        told = "its weights' names and shapes tell"
+        generator = _build_generator(found, weights, path, told)
     else:
         generator = _through_spandrel(weights, path)
     scale = getattr(generator, "scale", None)
@@ -177,8 +178,19 @@ def _through_spandrel(weights: "Mapping[str, Tensor]", path: Path) -> "nn.Module
         raise CheckpointError(msg) from error
 
 
-def _build_generator(node: Any, weights: "Mapping[str, Tensor]", path: Path) -> Any:  # noqa: ANN401
-    """The generator that a card describes, first without memory, to see that it fits the file.
+def _build_generator(
+    node: Any,  # noqa: ANN401
+    weights: "Mapping[str, Tensor]",
+    path: Path,
+    described: str,
+) -> Any:  # noqa: ANN401
+    """The generator that a file describes, first without memory, to see that it fits the file.
+
+    Args:
+        node: its configuration.
+        weights: of the file.
+        path: the file.
+        described: by what, for the error.
 
     Raises:
         CheckpointError: it is larger than the weights in the file, or its values make no network.
@@ -200,5 +212,5 @@ def _build_generator(node: Any, weights: "Mapping[str, Tensor]", path: Path) -> 
         raise
     except UNREADABLE as error:
         reason = shown(str(error).split("\n")[0])
-        msg = f"{path}: the network that its card describes cannot be built: {reason}"
+        msg = f"{path}: the network that {described} cannot be built: {reason}"
         raise CheckpointError(msg) from error

@@ -1,7 +1,10 @@
 import pytest
+import torch
 from omegaconf import OmegaConf
 
-from srlit.config import CONF_DIR, ConfigError, build, check_config, help_text
+from srlit.checkpoint import CheckpointError
+from srlit.config import CONF_DIR, ConfigError, build, check_config, help_text, load_generator
+from srlit.models import RRDBNet
 from tests.helpers import compose_config, run
 
 
@@ -71,3 +74,11 @@ def test_given_arguments_are_neither_copied_nor_instantiated():
     marker = {"_target_": "builtins.list"}
     built = build(node, marker=marker)
     assert built["marker"] is marker
+
+
+def test_foreign_weights_that_lack_some_are_not_blamed_on_a_card(tmp_path):
+    weights = RRDBNet(scale=2, num_feat=8, num_block=1, num_grow_ch=4).state_dict()
+    del weights["conv_last.bias"]
+    torch.save(weights, tmp_path / "foreign.pth")
+    with pytest.raises(CheckpointError, match="network that its weights' names and shapes tell"):
+        load_generator(tmp_path / "foreign.pth")
