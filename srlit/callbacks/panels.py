@@ -9,7 +9,8 @@ from torchvision.utils import save_image
 
 from srlit.callbacks.loggers import log_picture
 from srlit.checkpoint.files import atomic_file
-from srlit.ops.panel import side_by_side, stacked
+from srlit.data import read_photo
+from srlit.ops.panel import columns_of, rows_of, side_by_side, stacked
 from srlit.phases import Phase
 from srlit.types import Batch
 
@@ -56,10 +57,26 @@ class Panels(Callback):
         if not self._rows:
             return
         picture, self._rows = stacked(self._rows), []
-        with atomic_file(self.folder / f"iteration_{pl_module.iteration:07d}.png") as path:
+        with atomic_file(self.folder / panel_name(pl_module.iteration)) as path:
             save_image(picture, path)
         for logger in trainer.loggers:
             log_picture(logger, "panels/lr_sr_hr", picture, pl_module.iteration)
+
+
+def panel_name(iteration: int) -> str:
+    """Name of an iteration's picture."""
+    return f"iteration_{iteration:07d}.png"
+
+
+def read_panel(path: Path) -> list[list[torch.Tensor]]:
+    """LR (enlarged), SR and HR of each photo of a picture, where all of them were of one size.
+
+    Raises:
+        PhotoError: no picture.
+        ValueError: a picture of something else, or of photos of different sizes.
+    """
+    picture = read_photo(path).float() / 255
+    return [columns_of(row, 3) for row in rows_of(picture)]
 
 
 def centre(image: torch.Tensor, side: int) -> torch.Tensor:

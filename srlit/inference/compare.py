@@ -1,12 +1,12 @@
 """Comparison pictures: one image by several methods, labelled."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from srlit.ops.panel import labelled, side_by_side
+from srlit.ops.panel import LABEL_HEIGHT, columns_of, labelled, side_by_side
 
 
 def comparison(images: Mapping[str, Float[Tensor, "3 _ _"]]) -> Float[Tensor, "3 h w"]:
@@ -21,3 +21,15 @@ def comparison(images: Mapping[str, Float[Tensor, "3 _ _"]]) -> Float[Tensor, "3
     )
     large = {name: F.interpolate(one[None].cpu(), size=size)[0] for name, one in images.items()}
     return side_by_side([labelled(name, image) for name, image in large.items()])
+
+
+def parted(
+    picture: Float[Tensor, "3 _ _"], labels: Sequence[str]
+) -> dict[str, Float[Tensor, "3 h w"]]:
+    """The images of a `comparison` under their labels.
+
+    Raises:
+        ValueError: the picture is no comparison of so many images.
+    """
+    columns = columns_of(picture, len(labels))
+    return {name: one[:, LABEL_HEIGHT:] for name, one in zip(labels, columns, strict=True)}

@@ -48,3 +48,32 @@ def stacked(rows: list[Float[Tensor, "3 _ _"]]) -> Float[Tensor, "3 h w"]:
     width = max(row.shape[2] for row in rows)
     padded = [F.pad(row, (0, width - row.shape[2], 0, GAP), value=1.0) for row in rows]
     return torch.cat(padded, 1)[:, :-GAP]
+
+
+def columns_of(row: Float[Tensor, "3 h _"], count: int) -> list[Float[Tensor, "3 h w"]]:
+    """What `side_by_side` put into a row, where all of it was of one width.
+
+    Raises:
+        ValueError: no row of so many images of one width, with white gaps.
+    """
+    width, rest = divmod(row.shape[2] + GAP, count)
+    starts = [i * width for i in range(count)]
+    gaps = [row[:, :, start - GAP : start] for start in starts[1:]]
+    if rest or width <= GAP or not all((gap == 1).all() for gap in gaps):
+        msg = f"a picture {row.shape[2]} pixels wide is no row of {count} images of one width"
+        raise ValueError(msg)
+    return [row[:, :, start : start + width - GAP] for start in starts]
+
+
+def rows_of(picture: Float[Tensor, "3 _ w"]) -> list[Float[Tensor, "3 h w"]]:
+    """What `stacked` put below each other, where all of it was of one height.
+
+    The largest number of rows whose gaps are white; a picture of one row has none.
+    """
+    turned = picture.transpose(1, 2)
+    for count in range(picture.shape[1] // (2 * GAP), 1, -1):
+        try:
+            return [row.transpose(1, 2) for row in columns_of(turned, count)]
+        except ValueError:
+            continue
+    return [picture]
