@@ -10,7 +10,7 @@ COMMANDS = {
     "select": "rank a run's checkpoints: srlit select run=runs/phase3",
     "upscale": "upscale image files: srlit upscale input=photo.jpg checkpoint=runs/phase3",
     "tune": "report on a sweep: srlit tune runs/sweeps/phase3_loss_weights",
-    "report": "pictures to look at: srlit report degradation",
+    "report": "runs on one HTML page: srlit report runs/phase3",
     "demo": "the whole path on sample photos, in minutes: srlit demo",
 }
 

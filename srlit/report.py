@@ -1,11 +1,14 @@
-"""Reports to look at: `python -m srlit.report degradation`, `python -m srlit.report model`.
+"""Reports to look at: `python -m srlit.report runs/phase3`, or `degradation`, or `model`.
 
-`degradation`: a contact sheet of one photo through every preset, from mild to harsh, and for each
-preset histograms of what it draws. `model`: what each network costs and sees. Written below
-paths.run.
+Folders: one HTML file, `report.html`, on runs, sweeps and evaluations; in the folder if it is one,
+below paths.run if there are several. `degradation`: a contact sheet of one photo through every
+preset, from mild to harsh, and for each preset histograms of what it draws. `model`: what each
+network costs and sees. Both are written below paths.run.
 """
 
+import itertools
 import logging
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +44,28 @@ def report(cfg: DictConfig) -> Path:
     SUBJECTS[cfg.subject](cfg, folder)
     log.info("written to %s", folder)
     return folder
+
+
+def report_run(cfg: DictConfig, folder: Path) -> None:
+    """`report.html`: curves, pictures, tables and differences of runs; it needs no other file.
+
+    Raises:
+        ConfigError: `folders` names none.
+        FileNotFoundError: a folder is not there.
+        ValueError: a folder holds neither runs nor evaluations.
+    """
+    from srlit.checkpoint import write_text
+    from srlit.reports import report_page
+
+    if not cfg.folders:
+        msg = "folders=[]: expected folders of runs: python -m srlit.report runs/phase3"
+        raise ConfigError(msg)
+    page = report_page(
+        [Path(name).expanduser() for name in cfg.folders],
+        image_bytes=round(cfg.image_megabytes * 2**20),
+        extremes=cfg.extremes,
+    )
+    write_text(folder / "report.html", page)
 
 
 def report_degradation(cfg: DictConfig, folder: Path) -> None:
@@ -118,7 +143,7 @@ def photo(cfg: DictConfig) -> "Tensor":
     return pixels[None, :, top : top + height, left : left + width].float() / 255
 
 
-SUBJECTS = {"degradation": report_degradation, "model": report_model}
+SUBJECTS = {"run": report_run, "degradation": report_degradation, "model": report_model}
 
 
 @entry_point("report")
@@ -127,10 +152,43 @@ def _compose_and_report(cfg: DictConfig) -> None:
 
 
 def main() -> None:
-    """Command line: the subject comes first and needs no key."""
-    if len(sys.argv) > 1 and "=" not in sys.argv[1] and not sys.argv[1].startswith("-"):
-        sys.argv[1] = f"subject={sys.argv[1]}"
+    """Command line: the subject, or folders of runs, come first and need no key."""
+    sys.argv[1:] = overrides(sys.argv[1:])
     _compose_and_report()
+
+
+def overrides(arguments: list[str]) -> list[str]:
+    """Arguments with keys: `model` is a subject, other words are folders, before the first key.
+
+    Folders are looked for here, as Hydra would make the one that the report is written to.
+
+    Raises:
+        SystemExit: a word is neither.
+    """
+    words = list(itertools.takewhile(_is_word, arguments))
+    rest = arguments[len(words) :]
+    if not words or words[0] in SUBJECTS:
+        return [*(f"subject={word}" for word in words), *rest]
+    folders = [str(Path(word).expanduser()) for word in words]
+    for folder in folders:
+        if not Path(folder).is_dir():
+            msg = f"error: {folder}: no such folder, and no subject ({', '.join(SUBJECTS)})"
+            raise SystemExit(msg)
+    there = [f"paths.run={_quoted(folders[0])}"] if len(folders) == 1 else []
+    # A run's folder holds the log of its training; "written to" shall not be appended to it.
+    there += ["hydra/job_logging=stdout"]
+    return ["subject=run", f"folders=[{','.join(map(_quoted, folders))}]", *there, *rest]
+
+
+def _is_word(argument: str) -> bool:
+    """Whether an argument is no option and no key with a value; folders of sweeps have an = too."""
+    return Path(argument).is_dir() or not ("=" in argument or argument.startswith("-"))
+
+
+def _quoted(text: str) -> str:
+    """A text as Hydra's grammar takes it: backslashes count only before a quote and at the end."""
+    inside = re.sub(r'(\\*)("|$)', lambda end: 2 * end[1] + (r"\"" if end[2] else ""), text)
+    return f'"{inside}"'
 
 
 if __name__ == "__main__":

@@ -59,6 +59,12 @@ def test_every_conf_file_is_in_the_wheel(installed):
     assert len(ours) > 40
 
 
+def test_what_the_report_is_made_of_is_in_the_wheel(installed):
+    ours = {p.name for p in (REPOSITORY / "srlit/reports/template").iterdir()}
+    assert {"page.html", "page.css", "page.js"} < ours
+    assert ours == {p.name for p in (installed / "srlit/reports/template").iterdir()}
+
+
 def test_a_training_with_a_users_own_experiment_runs_from_the_wheel(installed, tmp_path):
     (tmp_path / "mine" / "experiment").mkdir(parents=True)
     (tmp_path / "mine" / "model").mkdir()

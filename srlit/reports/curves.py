@@ -1,0 +1,233 @@
+"""Charts of curves: data in, places in an SVG out, so that a template only has to write them down.
+
+Drawn here and not by matplotlib: the page's colours follow the reader's light or dark scheme, text
+stays text, and a tooltip reads the same numbers. Drawn here and not by a script in the page: it
+prints, and shows everything where scripts are off.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from srlit.reports.axis import Axis, Paper, fit, short
+from srlit.reports.runs import Column
+
+PAPER = Paper(width=360, height=200, left=46, right=12, top=12, bottom=26)
+MOST_POINTS = 480  # about one a pixel and its neighbour on a fine display
+NOISY = 60  # curves of more points are shown with their running mean
+
+
+class Curve(NamedTuple):
+    """One curve.
+
+    Attributes:
+        label: what it is.
+        column: its values over the iterations.
+        tone: number of its colour.
+        mark: an iteration at which it is marked, that of the selected checkpoint.
+        dashed: whether it is the second of two kinds of one colour.
+    """
+
+    label: str
+    column: Column
+    tone: int = 0
+    mark: float | None = None
+    dashed: bool = False
+
+
+class Chart(NamedTuple):
+    """What one chart shows.
+
+    Attributes:
+        title: what it is about.
+        curves: on common axes.
+        note: a line on how to read it.
+        x_label: what the horizontal axis is.
+        log: whether the vertical axis is logarithmic; None decides by the values.
+        lines: where vertical lines stand.
+    """
+
+    title: str
+    curves: list[Curve]
+    note: str = ""
+    x_label: str = "iteration"
+    log: bool | None = False
+    lines: Sequence[float] = ()
+
+
+class Stroke(NamedTuple):
+    """A curve on paper.
+
+    Attributes:
+        label: of the curve.
+        tone: number of its colour.
+        path: what is drawn strongly.
+        faint: what is drawn behind it: the values themselves where `path` is their mean.
+        last: the last value, for the legend.
+        mark: place and value of the marked point.
+        dashed: as the curve's.
+    """
+
+    label: str
+    tone: int
+    path: str
+    faint: str
+    last: str
+    mark: tuple[float, float, str] | None
+    dashed: bool
+
+
+class Drawing(NamedTuple):
+    """A chart on paper; see `Chart` and `Stroke`.
+
+    Attributes:
+        chart: what is shown.
+        x_ticks: places and numbers.
+        y_ticks: likewise.
+        strokes: the curves.
+        gaps: places of values that are not finite.
+        lines: places of vertical lines.
+        summary: the chart in words.
+        data: what the tooltip reads.
+    """
+
+    chart: Chart
+    x_ticks: list[tuple[float, str]]
+    y_ticks: list[tuple[float, str]]
+    strokes: list[Stroke]
+    gaps: list[float]
+    lines: list[float]
+    summary: str
+    data: dict[str, object]
+
+
+def draw(chart: Chart) -> Drawing | None:
+    """Lay a chart out; None where there is nothing finite to show."""
+    curves = [curve for curve in chart.curves if curve.column.x]
+    x = fit([0.0, *(v for c in curves for v in c.column.x)], PAPER.left, PAPER.width - PAPER.right)
+    values = [v for c in curves for v in c.column.y]
+    y = fit(values, PAPER.height - PAPER.bottom, PAPER.top, log=chart.log, pad=0.06)
+    if not curves or x is None or y is None:
+        return None
+    shown = [curve._replace(column=thin(curve.column, MOST_POINTS)) for curve in curves]
+    return Drawing(
+        chart=chart,
+        x_ticks=x.labels(),
+        y_ticks=y.labels(),
+        strokes=[_stroke(curve, x, y) for curve in shown],
+        gaps=sorted({round(x.place(v), 1) for c in curves for v in gaps_of(c.column)}),
+        lines=[round(x.place(v), 1) for v in chart.lines if x.low <= v <= x.high],
+        summary=" ".join(_in_words(curve) for curve in curves),
+        data=_data(shown, x, y),
+    )
+
+
+def _stroke(curve: Curve, x: Axis, y: Axis) -> Stroke:
+    column = curve.column
+    noisy = len(column.x) > NOISY
+    strong = running_mean(column, len(column.x) // 24) if noisy else column
+    return Stroke(
+        label=curve.label,
+        tone=curve.tone,
+        path=path_of(strong, x, y),
+        faint=path_of(column, x, y) if noisy else "",
+        last=short(column.y[-1]),
+        mark=_mark(curve, x, y),
+        dashed=curve.dashed,
+    )
+
+
+def _mark(curve: Curve, x: Axis, y: Axis) -> tuple[float, float, str] | None:
+    """The marked point; none where nothing finite was logged at that very iteration."""
+    if curve.mark is None or curve.mark not in curve.column.x:
+        return None
+    value = curve.column.y[curve.column.x.index(curve.mark)]
+    if not math.isfinite(y.place(value)):
+        return None
+    return round(x.place(curve.mark), 1), round(y.place(value), 1), short(value)
+
+
+def path_of(column: Column, x: Axis, y: Axis) -> str:
+    """An SVG path through the values, broken where one is not finite.
+
+    A value between two gaps becomes a line of no length, which a round cap shows as a dot.
+    """
+    parts: list[str] = []
+    drawn = 0  # points since the last gap
+    for a, b in zip(column.x, column.y, strict=True):
+        place = y.place(b)
+        if not math.isfinite(place):
+            parts += ["h0"] if drawn == 1 else []
+            drawn = 0
+            continue
+        parts.append(f"{'L' if drawn else 'M'}{x.place(a):.1f} {place:.1f}")
+        drawn += 1
+    return "".join([*parts, *(["h0"] if drawn == 1 else [])])
+
+
+def gaps_of(column: Column) -> list[float]:
+    """Iterations whose value is not finite."""
+    return [a for a, b in zip(column.x, column.y, strict=True) if not math.isfinite(b)]
+
+
+def thin(column: Column, most: int) -> Column:
+    """At most so many points: of each stretch its extremes, the ends, and one gap if it has any.
+
+    A spike or a NaN of a single iteration is what a reader looks for; a mean would hide it.
+    """
+    count = len(column.x)
+    if count <= most:
+        return column
+    kept = {0, count - 1}
+    stretches = max(most // 3 - 1, 1)
+    for i in range(stretches):
+        part = range(i * count // stretches, (i + 1) * count // stretches)
+        finite = [j for j in part if math.isfinite(column.y[j])]
+        if finite:
+            kept |= {min(finite, key=column.y.__getitem__), max(finite, key=column.y.__getitem__)}
+        kept |= set([j for j in part if not math.isfinite(column.y[j])][:1])
+    order = sorted(kept)
+    return Column([column.x[j] for j in order], [column.y[j] for j in order])
+
+
+def running_mean(column: Column, reach: int) -> Column:
+    """The mean of each value and its finite neighbours on both sides; gaps stay gaps."""
+    means: list[float] = []
+    for i, value in enumerate(column.y):
+        own = min(reach, i, len(column.y) - 1 - i)  # as many before as after, so that no end bends
+        near = [v for v in column.y[i - own : i + own + 1] if math.isfinite(v)]
+        means.append(sum(near) / len(near) if math.isfinite(value) else math.nan)
+    return Column(column.x, means)
+
+
+def _in_words(curve: Curve) -> str:
+    """A curve for those who cannot see it."""
+    finite = [(a, b) for a, b in zip(*curve.column, strict=True) if math.isfinite(b)]
+    if not finite:
+        return f"{curve.label}: no finite value."
+    low, high = min(finite, key=lambda p: p[1]), max(finite, key=lambda p: p[1])
+    words = (
+        f"{curve.label}: from {short(finite[0][1])} to {short(finite[-1][1])}, "
+        f"lowest {short(low[1])} at {short(low[0])}, highest {short(high[1])} at {short(high[0])}"
+    )
+    missing = len(curve.column.x) - len(finite)
+    return words + (f", {missing} values not finite." if missing else ".")
+
+
+def _data(curves: Sequence[Curve], x: Axis, y: Axis) -> dict[str, object]:
+    """What the tooltip reads: axes to turn a place into an iteration, and the values there."""
+    return {
+        "x": [x.low, x.high, x.start, x.end],
+        "y": [y.low, y.high, y.start, y.end, int(y.log)],
+        "curves": [
+            {
+                "label": curve.label,
+                "tone": curve.tone,
+                "points": [
+                    [a, float(f"{b:.5g}") if math.isfinite(b) else None]
+                    for a, b in zip(*curve.column, strict=True)
+                ],
+            }
+            for curve in curves
+        ],
+    }

@@ -1,0 +1,166 @@
+"""Evaluations, read: the table of means, the values a photo, and what to look at first."""
+
+import csv
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from srlit.inference.tables import Row
+from srlit.metrics.selection import rises
+from srlit.reports.notices import Notices, expect, read_json
+
+TABLE = "table.json"
+PHOTOS = "photos.csv"
+REFERENCE = "bicubic"
+BASELINES = ("nearest", "bilinear", REFERENCE, "lanczos")
+
+
+class Photo(NamedTuple):
+    """A photo of an evaluation.
+
+    Attributes:
+        number: of the evaluation's photos; its picture's name begins with it.
+        name: of its file.
+        values: method to metric to value.
+    """
+
+    number: int
+    name: str
+    values: dict[str, dict[str, float]]
+
+
+class Evaluation(NamedTuple):
+    """What `srlit.evaluate` left in a folder.
+
+    Attributes:
+        folder: where it lies.
+        title: which photos, under which degradation.
+        rows: a row a method: its name and the mean of each metric.
+        photos: every photo, in order.
+    """
+
+    folder: Path
+    title: str
+    rows: list[Row]
+    photos: list[Photo]
+
+    @property
+    def methods(self) -> list[str]:
+        """Names of the methods, in their order in tables and pictures."""
+        return [row["name"] for row in self.rows]
+
+    @property
+    def metrics(self) -> list[str]:
+        """Names of the metrics."""
+        return [name for name in self.rows[0] if name != "name"]
+
+    @property
+    def judged(self) -> str:
+        """The method whose photos are ranked: the last one, as networks follow the baselines."""
+        return self.methods[-1]
+
+
+def is_evaluation(folder: Path) -> bool:
+    """Whether `srlit.evaluate` worked in a folder; a sweep has a table, but no photos."""
+    return (folder / TABLE).is_file() and (folder / PHOTOS).is_file()
+
+
+def read_evaluation(folder: Path, notices: Notices) -> Evaluation | None:
+    """An evaluation; None where its table is damaged, which is noted."""
+    rows: list[Row] = notices.attempt(read_table, folder / TABLE, [])
+    if not rows:
+        return None
+    return Evaluation(
+        folder=folder,
+        title=_title(folder),
+        rows=rows,
+        photos=notices.attempt(read_photos, folder / PHOTOS, []),
+    )
+
+
+def read_table(path: Path) -> list[Row]:
+    """`table.json`: rows of a name and numbers, all with the same keys.
+
+    Raises:
+        ValueError: it holds something else.
+    """
+    rows: list[Row] = []
+    for i, row in enumerate(read_json(path, list)):
+        found = expect(row, dict, f"row {i}")
+        name = expect(found.get("name"), str, f"row {i}: name")
+        values = {
+            k: expect(v, (int, float), f"{name}: {k}") for k, v in found.items() if k != "name"
+        }
+        rows.append({"name": name} | values)
+    if not rows or any(row.keys() != rows[0].keys() for row in rows):
+        msg = "expected rows of equal keys, at least one"
+        raise ValueError(msg)
+    return rows
+
+
+def read_photos(path: Path) -> list[Photo]:
+    """`photos.csv`: a row a method and photo; each method's photos stand in their order.
+
+    Raises:
+        ValueError: a column is missing, or a cell is no number.
+    """
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    photos: dict[int, Photo] = {}
+    counts: dict[str, int] = {}
+    for line, row in enumerate(rows, 2):
+        if None in row or None in row.values() or not {"name", "photo"} <= row.keys():
+            msg = f"line {line} is not whole, or name and photo are no columns"
+            raise ValueError(msg)
+        method, photo = row.pop("name"), row.pop("photo")
+        number = counts.get(method, 0)
+        counts[method] = number + 1
+        try:
+            values = {metric: float(text) for metric, text in row.items()}
+        except ValueError as error:
+            msg = f"line {line}: {error}"
+            raise ValueError(msg) from error
+        photos.setdefault(number, Photo(number, photo, {})).values[method] = values
+    return list(photos.values())
+
+
+def _title(folder: Path) -> str:
+    """What was measured, as the first line of `table.md` says it."""
+    path = folder / "table.md"
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    first = text.partition("\n")[0].strip()
+    return first if first and not first.startswith("|") else folder.name
+
+
+def falls_or_rises(metric: str) -> bool | None:
+    """Whether more of a metric is better; None where that is not known."""
+    try:
+        return rises(metric)
+    except ValueError:
+        return None
+
+
+def deciding_metric(metrics: Sequence[str]) -> str | None:
+    """The metric that photos are ranked by: LPIPS, or else the first whose direction is known."""
+    lpips = [name for name in metrics if name.startswith("lpips")]
+    known = [name for name in metrics if falls_or_rises(name) is not None]
+    return next(iter([*lpips, *known]), None)
+
+
+def ranked(photos: Sequence[Photo], method: str, metric: str) -> list[Photo]:
+    """Photos from the worst to the best; those without a finite value are left out."""
+    sign = 1 if falls_or_rises(metric) else -1
+    known = [p for p in photos if abs(p.values.get(method, {}).get(metric, float("nan"))) < 1e30]
+    return sorted(known, key=lambda photo: sign * photo.values[method][metric])
+
+
+def row_of(run: str, evaluation: Evaluation) -> str | None:
+    """The method that a run is in a table: its own name, or the end of it ('phase 1')."""
+    names = [name for name in evaluation.methods if name not in BASELINES]
+    if run in names:
+        return run
+    plain = {name: re.sub(r"\W|_", "", name).lower() for name in names}
+    wanted = re.sub(r"\W|_", "", run).lower()
+    ends = [name for name, text in plain.items() if text and wanted.endswith(text)]
+    return ends[0] if len(ends) == 1 else None

@@ -1,0 +1,105 @@
+"""Which runs and evaluations a command line means: their folders, or folders of such folders."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from srlit.reports.evaluations import Evaluation, is_evaluation, read_evaluation, row_of
+from srlit.reports.notices import Notices
+from srlit.reports.runs import Run, is_run, read_run
+
+
+class Subjects(NamedTuple):
+    """What a report is about.
+
+    Attributes:
+        runs: in the order in which they were named, or started.
+        evaluations: of these runs.
+        folders: every folder that may hold further results, the named ones first.
+    """
+
+    runs: list[Run]
+    evaluations: list[Evaluation]
+    folders: list[Path]
+
+
+def find_subjects(named: Sequence[Path], notices: Notices) -> Subjects:
+    """Runs and evaluations in the named folders, one level below, and evaluations beside the runs.
+
+    Raises:
+        FileNotFoundError: no such folder.
+        ValueError: a folder without a run or evaluation.
+    """
+    inside = [folder for path in named for folder in _work_in(path)]
+    runs = [folder for folder in _unique(inside) if is_run(folder)]
+    names = _names(runs)
+    read = [read_run(folder, names[folder], notices) for folder in runs]
+    evaluations = [
+        found
+        for folder in _unique([*inside, *_beside(runs)])
+        if is_evaluation(folder)
+        and (found := read_evaluation(folder, notices)) is not None
+        and (folder in inside or _is_about(found, read))
+    ]
+    folders = _unique([*named, *runs, *(found.folder for found in evaluations)])
+    return Subjects(read, evaluations, folders)
+
+
+def _work_in(path: Path) -> list[Path]:
+    """The folder, if something was done in it, and those one level below; the oldest first."""
+    if not path.is_dir():
+        msg = f"{path}: no such folder: expected one of a run, or of several"
+        raise FileNotFoundError(msg)
+    below = [child for child in path.iterdir() if child.is_dir()]
+    found = [folder for folder in [path, *sorted(below, key=_age)] if _holds_work(folder)]
+    if not found:
+        msg = (
+            f"{path}: neither a run (no run.json, metrics.csv or best.json), nor an evaluation "
+            "(no table.json with photos.csv), nor a folder of such folders"
+        )
+        raise ValueError(msg)
+    return found
+
+
+def _holds_work(folder: Path) -> bool:
+    return is_run(folder) or is_evaluation(folder)
+
+
+def _age(folder: Path) -> tuple[float, str]:
+    """Sort key: when its configuration was written, which a finished run leaves as it is."""
+    config = folder / "config.yaml"
+    return (config.stat().st_mtime if config.is_file() else float("inf")), folder.name
+
+
+def _beside(runs: Iterable[Path]) -> list[Path]:
+    """Folders where an evaluation of these runs would lie."""
+    parents = _unique([run.absolute().parent for run in runs])
+    return [
+        folder
+        for parent in parents
+        for folder in [parent, *sorted(parent.iterdir())]
+        if folder.is_dir()
+    ]
+
+
+def _is_about(evaluation: Evaluation, runs: Sequence[Run]) -> bool:
+    """Whether a table that nobody named has a row of one of the runs, or lies around them."""
+    return any(row_of(run.name, evaluation) for run in runs)
+
+
+def _names(folders: Sequence[Path]) -> dict[Path, str]:
+    """A folder's name, with as much of its path as tells it from the others."""
+    whole = {folder: folder.absolute().parts for folder in folders}
+    for length in range(1, max(map(len, whole.values()), default=0) + 1):
+        names = {folder: str(Path(*parts[-length:])) for folder, parts in whole.items()}
+        if len(set(names.values())) == len(names):
+            return names
+    return {}
+
+
+def _unique(folders: Iterable[Path]) -> list[Path]:
+    """Each folder once, however it was named."""
+    found: dict[Path, Path] = {}
+    for folder in folders:
+        found.setdefault(folder.resolve(), folder)
+    return list(found.values())

@@ -1,0 +1,202 @@
+"""Which curves stand together: validation, losses, the game, steps, and whatever else was logged.
+
+One run: what belongs together shares a chart, a colour a curve. Several runs: a chart a column, a
+colour a run.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from srlit.reports.curves import Chart, Curve, Drawing, draw
+from srlit.reports.evaluations import falls_or_rises
+from srlit.reports.runs import Column, Run
+
+TONES = 8
+PACE = "pace"  # what `read_pace` found goes under this name beside the columns
+REAL, FAKE = "train/logits/real", "train/logits/fake"
+
+Names = Sequence[str]
+
+
+class Group(NamedTuple):
+    """Charts under one heading.
+
+    Attributes:
+        title: the heading.
+        note: how to read them.
+        drawings: the charts.
+        folded: whether they are shown at a click only.
+    """
+
+    title: str
+    note: str
+    drawings: list[Drawing]
+    folded: bool = False
+
+
+def curve_groups(runs: Sequence[Run], paces: Sequence[Column]) -> list[Group]:
+    """All that was logged, each column once."""
+    runs = [
+        run._replace(columns=run.columns | ({PACE: pace} if pace.x else {}))
+        for run, pace in zip(runs, paces, strict=True)
+    ]
+    left = dict.fromkeys(name for run in runs for name in run.columns)
+
+    def take(wanted: Callable[[str], bool]) -> list[str]:
+        """Columns that no group has yet."""
+        names = [name for name in left if wanted(name)]
+        for name in names:
+            del left[name]
+        return names
+
+    validated = sorted(take(lambda n: n.startswith("val/")), key=_decisive_first)
+    lost, stepped, played = take(_is_loss), take(_is_step), take(_is_game)
+    groups = [
+        Group("Validation", "Circles mark the selected checkpoint.", validation(runs, validated)),
+        Group("Loss", "Raw: what a term measures. Weighted: its part of the sum.",
+              losses(runs, lost)),
+        Group("Discriminator", "The closer its logits for real and restored images, the less it "
+              "can tell them apart.", game(runs, played)),
+        Group("Steps", "The pace includes validations.", steps(runs, stepped)),
+        Group("Everything else", "", each(runs, take(lambda _: True)), folded=True),
+    ]  # fmt: skip
+    return [group for group in groups if group.drawings]
+
+
+def validation(runs: Sequence[Run], names: Names) -> list[Drawing]:
+    """What was validated, with the selected checkpoint marked."""
+    return drawn(across(runs, name, marked=True) for name in names)
+
+
+def losses(runs: Sequence[Run], names: Names) -> list[Drawing]:
+    """Each term raw and weighted; weighted terms of one run share their axes."""
+    if len(runs) != 1:
+        ordered = sorted(names, key=lambda name: "/share/" in name)
+        return drawn(across(runs, name, log=None) for name in ordered)
+    (run,) = runs
+    weighted, raw, shares = (
+        [name for name in names if f"/{kind}/" in name] for kind in ("weighted", "raw", "share")
+    )
+    tones = {_last(name): (i + 1) % TONES for i, name in enumerate(weighted)}
+    charts = [
+        together(run, "weighted, and their sum", [*_sums(names), *weighted], tones, log=None),
+        *(together(run, f"{_last(name)}, raw", [name], tones, log=None) for name in raw),
+    ]
+    if len(weighted) > 1:
+        charts.append(together(run, "share of the sum", shares, tones))
+    return drawn(charts)
+
+
+def game(runs: Sequence[Run], names: Names) -> list[Drawing]:
+    """The discriminator's logits for both kinds on common axes, then what else is known of it."""
+    several = len(runs) > 1
+    logits = Chart(
+        "logits, restored dashed" if several else "logits",
+        [
+            Curve(f"{run.name}, {word}" if several else word, run.column(name),
+                  tone if several else number, dashed=several and name == FAKE)
+            for tone, run in enumerate(runs)
+            for number, (name, word) in enumerate(((REAL, "real"), (FAKE, "restored")))
+        ],
+        lines=_selected(runs),
+    )  # fmt: skip
+    return drawn([logits, *(across(runs, name) for name in names if name not in (REAL, FAKE))])
+
+
+def steps(runs: Sequence[Run], names: Names) -> list[Drawing]:
+    """Learning rate, gradient norms and pace."""
+    return drawn(across(runs, n, log=None if "gradient" in n else False) for n in names)
+
+
+def each(runs: Sequence[Run], names: Names) -> list[Drawing]:
+    """A chart a column."""
+    return drawn(across(runs, name) for name in names)
+
+
+# -- charts -------------------------------------------------------------------------------------
+
+
+def across(
+    runs: Sequence[Run], name: str, *, marked: bool = False, log: bool | None = False
+) -> Chart:
+    """One column of every run that has it."""
+    curves = [
+        Curve(
+            run.name if len(runs) > 1 else _last(name),
+            run.columns[name],
+            i % TONES,
+            run.selected.iteration if marked and run.selected else None,
+        )
+        for i, run in enumerate(runs)
+        if name in run.columns
+    ]
+    return Chart(_title(name), curves, _better(name), log=log, lines=_selected(runs))
+
+
+def together(
+    run: Run,
+    title: str,
+    names: Names,
+    tones: Mapping[str, int],
+    *,
+    log: bool | None = False,
+) -> Chart:
+    """Several columns of one run; each keeps its colour from chart to chart."""
+    curves = [Curve(_last(n), run.columns[n], tones.get(_last(n), 0)) for n in names]
+    return Chart(title, curves, log=log, lines=_selected([run]))
+
+
+def drawn(charts: Iterable[Chart]) -> list[Drawing]:
+    """Charts that have something to show."""
+    return [drawing for chart in charts if (drawing := draw(chart)) is not None]
+
+
+def _selected(runs: Sequence[Run]) -> list[float]:
+    """Where the selected checkpoint was made; lines of several runs would say too much."""
+    return [run.selected.iteration for run in runs if run.selected and len(runs) == 1]
+
+
+# -- names --------------------------------------------------------------------------------------
+
+
+def _is_loss(name: str) -> bool:
+    return name == "train/loss" or name.startswith(
+        ("train/raw/", "train/weighted/", "train/share/")
+    )
+
+
+def _is_step(name: str) -> bool:
+    return name in (PACE, "learning_rate") or "gradient_norm" in name
+
+
+def _is_game(name: str) -> bool:
+    return any(word in name for word in ("logits/", "discriminator", "penalty"))
+
+
+def _sums(names: Names) -> list[str]:
+    """The sum, where it is one: of a single term it would hide the term."""
+    weighted = [name for name in names if "/weighted/" in name]
+    return [name for name in names if name == "train/loss" and len(weighted) > 1]
+
+
+def _decisive_first(name: str) -> tuple[bool, bool]:
+    """Sort key: LPIPS, which selects, first; the loss last."""
+    return not name.startswith("val/lpips"), name == "val/loss"
+
+
+def _title(name: str) -> str:
+    """A column's name for people."""
+    if name == PACE:
+        return "iterations a second"
+    return name.removeprefix("train/").removeprefix("val/").replace("/", " · ")
+
+
+def _last(name: str) -> str:
+    """The last part of a column's name."""
+    return "sum" if name == "train/loss" else name.rsplit("/", 1)[-1]
+
+
+def _better(name: str) -> str:
+    """Which direction is better, for what was validated."""
+    rises = falls_or_rises(name.removeprefix("val/")) if name.startswith("val/") else None
+    return "" if rises is None else f"{'higher' if rises else 'lower'} is better"

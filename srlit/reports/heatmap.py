@@ -1,0 +1,185 @@
+"""Robustness: a metric over two strengths of a degradation, a map a model, and their difference.
+
+`robustness.json` is an object of
+
+    axes     two objects {name, values}: rows, then columns; values are numbers or texts
+    metric   what was measured, such as lpips_alex
+    models   name to matrix, a list of rows; null where nothing was measured. The first model is
+             what the last one is compared with
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from srlit.reports.axis import MINUS
+from srlit.reports.configuration import as_text
+from srlit.reports.evaluations import falls_or_rises
+from srlit.reports.notices import expect, read_json
+
+FILE = "robustness.json"
+LEVELS = 10
+
+Matrix = list[list[float]]
+Where = Callable[[int, int], str]
+
+
+class Cell(NamedTuple):
+    """A cell of a map.
+
+    Attributes:
+        text: its value.
+        level: how strong its colour is, 0 to `LEVELS`; below 0 in the other colour.
+        worst: whether it is the worst of its map.
+    """
+
+    text: str
+    level: int
+    worst: bool
+
+
+class Map(NamedTuple):
+    """A map on paper.
+
+    Attributes:
+        title: the model, or which is compared with which.
+        diverging: whether two colours tell better from worse.
+        cells: by rows.
+        worst: where the worst cell lies and what it says, in words.
+    """
+
+    title: str
+    diverging: bool
+    cells: list[list[Cell]]
+    worst: str
+
+
+class Robustness(NamedTuple):
+    """All maps of a file.
+
+    Attributes:
+        metric: what was measured.
+        better: 'higher' or 'lower'.
+        names: of the two axes, rows first.
+        rows: labels.
+        columns: labels.
+        maps: one a model; then the last less the first.
+    """
+
+    metric: str
+    better: str
+    names: tuple[str, str]
+    rows: list[str]
+    columns: list[str]
+    maps: list[Map]
+
+
+def read_robustness(path: Path) -> Robustness:
+    """Read and lay out `robustness.json`.
+
+    Raises:
+        ValueError: it does not hold what the module's docstring says.
+    """
+    content: dict[str, Any] = read_json(path, dict)
+    axes = expect(content.get("axes"), list, "axes")
+    if len(axes) != 2:
+        msg = f"axes has {len(axes)} entries, expected 2"
+        raise ValueError(msg)
+    (row_name, rows), (column_name, columns) = (_axis(axis) for axis in axes)
+    metric = expect(content.get("metric"), str, "metric")
+    matrices = {
+        str(name): _matrix(matrix, len(rows), len(columns), f"models.{name}")
+        for name, matrix in expect(content.get("models"), dict, "models").items()
+    }
+    if not matrices:
+        msg = "models is empty"
+        raise ValueError(msg)
+    rises = bool(falls_or_rises(metric))
+    where = _describer(row_name, rows, column_name, columns)
+    scale = [value for matrix in matrices.values() for value in _finite(matrix)]
+    maps = [_map(name, matrix, scale, where, rises=rises) for name, matrix in matrices.items()]
+    if len(matrices) > 1:
+        maps.append(_difference(matrices, where, rises=rises))
+    names = (row_name, column_name)
+    return Robustness(metric, "higher" if rises else "lower", names, rows, columns, maps)
+
+
+def _axis(content: Any) -> tuple[str, list[str]]:  # noqa: ANN401 - JSON
+    axis = expect(content, dict, "an axis")
+    values = expect(axis.get("values"), list, "an axis' values")
+    return expect(axis.get("name"), str, "an axis' name"), [as_text(value) for value in values]
+
+
+def _matrix(content: Any, rows: int, columns: int, what: str) -> Matrix:  # noqa: ANN401
+    """Numbers by rows, NaN for null."""
+    lines = [expect(line, list, f"a row of {what}") for line in expect(content, list, what)]
+    if len(lines) != rows or any(len(line) != columns for line in lines):
+        msg = f"{what} is not of {rows} rows of {columns} values, as axes say"
+        raise ValueError(msg)
+    return [
+        [math.nan if v is None else float(expect(v, (int, float), what)) for v in line]
+        for line in lines
+    ]
+
+
+def _describer(row_name: str, rows: list[str], column_name: str, columns: list[str]) -> Where:
+    return lambda i, j: f"{row_name} {rows[i]}, {column_name} {columns[j]}"
+
+
+def _map(name: str, matrix: Matrix, scale: Sequence[float], where: Where, *, rises: bool) -> Map:
+    """The stronger the colour, the worse, on a scale that all models share."""
+    low, high = min(scale, default=0.0), max(scale, default=0.0)
+
+    def level(value: float) -> int:
+        share = (value - low) / (high - low) if high > low else 0.0
+        return round(LEVELS * (1 - share if rises else share))
+
+    worst = (min if rises else max)(_finite(matrix), default=0.0)
+    return _laid_out(name, matrix, where, level, worst, diverging=False)
+
+
+def _difference(matrices: dict[str, Matrix], where: Where, *, rises: bool) -> Map:
+    """The last model less the first; the worst cell is where it gains least, or loses most."""
+    (first, before), (last, after) = next(iter(matrices.items())), list(matrices.items())[-1]
+    matrix = [
+        [b - a for a, b in zip(*lines, strict=True)] for lines in zip(before, after, strict=True)
+    ]
+    most = max(map(abs, _finite(matrix)), default=0.0)
+
+    def level(value: float) -> int:
+        loss = -value if rises else value
+        return round(LEVELS * loss / most) if most else 0
+
+    worst = (min if rises else max)(_finite(matrix), default=0.0)
+    return _laid_out(f"{last} {MINUS} {first}", matrix, where, level, worst, diverging=True)
+
+
+def _laid_out(
+    title: str,
+    matrix: Matrix,
+    where: Where,
+    level: Callable[[float], int],
+    worst: float,
+    *,
+    diverging: bool,
+) -> Map:
+    digits = 2 if max(map(abs, _finite(matrix)), default=0.0) >= 10 else 3
+
+    def text(value: float) -> str:
+        return f"{value:{'+' if diverging else ''}.{digits}f}".replace("-", MINUS)
+
+    cells = [
+        [
+            Cell(text(v), level(v), v == worst) if math.isfinite(v) else Cell("", 0, worst=False)
+            for v in line
+        ]
+        for line in matrix
+    ]
+    places = [where(i, j) for i, line in enumerate(cells) for j, c in enumerate(line) if c.worst]
+    words = f"{text(worst)} at {places[0]}" if places else "nothing was measured"
+    return Map(title, diverging, cells, words)
+
+
+def _finite(matrix: Matrix) -> list[float]:
+    return [value for line in matrix for value in line if math.isfinite(value)]

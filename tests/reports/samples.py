@@ -1,0 +1,109 @@
+"""Folders as srlit leaves them, made in milliseconds by what writes the real ones."""
+
+import math
+
+import torch
+from torchvision.utils import save_image
+
+from srlit.callbacks.panels import panel_name
+from srlit.callbacks.rows import RowLogger
+from srlit.checkpoint import RunRecord, write_json, write_text
+from srlit.evaluate import write_results
+from srlit.inference import Measured, comparison, write_image
+from srlit.ops.panel import side_by_side, stacked
+
+STEPS = range(10, 101, 10)
+SELECTED = 60
+
+
+def make_run(folder, *, loss=0.2, config="seed: 0\n", photos=2, adversarial=True):
+    """A run of 100 iterations, validated every 20, whose checkpoint of iteration 60 is selected."""
+    folder.mkdir(parents=True)
+    text = f"name: {folder.name}\nscale: 2\npaths: {{run: {folder}, runs: {folder.parent}}}\n"
+    write_text(folder / "config.yaml", text + config)
+    record = RunRecord(name=folder.name, label="x", model={}, command="train <it>", started=0.0)
+    record.status, record.ended = "finished", 754.0
+    record.write(folder)
+    logger = RowLogger(folder=str(folder))
+    for step in STEPS:
+        logger.log_metrics(training_row(step, loss, adversarial=adversarial), step)
+        if step % 20 == 0:
+            logger.log_metrics({f"val/{k}": v for k, v in validated(step).items()}, step)
+    write_json(folder / "best.json", best())
+    (folder / "panels").mkdir()
+    for step in (20, SELECTED, 100):
+        rows = [side_by_side([lr(i), sr(i, step / 100), hr(i)]) for i in range(photos)]
+        save_image(stacked(rows), folder / "panels" / panel_name(step))
+    return folder
+
+
+def training_row(step, loss, *, adversarial):
+    terms = {"l1": 1 / step, "lpips": loss}
+    row = {f"train/{kind}/{k}": v for kind in ("raw", "weighted") for k, v in terms.items()}
+    row |= {"train/loss": sum(terms.values()), "learning_rate": 1e-4}
+    game = {"train/logits/real": 0.6, "train/logits/fake": 0.4 + step / 1000}
+    return row | (game if adversarial else {})
+
+
+def validated(step):
+    return {"psnr_rgb_b0": 25 - step / 100, "lpips_alex": 0.2 + abs(step - SELECTED) / 1000}
+
+
+def best():
+    return {
+        "checkpoint": f"checkpoints/iteration_{SELECTED:07}.ckpt",
+        "iteration": SELECTED,
+        "rule": "lowest lpips_alex",
+        "metrics": validated(SELECTED),
+    }
+
+
+def hr(number, side=64):
+    wave = torch.linspace(0, 6 + number, side).sin() * 0.4 + 0.5
+    return torch.stack([wave.outer(wave), wave.expand(side, side), wave.expand(side, side).T])
+
+
+def lr(number):
+    return hr(number)[:, ::2, ::2]
+
+
+def sr(number, quality):
+    return (hr(number) * quality + 0.3 * (1 - quality)).clamp(0, 1)
+
+
+def make_evaluation(folder, methods=("bilinear", "bicubic", "run"), photos=5):
+    """An evaluation in which photo i has an LPIPS of i/10, less a little by later methods."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [
+        {
+            "name": method,
+            "photo": f"photo{i}.png",
+            "psnr_rgb_b0": 20.0 + i + 0.1 * m,
+            "lpips_alex": i / 10 - 0.01 * m,
+        }
+        for m, method in enumerate(methods)
+        for i in range(photos)
+    ]
+    means = [
+        {"name": method}
+        | {
+            metric: math.fsum(row[metric] for row in rows if row["name"] == method) / photos
+            for metric in ("psnr_rgb_b0", "lpips_alex")
+        }
+        for method in methods
+    ]
+    write_results(folder, "test photos of somewhere under fixed x2", Measured(means, rows))
+    for i in range(photos):
+        images = {"LR": lr(i)} | {m: sr(i, k / 9) for k, m in enumerate(methods)} | {"HR": hr(i)}
+        write_image(folder / "pictures" / f"{i:03}_photo{i}.png", comparison(images)[None])
+    return folder
+
+
+ROBUSTNESS = {
+    "axes": [{"name": "blur", "values": [0, 1]}, {"name": "noise", "values": [0, 10, 20]}],
+    "metric": "lpips_alex",
+    "models": {
+        "bicubic": [[0.1, 0.2, 0.3], [0.2, 0.3, 0.4]],
+        "ours": [[0.05, 0.1, 0.2], [0.1, 0.35, None]],
+    },
+}

@@ -1,0 +1,213 @@
+"""The page in a real browser: silent, offline, by keyboard and pointer, on a phone and on paper."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from srlit.checkpoint import write_json
+from srlit.reports import report_page
+from tests.reports.samples import ROBUSTNESS, make_evaluation, make_run
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PHONE = {"width": 390, "height": 844}
+DESK = {"width": 1280, "height": 900}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium without a window; skips where there is none."""
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        pytest.skip(f"no browser: none of {', '.join(NAMES)} on PATH")
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    """A report with every section."""
+    folder = tmp_path_factory.mktemp("work")
+    make_run(folder / "a_run_with_a_rather_long_name_such_as_sweeps_make")
+    make_run(
+        folder / "run", config="a_key: a_value_that_is_long_and_has_no_space_to_break_at_all_\n"
+    )
+    make_run(folder / "third")
+    make_evaluation(folder / "evaluation")
+    write_json(folder / "robustness.json", ROBUSTNESS)
+    steps = [{"weight": w / 4, "metrics": {"lpips_alex": 0.3 - w / 20}} for w in range(5)]
+    write_json(folder / "interpolation.json", steps)
+    path = folder / "report.html"
+    path.write_text(report_page([folder], image_bytes=2**20, extremes=2), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def open_page(browser, file):
+    """Opens the report; nothing may be told to the console or asked of a network."""
+    contexts, told, asked = [], [], []
+
+    def open_page(**options):
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: told.append(message.text))
+        page.on("pageerror", lambda error: told.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(file.as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert told == []
+    assert [url for url in asked if not url.startswith("data:")] == [file.as_uri()] * len(contexts)
+
+
+def split(page):
+    """Where the divider stands, by what is painted: the share of the stage left of it."""
+    stage = page.locator(".stage").first.bounding_box()
+    divider = page.locator(".divider").first.bounding_box()
+    return (divider["x"] + divider["width"] / 2 - stage["x"]) / stage["width"]
+
+
+def pixels(page, place, tmp_path):
+    path = tmp_path / "shot.png"
+    page.locator(place).first.screenshot(path=path)
+    return np.asarray(Image.open(path).convert("RGB")).astype(float)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [PHONE, DESK, {"width": 320, "height": 600}])
+def test_nothing_is_wider_than_the_screen(open_page, size, scheme, tmp_path):
+    page = open_page(viewport=size, color_scheme=scheme)
+    for folded in page.locator("details").all():
+        folded.evaluate("node => { node.open = true }")
+    width, shown = page.evaluate(
+        "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+    )
+    assert width == shown == size["width"]
+    beyond = page.evaluate(
+        """[...document.querySelectorAll('body *')].filter(node =>
+            !node.closest('.scroll, pre, .stage, .frame, .hidden, svg')
+            && node.getBoundingClientRect().right > innerWidth + 1).map(node => node.outerHTML)"""
+    )
+    assert beyond == []
+    page.screenshot(path=tmp_path / "page.png", full_page=True)
+    paper = np.asarray(Image.open(tmp_path / "page.png").convert("L"))[:4, :4].mean()
+    assert (paper > 128) == (scheme == "light")
+
+
+def test_the_keyboard_moves_the_divider_and_what_is_seen(open_page, tmp_path):
+    page = open_page(viewport=DESK)
+    assert split(page) == pytest.approx(0.5, abs=0.01)
+    before = pixels(page, ".stage", tmp_path)
+    page.locator("input[type=range]").first.focus()
+    for _ in range(20):
+        page.keyboard.press("ArrowRight")
+    assert split(page) == pytest.approx(0.7, abs=0.01)
+    after = pixels(page, ".stage", tmp_path)
+    width = before.shape[1]
+    same, other = slice(0, int(0.4 * width)), slice(int(0.55 * width), int(0.65 * width))
+    assert np.abs(before - after)[:, same].max() < 2
+    assert np.abs(before - after)[:, other].mean() > 2
+    page.keyboard.press("End")
+    assert split(page) == pytest.approx(1.0, abs=0.01)
+
+
+def test_the_pointer_drags_the_divider(open_page):
+    page = open_page(viewport=DESK)
+    stage = page.locator(".stage").first
+    stage.scroll_into_view_if_needed()
+    box = stage.bounding_box()
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 60, steps=4)
+    page.mouse.up()
+    assert split(page) == pytest.approx(0.25, abs=0.01)
+    assert page.locator("input[type=range]").first.input_value() == "25"
+
+
+def test_all_images_of_a_photo_zoom_and_pan_together_and_no_other(open_page):
+    page = open_page(viewport=DESK)
+    seen = """node => [...node.querySelectorAll('img')].map(
+        image => getComputedStyle(image).transform.match(/[-\\d.]+/g).map(Number).map(
+            (value, i) => i < 4 ? value : value / image.offsetWidth))"""
+    first, second = (page.locator(".viewer").nth(i) for i in (0, 1))
+    rest = second.evaluate(seen)
+    first.locator("[data-zoom=in]").click()
+    first.locator(".stage").focus()
+    page.keyboard.press("+")
+    page.keyboard.press("ArrowRight")
+    images = np.array(first.evaluate(seen))
+    assert len(images) == 2 + 5  # the stage's; LR, three runs, HR
+    assert np.allclose(images, images[0], atol=1e-3)
+    assert images[0][0] == pytest.approx(2.25)
+    # From the centre, a tenth of the frame to the right.
+    assert images[0][4] == pytest.approx(-2.25 * (0.5 - 0.5 / 2.25 + 0.1 / 2.25), abs=1e-3)
+    assert second.evaluate(seen) == rest
+    page.keyboard.press("0")
+    assert np.allclose(first.evaluate(seen), [1, 0, 0, 1, 0, 0])
+
+
+def test_either_side_shows_what_is_chosen(open_page, tmp_path):
+    page = open_page(viewport=DESK)
+    viewer = page.locator(".viewer").first
+    for side, place in (("left", ".under"), ("right", ".over")):
+        viewer.locator(f"select[data-side={side}]").select_option(label="HR")
+        assert viewer.locator(place).get_attribute("src") == (
+            viewer.locator(".frame img").last.get_attribute("src")
+        )
+    shown = pixels(page, ".stage", tmp_path)
+    middle = shown.shape[1] // 2
+    # HR on both sides: no step where they meet, but for the divider itself.
+    step = np.abs(shown[20:60, middle + 4] - shown[20:60, middle - 4]).mean()
+    assert step < 12
+
+
+def test_a_curve_tells_its_values_by_keyboard_and_pointer(open_page):
+    page = open_page(viewport=DESK)
+    chart = page.locator(".chart", has_text="lpips_alex").locator("svg[data-chart]").first
+    tip = chart.locator("xpath=..").locator(".tip")
+    chart.focus()
+    page.keyboard.press("ArrowLeft")
+    assert tip.text_content().startswith("80\n")
+    assert "run: 0.22" in tip.text_content()
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    page.mouse.move(box["x"] + 60, box["y"] + 60)
+    assert tip.text_content().startswith("20\n")
+    page.mouse.move(box["x"] - 40, box["y"] - 60)
+    assert not tip.is_visible()
+
+
+def test_without_scripts_and_on_paper_all_images_and_curves_are_there(open_page, tmp_path):
+    page = open_page(viewport=DESK, java_script_enabled=False)
+    assert page.locator(".frame img").first.is_visible()
+    assert page.locator(".curve").first.is_visible()
+    assert not page.locator(".compare").first.is_visible()
+    paper = open_page(viewport=DESK)
+    paper.emulate_media(media="print")
+    assert not paper.locator(".compare").first.is_visible()
+    assert paper.locator(".frame img").first.is_visible()
+    paper.pdf(path=tmp_path / "page.pdf")
+    assert Path(tmp_path / "page.pdf").stat().st_size > 20_000
+
+
+def test_a_text_that_became_an_element_would_still_do_nothing(browser, file, tmp_path):
+    # What escaping is for is undone here, to see that the policy holds by itself.
+    attack = '<script>document.title = "taken"</script><img src="x" onerror="document.title = 1">'
+    path = tmp_path / "attacked.html"
+    path.write_text(file.read_text(encoding="utf-8").replace("<main>", f"<main>{attack}"))
+    page = browser.new_page()
+    refused = []
+    page.on("console", lambda message: refused.append(message.text))
+    page.goto(path.as_uri())
+    assert page.title().endswith("· srlit")
+    assert sum("Content Security Policy" in text for text in refused) >= 2
+    page.close()

@@ -1,0 +1,76 @@
+import os
+
+import pytest
+
+from srlit.reports.evaluations import ranked, read_photos, row_of
+from srlit.reports.folders import find_subjects
+from srlit.reports.notices import Notices
+from tests.reports.samples import make_evaluation, make_run
+
+
+def names(found):
+    return [run.name for run in found.runs], [e.folder.name for e in found.evaluations]
+
+
+def subjects(*folders):
+    notices = Notices()
+    found = find_subjects(folders, notices)
+    assert notices == []
+    return found
+
+
+def test_a_run_comes_with_the_evaluations_beside_it_that_measured_it(tmp_path):
+    make_run(tmp_path / "phase3")
+    make_evaluation(tmp_path / "evaluation", ("bicubic", "phase3"))
+    make_evaluation(tmp_path / "of_others", ("bicubic", "another"))
+    assert names(subjects(tmp_path / "phase3")) == (["phase3"], ["evaluation"])
+
+
+def test_a_folder_means_all_runs_and_evaluations_in_it_the_oldest_run_first(tmp_path):
+    for age, name in enumerate(("new", "old")):
+        make_run(tmp_path / name)
+        os.utime(tmp_path / name / "config.yaml", (1000 - age, 1000 - age))
+    make_evaluation(tmp_path / "of_others", ("bicubic", "another"))
+    make_evaluation(tmp_path)
+    found = subjects(tmp_path)
+    assert names(found) == (["old", "new"], [tmp_path.name, "of_others"])
+    # However often and by whatever path a folder is named, it is there once.
+    assert names(subjects(tmp_path, tmp_path / "old" / ".." / "old")) == names(found)
+
+
+def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    for parent in ("a", "b"):
+        make_run(tmp_path / parent / "phase3")
+    found = subjects(tmp_path / "a" / "phase3", tmp_path / "b" / "phase3")
+    assert [run.name for run in found.runs] == ["a/phase3", "b/phase3"]
+
+
+def test_other_folders_are_refused_by_name(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nothing: no such folder"):
+        find_subjects([tmp_path / "nothing"], Notices())
+    with pytest.raises(ValueError, match=f"{tmp_path}: neither a run"):
+        find_subjects([tmp_path], Notices())
+
+
+@pytest.mark.parametrize(
+    ("run", "methods", "row"),
+    [
+        ("phase3", ("bicubic", "phase3"), "phase3"),
+        ("demo_phase1", ("bicubic", "phase 1", "phase 2"), "phase 1"),
+        ("demo_phase1", ("bicubic", "1", "phase 1"), None),  # either could be meant
+        ("my_bicubic", ("bicubic",), None),
+    ],
+)
+def test_the_row_of_a_run(tmp_path, run, methods, row):
+    folder = make_evaluation(tmp_path / "evaluation", methods, photos=1)
+    (evaluation,) = subjects(folder).evaluations
+    assert row_of(run, evaluation) == row
+
+
+def test_photos_are_ranked_from_the_worst(tmp_path):
+    folder = make_evaluation(tmp_path, photos=4)
+    photos = read_photos(folder / "photos.csv")
+    assert [p.number for p in ranked(photos, "run", "lpips_alex")] == [3, 2, 1, 0]
+    assert [p.number for p in ranked(photos, "run", "psnr_rgb_b0")] == [0, 1, 2, 3]
+    photos[2].values["run"]["lpips_alex"] = float("nan")
+    assert [p.number for p in ranked(photos, "run", "lpips_alex")] == [3, 1, 0]

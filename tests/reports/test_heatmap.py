@@ -1,0 +1,102 @@
+import copy
+import json
+
+import pytest
+
+from srlit.reports.heatmap import LEVELS, read_robustness
+from srlit.reports.interpolation import read_interpolation
+from tests.reports.samples import ROBUSTNESS
+
+
+def written(folder, content):
+    path = folder / "robustness.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_maps_share_a_scale_and_mark_their_worst(tmp_path):
+    found = read_robustness(written(tmp_path, ROBUSTNESS))
+    assert (found.names, found.rows, found.columns) == (
+        ("blur", "noise"),
+        ["0", "1"],
+        ["0", "10", "20"],
+    )
+    bicubic, ours, difference = found.maps
+    assert [[c.worst for c in row] for row in bicubic.cells] == [[False] * 3, [False, False, True]]
+    assert bicubic.cells[1][2].level == LEVELS
+    assert bicubic.cells[0][1].level == ours.cells[0][2].level  # both 0.2
+    assert bicubic.worst == "0.400 at blur 1, noise 20"
+    assert ours.cells[1][2].text == ""
+    assert difference.title.startswith("ours")
+    assert difference.diverging
+    # The only place where ours is worse than bicubic: 0.35 against 0.30.
+    assert difference.worst == "+0.050 at blur 1, noise 10"
+    assert [[c.level > 0 for c in row] for row in difference.cells] == [
+        [False] * 3,
+        [False, True, False],
+    ]
+
+
+def test_of_a_rising_metric_the_least_is_the_worst(tmp_path):
+    found = read_robustness(written(tmp_path, ROBUSTNESS | {"metric": "psnr_y_b4"}))
+    assert found.better == "higher"
+    assert found.maps[0].worst == "0.100 at blur 0, noise 0"
+    assert found.maps[0].cells[0][0].level >= LEVELS - 1
+    assert found.maps[-1].worst.endswith("blur 0, noise 10")  # 0.1 less than bicubic's 0.2
+
+
+def broken(key, value):
+    content = copy.deepcopy(ROBUSTNESS)
+    content[key] = value
+    return content
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ([], "expected dict"),
+        (broken("axes", ROBUSTNESS["axes"][:1]), "axes has 1 entries, expected 2"),
+        (broken("axes", [{"name": "x"}, {"name": "y"}]), "an axis' values is None"),
+        (broken("metric", 3), "metric is 3, expected str"),
+        (broken("models", {}), "models is empty"),
+        (broken("models", {"m": [[1, 2, 3]]}), "models.m is not of 2 rows of 3 values"),
+        (
+            broken("models", {"m": [[1, 2, "x"], [1, 2, 3]]}),
+            "models.m is 'x', expected int or float",
+        ),
+    ],
+)
+def test_another_content_is_named(tmp_path, content, problem):
+    with pytest.raises(ValueError, match=problem):
+        read_robustness(written(tmp_path, content))
+
+
+def test_an_interpolation_is_a_chart_a_metric_in_order_of_the_weight(tmp_path):
+    path = tmp_path / "interpolation.json"
+    path.write_text(json.dumps([
+        {"weight": 1, "metrics": {"lpips": 0.1, "psnr": 24}},
+        {"weight": 0, "metrics": {"lpips": 0.3, "psnr": 26}},
+        {"weight": 0.5, "metrics": {"lpips": 0.2}},
+    ]))  # fmt: skip
+    lpips, psnr = read_interpolation(path)
+    assert lpips.curves[0].column == ([0, 0.5, 1], [0.3, 0.2, 0.1])
+    assert psnr.curves[0].column == ([0, 1], [26, 24])
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[]", "holds no entry"),
+        ("{}", "expected list"),
+        ('[{"weight": "x", "metrics": {}}]', "weight is 'x'"),
+        ('[{"weight": 0, "metrics": {"a": true}}]', "metrics.a is True"),
+        ("[3]", "entry 0 is 3"),
+        ("[", "Expecting value"),
+        ("[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_a_damaged_interpolation_is_refused(tmp_path, text, problem):
+    path = tmp_path / "interpolation.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=problem):
+        read_interpolation(path)
