@@ -50,7 +50,9 @@ def curve_groups(runs: Sequence[Run], paces: Sequence[Column]) -> list[Group]:
         return names
 
     validated = sorted(take(lambda n: n.startswith("val/")), key=_decisive_first)
-    lost, stepped, played = take(_is_loss), take(_is_step), take(_is_game)
+    # Shares of the sum explain one run; of several they are one chart too many.
+    lost = take(lambda n: _is_loss(n) or (_is_share(n) and len(runs) == 1))
+    stepped, played = take(_is_step), take(_is_game)
     groups = [
         Group("Validation", "Circles mark the selected checkpoint.", validation(runs, validated)),
         Group("Loss", "Raw: what a term measures. Weighted: its part of the sum.",
@@ -71,8 +73,7 @@ def validation(runs: Sequence[Run], names: Names) -> list[Drawing]:
 def losses(runs: Sequence[Run], names: Names) -> list[Drawing]:
     """Each term raw and weighted; weighted terms of one run share their axes."""
     if len(runs) != 1:
-        ordered = sorted(names, key=lambda name: "/share/" in name)
-        return drawn(across(runs, name, log=None) for name in ordered)
+        return drawn(across(runs, name, log=None) for name in names)
     (run,) = runs
     weighted, raw, shares = (
         [name for name in names if f"/{kind}/" in name] for kind in ("weighted", "raw", "share")
@@ -160,9 +161,11 @@ def _selected(runs: Sequence[Run]) -> list[float]:
 
 
 def _is_loss(name: str) -> bool:
-    return name == "train/loss" or name.startswith(
-        ("train/raw/", "train/weighted/", "train/share/")
-    )
+    return name == "train/loss" or name.startswith(("train/raw/", "train/weighted/"))
+
+
+def _is_share(name: str) -> bool:
+    return name.startswith("train/share/")
 
 
 def _is_step(name: str) -> bool:

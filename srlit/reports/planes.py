@@ -8,6 +8,7 @@ from srlit.reports.axis import Paper, fit, short
 from srlit.reports.evaluations import falls_or_rises
 
 PAPER = Paper(width=560, height=330, left=48, right=12, top=30, bottom=44)
+LONGEST = 28  # letters of a name
 LETTER = 6.6  # mean width of a letter at the size of the names
 
 
@@ -77,11 +78,12 @@ def plane(title: str, rows: Sequence[Row]) -> Plane | None:
     assert y is not None
     best = pareto_front(shown, right, up)
     places = [(round(x.place(row[right]), 1), round(y.place(row[up]), 1)) for row in shown]
-    texts = spread([(a, b, row["name"]) for row, (a, b) in zip(shown, places, strict=True)])
+    names = [_shortened(row["name"]) for row in shown]
+    texts = spread([(a, b, name) for name, (a, b) in zip(names, places, strict=True)])
     points = [
         Point(a, b, f"{row['name']}: {right} {short(row[right])}, {up} {short(row[up])}",
-              row["name"], row in best, text)
-        for row, (a, b), text in zip(shown, places, texts, strict=True)
+              name, row in best, text)
+        for row, name, (a, b), text in zip(shown, names, places, texts, strict=True)
     ]  # fmt: skip
     line = sorted((p.x, p.y) for p in points if p.on_front)
     front = "M" + "L".join(f"{a} {b}" for a, b in line)
@@ -117,6 +119,12 @@ def spread(points: Sequence[tuple[float, float, str]]) -> list[tuple[float, floa
 
 
 Box = tuple[float, float, float, float]
+
+
+def _shortened(name: str) -> str:
+    """A name that fits into the chart; beginning and end tell runs of a sweep apart."""
+    half = LONGEST // 2
+    return name if len(name) <= LONGEST else f"{name[:half]}…{name[-half + 1 :]}"
 
 
 def _touch(one: Box, other: Box) -> bool:

@@ -186,6 +186,37 @@ def test_a_curve_tells_its_values_by_keyboard_and_pointer(open_page):
     assert not tip.is_visible()
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_numbers_of_maps_can_be_read_on_every_colour(open_page, scheme):
+    page = open_page(viewport=DESK, color_scheme=scheme)
+    colours = page.evaluate(
+        """() => {
+            const pen = document.createElement('canvas').getContext(
+                '2d', { willReadFrequently: true });
+            const rgb = colour => {
+                pen.fillStyle = colour;
+                pen.fillRect(0, 0, 1, 1);
+                return [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3);
+            };
+            const cell = document.querySelector('.map tbody td');
+            return [...'qg'].flatMap(kind => [...Array(11).keys()].map(level => {
+                cell.className = kind + level;
+                const style = getComputedStyle(cell);
+                return [rgb(style.color), rgb(style.backgroundColor)];
+            }));
+        }"""
+    )
+
+    def luminance(rgb):
+        share = np.array(rgb) / 255
+        linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+        return np.dot([0.2126, 0.7152, 0.0722], linear)
+
+    pairs = [sorted(map(luminance, pair)) for pair in colours]
+    assert len({tuple(back) for _, back in colours}) > 15
+    assert min((bright + 0.05) / (dark + 0.05) for dark, bright in pairs) >= 4
+
+
 def test_without_scripts_and_on_paper_all_images_and_curves_are_there(open_page, tmp_path):
     page = open_page(viewport=DESK, java_script_enabled=False)
     assert page.locator(".frame img").first.is_visible()

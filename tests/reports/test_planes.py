@@ -44,6 +44,14 @@ def test_a_row_that_is_not_finite_is_left_out():
     assert [p.name for p in plane("t", rows).points] == ["a", "b", "c"]
 
 
+def test_long_names_keep_what_tells_them_apart():
+    rows = [row | {"name": f"phase3_{'weights_' * 5}{row['name']}"} for row in ROWS]
+    points = plane("t", rows).points
+    assert [p.name[-1] for p in points] == ["a", "b", "c"]
+    assert all(len(p.name) <= 28 and "…" in p.name for p in points)
+    assert points[0].label.startswith(rows[0]["name"])
+
+
 def test_names_of_close_points_do_not_cover_each_other():
     texts = spread([(100, 100, "one name"), (103, 106, "another name")])
     assert abs(texts[0][1] - texts[1][1]) > 10 or texts[0][2] != texts[1][2]
