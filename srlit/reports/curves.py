@@ -9,11 +9,14 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from srlit.reports.axis import Axis, Paper, fit, short
 from srlit.reports.runs import Column
 
 PAPER = Paper(width=360, height=200, left=46, right=12, top=12, bottom=26)
 MOST_POINTS = 480  # about one a pixel and its neighbour on a fine display
+WIDEST = 400  # neighbours on either side that a mean is taken of
 NOISY = 60  # curves of more points are shown with their running mean
 
 
@@ -109,28 +112,27 @@ def draw(chart: Chart) -> Drawing | None:
     y = fit(values, PAPER.height - PAPER.bottom, PAPER.top, log=chart.log, pad=0.06)
     if not curves or x is None or y is None:
         return None
-    shown = [curve._replace(column=thin(curve.column, MOST_POINTS)) for curve in curves]
     return Drawing(
         chart=chart,
         x_ticks=x.labels(),
         y_ticks=y.labels(),
-        strokes=[_stroke(curve, x, y) for curve in shown],
+        strokes=[_stroke(curve, x, y) for curve in curves],
         gaps=sorted({round(x.place(v), 1) for c in curves for v in gaps_of(c.column)}),
         lines=[round(x.place(v), 1) for v in chart.lines if x.low <= v <= x.high],
         summary=" ".join(_in_words(curve) for curve in curves),
-        data=_data(shown, x, y),
+        data=_data(curves, x, y),
     )
 
 
 def _stroke(curve: Curve, x: Axis, y: Axis) -> Stroke:
     column = curve.column
     noisy = len(column.x) > NOISY
-    strong = running_mean(column, len(column.x) // 24) if noisy else column
+    strong = running_mean(column, min(len(column.x) // 24, WIDEST)) if noisy else column
     return Stroke(
         label=curve.label,
         tone=curve.tone,
-        path=path_of(strong, x, y),
-        faint=path_of(column, x, y) if noisy else "",
+        path=path_of(thin(strong, MOST_POINTS), x, y),
+        faint=path_of(thin(column, MOST_POINTS), x, y) if noisy else "",
         last=short(column.y[-1]),
         mark=_mark(curve, x, y),
         dashed=curve.dashed,
@@ -191,13 +193,22 @@ def thin(column: Column, most: int) -> Column:
 
 
 def running_mean(column: Column, reach: int) -> Column:
-    """The mean of each value and its finite neighbours on both sides; gaps stay gaps."""
-    means: list[float] = []
-    for i, value in enumerate(column.y):
-        own = min(reach, i, len(column.y) - 1 - i)  # as many before as after, so that no end bends
-        near = [v for v in column.y[i - own : i + own + 1] if math.isfinite(v)]
-        means.append(sum(near) / len(near) if math.isfinite(value) else math.nan)
-    return Column(column.x, means)
+    """The mean of each value and its finite neighbours on both sides; gaps stay gaps.
+
+    Neighbour by neighbour: of running sums, one exploded loss would eat the digits of all others.
+    """
+    values = np.array(column.y)
+    finite = np.isfinite(values)
+    at = np.arange(len(values))
+    own = np.minimum(reach, np.minimum(at, len(values) - 1 - at))  # so that no end bends
+    sums, counts = np.zeros(len(values)), np.zeros(len(values))
+    for shift in range(-reach, reach + 1):
+        neighbour = np.clip(at + shift, 0, len(values) - 1)
+        seen = finite[neighbour] & (abs(shift) <= own)
+        sums += np.where(seen, values[neighbour], 0.0)
+        counts += seen
+    means = np.where(finite, sums / np.maximum(counts, 1), np.nan)
+    return Column(column.x, means.tolist())
 
 
 def _in_words(curve: Curve) -> str:
@@ -225,7 +236,7 @@ def _data(curves: Sequence[Curve], x: Axis, y: Axis) -> dict[str, object]:
                 "tone": curve.tone,
                 "points": [
                     [a, float(f"{b:.5g}") if math.isfinite(b) else None]
-                    for a, b in zip(*curve.column, strict=True)
+                    for a, b in zip(*thin(curve.column, MOST_POINTS), strict=True)
                 ],
             }
             for curve in curves

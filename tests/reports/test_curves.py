@@ -83,12 +83,29 @@ def test_the_running_mean_is_numpys_and_no_gap_is_filled():
     values = np.random.default_rng(0).normal(size=50)
     means = running_mean(Column([*range(50)], values.tolist()), 3).y
     assert means[3:-3] == pytest.approx(np.convolve(values, np.ones(7) / 7, "valid"))
-    assert means[0] == values[0]
-    assert means[-1] == values[-1]
+    assert (means[0], means[-1]) == pytest.approx((values[0], values[-1]))
     values[20] = NAN
     means = running_mean(Column([*range(50)], values.tolist()), 3).y
     assert math.isnan(means[20])
     assert means[21] == pytest.approx(np.nanmean(values[18:25]))
+
+
+def test_an_exploded_value_reaches_its_neighbours_only():
+    values = [1e-3] * 50
+    values[10] = 1e30
+    means = running_mean(Column([*map(float, range(50))], values), 3).y
+    assert means[14:] == pytest.approx([1e-3] * 36)
+    assert means[12] > 1e29
+
+
+def test_thinning_neither_loses_the_mark_nor_bends_the_mean():
+    # Mostly 0 with rare spikes: of the extremes alone the mean would be far too high.
+    values = [float(i % 50 == 0) for i in range(5000)]
+    drawing = drawn(*values, mark=50 * 10.0 + 20)
+    assert drawing.strokes[0].mark[2] == "0"
+    zero, one = (y for y, text in drawing.y_ticks if text in ("0.0", "1.0", "0", "1"))
+    share = [(zero - y) / (zero - one) for _, y in places(drawing.strokes[0].path)]
+    assert np.mean(share[20:-20]) == pytest.approx(0.02, abs=0.005)
 
 
 def test_noisy_curves_are_drawn_twice():
