@@ -1,5 +1,6 @@
 """The head of a report: what was trained, and how good it became."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -81,19 +82,17 @@ def _figures(run: Run, evaluations: Sequence[Evaluation]) -> list[Figure]:
 
 
 def _figures_of_best(runs: Sequence[Run], evaluations: Sequence[Evaluation]) -> list[Figure]:
-    """The best run's figures, by the metric that most runs were selected by."""
-    chosen = [run for run in runs if run.selected]
-    metric = deciding_metric([m for run in chosen if run.selected for m in run.selected.metrics])
-    rivals = [run for run in chosen if run.selected and metric in run.selected.metrics]
-    if metric is None or len(rivals) < len(chosen):
+    """The best run's figures, by the metric that all selected checkpoints have."""
+    rivals = [(run.selected.metrics, run) for run in runs if run.selected]
+    common = [name for name in rivals[0][0] if all(name in m for m, _ in rivals)] if rivals else []
+    metric = deciding_metric(common)
+    if metric is None:
         return []
-    sign = -1 if falls_or_rises(metric) else 1
-
-    def cost(run: Run) -> float:
-        assert run.selected is not None
-        return sign * run.selected.metrics[metric]
-
-    best = min(rivals, key=cost)
+    finite = [(m[metric], run) for m, run in rivals if math.isfinite(m[metric])]
+    if not finite:
+        return []
+    choose = max if falls_or_rises(metric) else min
+    _, best = choose(finite, key=lambda rival: rival[0])
     return [Figure("best run", best.name, f"by validated {metric}"), *_figures(best, evaluations)]
 
 

@@ -5,6 +5,8 @@
 
 from pathlib import Path
 
+from google.protobuf.message import DecodeError
+
 from srlit.reports.runs import Column
 
 CLOCK = "learning_rate"  # logged once an interval, whatever else is
@@ -36,6 +38,6 @@ def _times(path: Path) -> list[tuple[float, float]]:
             for event in EventFileLoader(str(path)).Load()
             if any(value.tag == CLOCK for value in event.summary.value)
         ]
-    except Exception as error:
+    except DecodeError as error:
         msg = f"{path.name}: {error}"
         raise ValueError(msg) from error

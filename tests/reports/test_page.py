@@ -166,6 +166,7 @@ def test_a_sweep_shows_its_front(tmp_path):
         metrics = {"psnr_rgb_b0": psnr, "lpips_alex": lpips}
         write_json(folder / "best.json", best | {"metrics": metrics})
     page = page_of(tmp_path)
+    assert re.search(r"best run</dt>\s*<dd class=\"value\">run2<", page)
     front = re.findall(r'class="point on">.*?</text>', page, re.DOTALL)
     assert [re.search(r">(run\d)<", point)[1] for point in front] == ["run1", "run2"]
     assert re.search(r"<th scope=\"row\">weight</th><td>0</td><td>1</td><td>2</td><td>3</td>", page)
