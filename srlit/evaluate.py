@@ -66,12 +66,14 @@ def evaluate(cfg: DictConfig) -> "list[Row]":
             place = folder if len(work) == 1 else folder / task.name
             results = measured(cfg, task, methods, metrics, place)
             found.append(Summary(task.data, task.degraded, cfg.split, results, reference))
+            write_results(place, found[-1])
             rejected += [*task.rejected, *results.unreadable]
             if cfg.interpolate is not None:
                 write_interpolation(cfg, place, results.means)
             if cfg.grid is not None:
                 map_robustness(cfg, task, methods, metrics, place)
-        write_results(folder, found)
+        if len(found) > 1:
+            write_overview(folder, found)
     if rejected:
         message = "\n".join(f"  {path}: {reason}" for path, reason in rejected)
         raise SystemExit(f"{len(rejected)} photos could not be used:\n{message}")
@@ -274,30 +276,35 @@ def map_robustness(
 # -- writing ------------------------------------------------------------------------------------
 
 
-def write_results(folder: Path, found: "list[Summary]") -> None:
-    """Tables for people and programs, and a row a photo."""
+def write_results(place: Path, summary: "Summary") -> None:
+    """The table for people and programs, how sure it is, and a row a photo."""
     import csv
 
     from srlit.checkpoint import atomic_file, write_json, write_text
-    from srlit.inference import latex_table, markdown_table, print_table
+    from srlit.inference import print_table
 
-    write_json(folder / "table.json", [row for each in found for row in each.rows()])
-    write_json(folder / "statistics.json", [row for each in found for row in each.statistics])
-    markdown, latex = [], []
-    for each in found:
-        means, marked = each.measured.means, each.significant
-        markdown += [f"{each.title}\n", f"{markdown_table(means, marked)}\n", f"{each.note}\n"]
-        latex += [f"% {each.title}; {each.note}", latex_table(means, marked), ""]
-        print_table(each.title, means, marked)
-    write_text(folder / "table.md", "\n".join(markdown))
-    write_text(folder / "table.tex", "\n".join(latex))
-    photos = [row for each in found for row in each.photo_rows()]
-    with atomic_file(folder / "photos.csv") as path, path.open("w", newline="") as file:
+    write_json(place / "table.json", summary.rows())
+    write_json(place / "statistics.json", summary.statistics)
+    write_text(place / "table.md", summary.markdown())
+    write_text(place / "table.tex", summary.latex())
+    photos = summary.photo_rows()
+    with atomic_file(place / "photos.csv") as path, path.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(photos[0]))
         writer.writeheader()
         writer.writerows(photos)
-    log.info("%s", found[0].note)
-    log.info("written to %s", folder)
+    print_table(summary.title, summary.measured.means, summary.significant)
+    log.info("%s", summary.note)
+    log.info("written to %s", place)
+
+
+def write_overview(folder: Path, found: "list[Summary]") -> None:
+    """The tables of all sets together, above the folders of each."""
+    from srlit.checkpoint import write_json, write_text
+
+    write_json(folder / "tables.json", [row for summary in found for row in summary.rows()])
+    write_text(folder / "tables.md", "\n".join(summary.markdown() for summary in found))
+    write_text(folder / "tables.tex", "\n".join(summary.latex() for summary in found))
+    log.info("all of them: %s", folder / "tables.md")
 
 
 def write_interpolation(cfg: DictConfig, place: Path, means: "list[Row]") -> None:

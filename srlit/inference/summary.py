@@ -5,8 +5,9 @@ from functools import cached_property
 
 from srlit.inference.measure import Measured
 from srlit.inference.statistics import confidence_interval, holm, paired_p
-from srlit.inference.tables import MARK, Row
+from srlit.inference.tables import MARK, Row, latex_table, markdown_table
 
+LABELS = ("data", "degradation")  # columns that tell sets apart
 SIGNIFICANT = 0.05
 NOTE = (
     f"{MARK}: differs from {{reference}} with p < {SIGNIFICANT:g} (Wilcoxon's signed-rank test "
@@ -48,7 +49,17 @@ class Summary:
         return [self._labelled(row) for row in self.measured.photos]
 
     def _labelled(self, row: Row) -> Row:
-        return {"data": self.data, "degradation": self.degraded} | row
+        return dict(zip(LABELS, (self.data, self.degraded), strict=True)) | row
+
+    def markdown(self) -> str:
+        """The table of means under its title, and what its stars mean."""
+        table = markdown_table(self.measured.means, self.significant)
+        return f"{self.title}\n\n{table}\n\n{self.note}\n"
+
+    def latex(self) -> str:
+        """The same for LaTeX."""
+        table = latex_table(self.measured.means, self.significant)
+        return f"% {self.title}; {self.note}\n{table}\n"
 
     @cached_property
     def statistics(self) -> list[Row]:

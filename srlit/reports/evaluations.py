@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from srlit.inference.summary import LABELS
 from srlit.inference.tables import Row
 from srlit.metrics.selection import rises
 from srlit.reports.notices import Notices, expect, read_json
@@ -90,7 +91,9 @@ def read_table(path: Path) -> list[Row]:
         found = expect(row, dict, f"row {i}")
         name = expect(found.get("name"), str, f"row {i}: name")
         values = {
-            k: expect(v, (int, float), f"{name}: {k}") for k, v in found.items() if k != "name"
+            k: expect(v, (int, float), f"{name}: {k}")
+            for k, v in found.items()
+            if k not in {"name", *LABELS}
         }
         rows.append({"name": name} | values)
     if not rows or any(row.keys() != rows[0].keys() for row in rows):
@@ -117,7 +120,7 @@ def read_photos(path: Path) -> list[Photo]:
         number = counts.get(method, 0)
         counts[method] = number + 1
         try:
-            values = {metric: float(text) for metric, text in row.items()}
+            values = {metric: float(text) for metric, text in row.items() if metric not in LABELS}
         except ValueError as error:
             msg = f"line {line}: {error}"
             raise ValueError(msg) from error

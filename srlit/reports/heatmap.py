@@ -1,7 +1,8 @@
 """Robustness: a metric over two strengths of a degradation, a map a model, and their difference.
 
-`robustness.json` is an object of
+`robustness.json` is a list of objects, a map each, of
 
+    where    other parameters of the degradation and their values, the same for the whole map
     axes     two objects {name, values}: rows, then columns; values are numbers or texts
     metric   what was measured, such as lpips_alex
     models   name to matrix, a list of rows; null where nothing was measured. The first model is
@@ -56,9 +57,10 @@ class Map(NamedTuple):
 
 
 class Robustness(NamedTuple):
-    """All maps of a file.
+    """A map of a file, a model each.
 
     Attributes:
+        where: what else was set, in words; empty where nothing was.
         metric: what was measured.
         better: 'higher' or 'lower'.
         names: of the two axes, rows first.
@@ -67,6 +69,7 @@ class Robustness(NamedTuple):
         maps: one a model; then the last less the first.
     """
 
+    where: str
     metric: str
     better: str
     names: tuple[str, str]
@@ -75,13 +78,17 @@ class Robustness(NamedTuple):
     maps: list[Map]
 
 
-def read_robustness(path: Path) -> Robustness:
+def read_robustness(path: Path) -> list[Robustness]:
     """Read and lay out `robustness.json`.
 
     Raises:
         ValueError: it does not hold what the module's docstring says.
     """
-    content: dict[str, Any] = read_json(path, dict)
+    maps: list[Any] = read_json(path, list)
+    return [_robustness(expect(content, dict, f"map {i}")) for i, content in enumerate(maps)]
+
+
+def _robustness(content: dict[str, Any]) -> Robustness:
     axes = expect(content.get("axes"), list, "axes")
     if len(axes) != 2:
         msg = f"axes has {len(axes)} entries, expected 2"
@@ -102,7 +109,9 @@ def read_robustness(path: Path) -> Robustness:
     if len(matrices) > 1:
         maps.append(_difference(matrices, where, rises=rises))
     names = (row_name, column_name)
-    return Robustness(metric, "higher" if rises else "lower", names, rows, columns, maps)
+    settings = expect(content.get("where", {}), dict, "where")
+    also = ", ".join(f"{name} {as_text(value)}" for name, value in settings.items())
+    return Robustness(also, metric, "higher" if rises else "lower", names, rows, columns, maps)
 
 
 def _axis(content: Any) -> tuple[str, list[str]]:  # noqa: ANN401 - JSON

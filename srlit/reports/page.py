@@ -132,12 +132,7 @@ def collect(subjects: Subjects, notices: Notices, *, image_bytes: int, extremes:
             for e, found in zip(evaluations, extreme, strict=True)
         ],
         groups=curve_groups(runs, paces),
-        robustness=[
-            (folder.name, maps)
-            for folder in folders
-            if (folder / ROBUSTNESS).is_file()
-            and (maps := notices.attempt(read_robustness, folder / ROBUSTNESS, None))
-        ],
+        robustness=_robustness(folders, notices),
         interpolations=_interpolations(folders, notices),
         differences=differences(runs) if several else [],
         notices=notices,
@@ -167,6 +162,16 @@ def _extremes(evaluation: Evaluation, most: int) -> Extremes | None:
     method = evaluation.judged
     order = [(p.name, p.values[method][metric]) for p in ranked(evaluation.photos, method, metric)]
     return Extremes(metric, method, order[:most], order[::-1][:most]) if order else None
+
+
+def _robustness(folders: Sequence[Path], notices: Notices) -> list[tuple[str, Robustness]]:
+    """Every map of the folders."""
+    found: list[tuple[str, Robustness]] = []
+    for folder in folders:
+        if (folder / ROBUSTNESS).is_file():
+            maps: list[Robustness] = notices.attempt(read_robustness, folder / ROBUSTNESS, [])
+            found += [(folder.name, each) for each in maps]
+    return found
 
 
 def _interpolations(folders: Sequence[Path], notices: Notices) -> list[tuple[str, list[Drawing]]]:

@@ -263,12 +263,14 @@ def test_sets_times_degradations(trained, tmp_path, photo_folder):
         if (row["data"], row["degradation"], row["name"]) == ("sample", "bicubic", "tiny")
     )
     folder = tmp_path / "evaluation"
-    assert (folder / "table.md").read_text().count("| bicubic |") == 4
-    assert "bsd100, 12 test photos, under fixed" in (folder / "table.tex").read_text()
-    assert len(list(csv.DictReader((folder / "photos.csv").open()))) == 2 * 3 * (2 + 12)
-    assert (folder / "bsd100_bicubic" / "pictures" / "000_00.png").is_file()
-    statistics = json.loads((folder / "statistics.json").read_text())
-    assert len(statistics) == 4 * 3 * 2
+    assert json.loads((folder / "tables.json").read_text()) == rows
+    assert (folder / "tables.md").read_text().count("| bicubic |") == 4
+    assert "bsd100, 12 test photos, under fixed" in (folder / "tables.tex").read_text()
+    own = folder / "bsd100_bicubic"
+    assert len(list(csv.DictReader((own / "photos.csv").open()))) == 3 * 12
+    assert (own / "pictures" / "000_00.png").is_file()
+    statistics = json.loads((own / "statistics.json").read_text())
+    assert len(statistics) == 3 * 2
     assert all(row["low"] <= row["mean"] <= row["high"] for row in statistics)
 
 

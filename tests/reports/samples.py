@@ -9,7 +9,7 @@ from srlit.callbacks.panels import panel_name
 from srlit.callbacks.rows import RowLogger
 from srlit.checkpoint import RunRecord, write_json, write_text
 from srlit.evaluate import write_results
-from srlit.inference import Measured, comparison, write_image
+from srlit.inference import Measured, Summary, comparison, write_image
 from srlit.ops.panel import side_by_side, stacked
 
 STEPS = range(10, 101, 10)
@@ -92,7 +92,8 @@ def make_evaluation(folder, methods=("bilinear", "bicubic", "run"), photos=5):
         }
         for method in methods
     ]
-    write_results(folder, "test photos of somewhere under fixed x2", Measured(means, rows))
+    measured = Measured(means, rows, [])
+    write_results(folder, Summary("somewhere", "fixed", "test", measured, methods[0]))
     for i in range(photos):
         images = {"LR": lr(i)} | {m: sr(i, k / 9) for k, m in enumerate(methods)} | {"HR": hr(i)}
         write_image(folder / "pictures" / f"{i:03}_photo{i}.png", comparison(images)[None])

@@ -39,7 +39,7 @@ def file(tmp_path_factory):
     )
     make_run(folder / "third")
     make_evaluation(folder / "evaluation")
-    write_json(folder / "robustness.json", ROBUSTNESS)
+    write_json(folder / "robustness.json", [ROBUSTNESS])
     steps = [{"weight": w / 4, "metrics": {"lpips_alex": 0.3 - w / 20}} for w in range(5)]
     write_json(folder / "interpolation.json", steps)
     path = folder / "report.html"

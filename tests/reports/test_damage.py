@@ -62,7 +62,7 @@ GARBAGE = b"\x00\xff\xfe{[" * 50
         ("photos.csv", b"name,photo,x\na,b\n", "line 2 is not whole", {"extremes"}),
         ("photos.csv", b"name,photo,x\na,b,c\n", "line 2: could not convert", {"extremes"}),
         ("photos.csv", b"a,b\n1,2\n", "name and photo are no columns", {"extremes"}),
-        ("robustness.json", b"{}", "axes is None", set()),
+        ("robustness.json", b"[{}]", "axes is None", set()),
         ("interpolation.json", b"7", "the file is 7", set()),
     ],
 )

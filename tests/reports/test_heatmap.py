@@ -10,12 +10,13 @@ from tests.reports.samples import ROBUSTNESS
 
 def written(folder, content):
     path = folder / "robustness.json"
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps([content]))
     return path
 
 
 def test_maps_share_a_scale_and_mark_their_worst(tmp_path):
-    found = read_robustness(written(tmp_path, ROBUSTNESS))
+    [found] = read_robustness(written(tmp_path, ROBUSTNESS | {"where": {"jpeg.quality": 30}}))
+    assert found.where == "jpeg.quality 30"
     assert (found.names, found.rows, found.columns) == (
         ("blur", "noise"),
         ["0", "1"],
@@ -38,7 +39,7 @@ def test_maps_share_a_scale_and_mark_their_worst(tmp_path):
 
 
 def test_of_a_rising_metric_the_least_is_the_worst(tmp_path):
-    found = read_robustness(written(tmp_path, ROBUSTNESS | {"metric": "psnr_y_b4"}))
+    [found] = read_robustness(written(tmp_path, ROBUSTNESS | {"metric": "psnr_y_b4"}))
     assert found.better == "higher"
     assert found.maps[0].worst == "0.100 at blur 0, noise 0"
     assert found.maps[0].cells[0][0].level >= LEVELS - 1
@@ -55,6 +56,7 @@ def broken(key, value):
     ("content", "problem"),
     [
         ([], "expected dict"),
+        (broken("where", 3), "where is 3, expected dict"),
         (broken("axes", ROBUSTNESS["axes"][:1]), "axes has 1 entries, expected 2"),
         (broken("axes", [{"name": "x"}, {"name": "y"}]), "an axis' values is None"),
         (broken("metric", 3), "metric is 3, expected str"),

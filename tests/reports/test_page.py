@@ -65,7 +65,7 @@ def evil(tmp_path_factory):
     (folder / "evaluation" / "table.md").write_text(EVIL)
     models = {EVIL: ROBUSTNESS["models"]["ours"]}
     axes = [{"name": EVIL, "values": [0, EVIL]}, ROBUSTNESS["axes"][1]]
-    write_json(folder / "robustness.json", ROBUSTNESS | {"models": models, "axes": axes})
+    write_json(folder / "robustness.json", [ROBUSTNESS | {"models": models, "axes": axes}])
     write_json(folder / "interpolation.json", [{"weight": 0, "metrics": {EVIL: 1}}])
     (named / "panels" / "iteration_0000060.png").write_bytes(b"damaged")
     return page_of(folder)
