@@ -1,7 +1,8 @@
 """The whole path on scikit-image's photos, in minutes on two CPU cores: `python -m srlit.demo`.
 
 Trains three phases, each from the one before, measures their selected checkpoints on photos that
-neither training nor selection saw, and leaves `runs/demo/table.json` and `comparison.png`.
+neither training nor selection saw, and leaves `runs/demo/report.html`, `table.json` and
+`comparison.png`.
 """
 
 import argparse
@@ -15,10 +16,11 @@ from srlit.config import CONF_DIR, EXPECTED, check_config, quieten
 log = logging.getLogger(__name__)
 
 PHASES = ("demo_phase1", "demo_phase2", "demo_phase3")
+TABLES = ("table.json", "table.md", "table.tex", "statistics.json", "photos.csv")
 
 
 def demo(folder: Path, overrides: list[str]) -> None:
-    """Train, select, measure, draw.
+    """Train, select, measure, draw, report.
 
     Args:
         folder: everything goes here; what an earlier demo left in it is replaced.
@@ -27,6 +29,7 @@ def demo(folder: Path, overrides: list[str]) -> None:
     from hydra import compose, initialize_config_dir
 
     from srlit.evaluate import evaluate
+    from srlit.report import report
     from srlit.train import train
 
     started = time.monotonic()
@@ -36,6 +39,7 @@ def demo(folder: Path, overrides: list[str]) -> None:
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         trainings = [compose("train", [f"+experiment={p}", *shared, *overrides]) for p in PHASES]
         evaluation = compose("evaluate", [*shared, *measured, f"paths.run={folder}"])
+        page = compose("report", ["subject=run", f"folders=[{folder}]", f"paths.run={folder}"])
     for cfg in trainings:
         check_config(cfg, "train")
     remove_old_demo(folder)
@@ -44,6 +48,7 @@ def demo(folder: Path, overrides: list[str]) -> None:
         train(cfg)
     evaluate(evaluation)
     draw_comparison(folder)
+    report(page)
     log.info("done in %.1f minutes: look at %s", (time.monotonic() - started) / 60, folder)
 
 
@@ -51,7 +56,7 @@ def remove_old_demo(folder: Path) -> None:
     """Remove what an earlier demo left in its folder, and nothing else."""
     for name in (*PHASES, "pictures"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("comparison.png", "table.json", "table.md", "photos.csv"):
+    for name in ("comparison.png", "report.html", "measured.jsonl", "draws.json", *TABLES):
         (folder / name).unlink(missing_ok=True)
 
 

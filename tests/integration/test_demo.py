@@ -46,6 +46,7 @@ def test_a_short_demo_leaves_everything_and_replaces_an_old_one(tmp_path, shared
     assert (folder / "mine").read_text() == "precious"
     assert "lpips_alex" in rows_of(folder)["phase 3"]
     assert (folder / "comparison.png").is_file()
+    assert "demo_phase3" in (folder / "report.html").read_text()
     pictures = {p.name for p in (folder / "pictures").iterdir()}
     assert pictures == {"000_astronaut.png", "001_coffee.png"}
 
