@@ -131,9 +131,10 @@ def _unwrapped(path: Path, loaded: object) -> dict[str, Tensor]:
     Raises:
         CheckpointError: there is none.
     """
-    wrapper = next((k for k in WRAPPERS if isinstance(loaded, dict) and k in loaded), None)
-    weights = loaded[wrapper] if isinstance(loaded, dict) and wrapper else loaded
-    if not isinstance(weights, dict) or not weights or not is_weights(weights):
+    wrapped = [loaded.get(name) for name in WRAPPERS] if isinstance(loaded, dict) else []
+    # A name may be there for nothing, such as an average that was not kept.
+    weights = next((table for table in wrapped if _is_table(table)), loaded)
+    if not isinstance(weights, dict) or not _is_table(weights):
         keys = shown(", ".join(map(str, loaded))) if isinstance(loaded, dict) else "no table"
         msg = (
             f"{path}: not an srlit checkpoint, as it has no 'card' that describes its model, and "
@@ -143,6 +144,10 @@ def _unwrapped(path: Path, loaded: object) -> dict[str, Tensor]:
     if all(name.startswith(PARALLEL) for name in weights):
         return _below(PARALLEL, weights)
     return dict(weights)
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict) and bool(value) and is_weights(value)
 
 
 def _with_card(path: Path, loaded: object) -> dict[str, Any]:

@@ -32,6 +32,7 @@ def check_config(cfg: DictConfig, config_name: str) -> None:
         if key in groups and isinstance(cfg.get(key), str):
             msg = f"{key}={cfg[key]}: to choose a file of conf/, write {groups[key]}={cfg[key]}"
             raise ConfigError(msg)
+    _check_scale(cfg)
     _check_plain(cfg, config_name)
     for key, node in _targets(cfg, ""):
         target = str(node["_target_"])
@@ -41,6 +42,13 @@ def check_config(cfg: DictConfig, config_name: str) -> None:
         for name in map(str, node):
             if not name.startswith("_") and name not in parameters:
                 raise ConfigError(_unknown(f"{key}.{name}", parameters, str(node["_target_"]), key))
+
+
+def _check_scale(cfg: DictConfig) -> None:
+    """See that images can be enlarged so many times."""
+    if "scale" in cfg and not (type(cfg.scale) is int and cfg.scale >= 1):
+        msg = f"scale={cfg.scale}: expected a whole number from 1 on"
+        raise ConfigError(msg)
 
 
 def _check_plain(cfg: DictConfig, config_name: str) -> None:

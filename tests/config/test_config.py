@@ -69,6 +69,14 @@ def test_misspelt_keys_are_found_wherever_they_are(change, message):
         check_config(OmegaConf.merge(cfg, change), "train")
 
 
+@pytest.mark.parametrize("name", ["train", "evaluate", "upscale", "select"])
+@pytest.mark.parametrize("scale", ["0", "-1", "2.5", "two"])
+def test_a_scale_that_is_none_is_named(name, scale):
+    cfg = compose_config(name, f"scale={scale}")
+    with pytest.raises(ConfigError, match=rf"scale={scale}: expected a whole number from 1 on"):
+        check_config(cfg, name)
+
+
 def test_given_arguments_are_neither_copied_nor_instantiated():
     node = OmegaConf.create({"_target_": "builtins.dict"})
     marker = {"_target_": "builtins.list"}

@@ -102,8 +102,12 @@ def test_what_spandrel_holds_loads_in_srlit(seed, tmp_path):
     ).eval()
     old = theirs.state_dict()
     wrappers = [lambda w: w, lambda w: {"params": w}, lambda w: {"params_ema": w, "params": {}}]
+    wrappers += [
+        lambda w: {"params_ema": None, "params": w},
+        lambda w: {"params_ema": {}, "params": w},
+    ]
     for style, weights in (("old", old), ("new", basicsr_names(old))):
-        torch.save(wrappers[seed % 3](dict(weights)), tmp_path / "net.pth")
+        torch.save(wrappers[seed % len(wrappers)](dict(weights)), tmp_path / "net.pth")
         network, card = load_generator(tmp_path / "net.pth")
         assert (network.scale, network.unshuffle) == (scale, unshuffle)
         assert card["name"] == "net"
