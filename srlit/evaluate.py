@@ -184,7 +184,7 @@ def warn_of_known_photos(cfg: DictConfig, work: list[Task]) -> None:
     from srlit.checkpoint import resolve_checkpoint
 
     for name in checkpoints_of(cfg):
-        seen = photos_of_training(resolve_checkpoint(name).parents[1])
+        seen = photos_of_training(resolve_checkpoint(name).resolve().parents[1])
         for task in work:
             known = [photo.path for photo in task.photos.photos if photo.path.resolve() in seen]
             if known:

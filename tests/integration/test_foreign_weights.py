@@ -57,11 +57,12 @@ def test_weights_of_another_size_are_told(tmp_path, weights):
     assert "conv_first.weight (8, 12, 3, 3)" in came
 
 
-def test_evaluate_and_upscale_take_them_as_they_lie(tmp_path, weights, photo_folder):
+def test_evaluate_and_upscale_take_them_as_they_lie(tmp_path, weights, photo_folder, monkeypatch):
+    monkeypatch.chdir(weights.parent)
     evaluate(
         compose_config(
             "evaluate",
-            f"checkpoints=[{weights}]",
+            f"checkpoints=[{weights.name}]",
             "data=folder",
             f"data.photos.train_folder={photo_folder}",
             "data.photos.holdout=2",
