@@ -84,11 +84,16 @@ def check(cfg: DictConfig, work: "list[Task]", metrics: "MetricSuite") -> None:
     """Find what cannot be done before hours are spent on the rest.
 
     Raises:
-        ConfigError: `save_best` asks for a choice by test photos, or metrics lack what decides.
+        ConfigError: `save_best` asks for a choice by test photos, metrics lack what decides, or
+            what comes degraded is to be degraded.
         DrawsError: the grid is none of the degradation's parameters.
     """
     from srlit.inference.robustness import check_grid
 
+    for key in ("grid", "replay"):
+        if cfg[key] is not None and (real := [t.data for t in work if t.degraded == "real"]):
+            msg = f"{key}={cfg[key]}: {', '.join(real)} holds real pairs, which nothing degrades"
+            raise ConfigError(msg)
     if cfg.grid is not None:
         for task in work:
             check_grid(plain(cfg.grid), task.degradation)

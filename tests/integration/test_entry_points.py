@@ -285,16 +285,15 @@ def test_real_pairs_are_called_so(trained, tmp_path, photo_folder):
     small.mkdir()
     for path in photo_folder.iterdir():
         Image.open(path).resize((60, 48)).save(small / path.name)
-    evaluate(
-        evaluation(
-            trained,
-            tmp_path,
-            *QUICK,
-            "data=pairs",
-            f"data.photos.test_hr={photo_folder}",
-            f"data.photos.test_lr={small}",
-        )
+    pairs = (
+        *QUICK,
+        "data=pairs",
+        f"data.photos.test_hr={photo_folder}",
+        f"data.photos.test_lr={small}",
     )
+    evaluate(evaluation(trained, tmp_path, *pairs))
+    with pytest.raises(ConfigError, match="replay=x.json: photos holds real pairs"):
+        evaluate(evaluation(trained, tmp_path, *pairs, "replay=x.json"))
     folder = tmp_path / "evaluation"
     assert "12 test photos, real pairs" in (folder / "table.md").read_text()
     assert not (folder / "draws.json").exists()
