@@ -88,11 +88,10 @@ def chosen_rule(cfg: DictConfig, run: Path, metrics: "MetricSuite") -> "Selectio
         metric=cfg.metric or own.get("metric", "lpips_alex"),
         floors=plain(cfg.floors) if cfg.floors is not None else own.get("floors"),
         slack=plain(cfg.slack) if cfg.slack is not None else own.get("slack"),
-    ).named_as(metrics.names)
+    )
+    rule = rule.where_measured(metrics.names).named_as(metrics.names)
     if missing := rule.names - set(metrics.names):
-        msg = (
-            f"metric, floors or slack name {sorted(missing)}, but metrics.names has {metrics.names}"
-        )
+        msg = f"metric or floors name {sorted(missing)}, but metrics.names has {metrics.names}"
         raise ConfigError(msg)
     return rule
 

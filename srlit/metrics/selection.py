@@ -1,8 +1,11 @@
 """Which of several checkpoints is the best, and in which direction a metric is better."""
 
+import logging
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
+
+log = logging.getLogger(__name__)
 
 RISING = ("psnr", "ssim", "ms_ssim", "lr_psnr")
 FALLING = ("lpips", "dists", "niqe", "mae", "colour", "kid", "fid", "loss")
@@ -79,6 +82,17 @@ class SelectionRule:
         return SelectionRule(
             metric=measured_name(self.metric, measured), floors=floors, slack=slack
         )
+
+    def where_measured(self, measured: Collection[str]) -> "SelectionRule":
+        """The same rule without slack of what is not measured, which a warning tells."""
+        known = {n: v for n, v in self.slack.items() if measured_name(n, measured) in measured}
+        if left_out := sorted(self.slack.keys() - known.keys()):
+            log.warning(
+                "slack of %s is left out, as metrics.names measures %s only",
+                ", ".join(left_out),
+                ", ".join(sorted(measured)),
+            )
+        return SelectionRule(metric=self.metric, floors=self.floors, slack=known)
 
     def among(self, rows: Iterable[Mapping[str, Any]]) -> "SelectionRule":
         """The same rule for these candidates: every slack as the floor that it is among them.

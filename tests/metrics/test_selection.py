@@ -63,6 +63,15 @@ def test_names_follow_what_was_measured():
     )
 
 
+def test_slack_of_what_is_not_measured_is_left_out_and_told(caplog):
+    slack = {"psnr_rgb_b0": 1.0, "colour_s8": 0.004}
+    rule = SelectionRule(metric="lpips_alex", slack=slack).where_measured(
+        ["lpips_alex", "colour_s8"]
+    )
+    assert rule.slack == {"colour_s8": 0.004}
+    assert "slack of psnr_rgb_b0 is left out" in caplog.text
+
+
 @pytest.mark.parametrize("slack", [{"psnr_rgb_b0": -1.0}, {"psnr_rgb_b0": math.nan}])
 def test_slack_is_a_distance(slack):
     with pytest.raises(ValueError, match=r"slack\.psnr_rgb_b0=.*at least 0"):

@@ -1,5 +1,6 @@
 import copy
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -151,7 +152,8 @@ def test_validations_fall_on_the_clock_after_a_resume(tmp_path):
 
 def test_one_nan_image_makes_the_validation_nan(tmp_path):
     phase = RestorationPhase(optimizer=sgd, **shared(iterations=1))
-    phase.metrics._functions["mae"] = lambda sr, hr: torch.tensor([0.2, float("nan")])
+    found = torch.tensor([0.2, float("nan")])
+    phase.metrics._metrics["mae"] = SimpleNamespace(needs=(), against=lambda hr: lambda sr: found)
     fit(phase, tmp_path, count=1)
     assert math.isnan(phase.validation["mae"])
 
