@@ -103,7 +103,7 @@ def through_upscale(folder):
 
 
 def through_evaluate(folder):
-    from srlit.evaluate import networks
+    from srlit.config.methods import networks
 
     cfg = compose_config("evaluate", "device=cpu", "scale=2")
 
@@ -115,20 +115,20 @@ def through_evaluate(folder):
 
 
 def through_select(folder):
-    from srlit.select import checkpoints
+    from srlit.select import candidates_of
 
     run = folder / "run"
     (run / "checkpoints").mkdir(parents=True)
     cfg = compose_config("select", f"run={run}", "device=cpu")
 
     def enter(path):
-        checkpoints(cfg, run)
+        candidates_of(cfg, run)
 
     def prepare(path):
         """Only a run's own checkpoints are ranked, so each is put there in turn."""
         for old in (run / "checkpoints").iterdir():
             old.unlink()
-        os.link(path, run / "checkpoints" / path.name)
+        os.link(path, run / "checkpoints" / "iteration_0000001.ckpt")
 
     enter.prepare = prepare
     return enter
