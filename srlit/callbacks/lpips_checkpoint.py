@@ -41,8 +41,8 @@ class LPIPSCheckpoint(Checkpoint):
         *,
         folder: str,
         metric: str = "lpips_alex",
-        floors: Mapping[str, float] | None = None,
-        slack: Mapping[str, float] | None = None,
+        floors: Mapping[str, float | None] | None = None,
+        slack: Mapping[str, float | None] | None = None,
         top_k: int = 3,
     ) -> None:
         if top_k < 1:

@@ -44,7 +44,7 @@ class SelectionRule:
         floors: metric to the worst value that is still admitted: a least value where the metric
             rises, a greatest where it falls.
         slack: metric to how much worse than the best candidate is still admitted, such as
-            {psnr_rgb_b0: 1.0} for a decibel.
+            {psnr_rgb_b0: 1.0} for a decibel. None takes an entry out, here and in floors.
 
     Raises:
         ValueError: a metric whose direction is unknown, or a slack below zero.
@@ -54,12 +54,14 @@ class SelectionRule:
         self,
         *,
         metric: str,
-        floors: Mapping[str, float] | None = None,
-        slack: Mapping[str, float] | None = None,
+        floors: Mapping[str, float | None] | None = None,
+        slack: Mapping[str, float | None] | None = None,
     ) -> None:
         self.metric = metric
-        self.floors = dict(floors or {})
-        self.slack = dict(slack or {})
+        self.floors, self.slack = (
+            {name: value for name, value in (part or {}).items() if value is not None}
+            for part in (floors, slack)
+        )
         self._rising = rises(metric)
         for name in (*self.floors, *self.slack):
             rises(name)

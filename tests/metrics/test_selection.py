@@ -54,6 +54,12 @@ def test_candidates_that_are_gone_still_set_the_standard():
     assert rule.floors == {}  # the rule itself stays
 
 
+def test_null_takes_a_default_out():
+    """`callbacks.lpips_checkpoint.slack.colour_s8=null` on the command line."""
+    rule = SelectionRule(metric="lpips_alex", slack={"psnr_rgb_b0": 1.0, "colour_s8": None})
+    assert rule.names == {"lpips_alex", "psnr_rgb_b0"}
+
+
 def test_names_follow_what_was_measured():
     rule = SelectionRule(metric="lpips_alex", slack={"psnr_rgb_b0": 1.0})
     named = rule.named_as(["lpips_alex_untrained", "psnr_rgb_b0"])
