@@ -124,6 +124,7 @@ def load_generator(path: Path, model: Any = None) -> tuple[Any, dict[str, Any]]:
         generator = _build_generator(card["model"], weights, path, "its card describes")
     elif found := recognise(weights):
         told = "its weights' names and shapes tell"
+        card["model"] = found
         generator = _build_generator(found, weights, path, told)
     else:
         generator = _through_spandrel(weights, path)

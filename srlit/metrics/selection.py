@@ -44,7 +44,8 @@ class SelectionRule:
         floors: metric to the worst value that is still admitted: a least value where the metric
             rises, a greatest where it falls.
         slack: metric to how much worse than the best candidate is still admitted, such as
-            {psnr_rgb_b0: 1.0} for a decibel. None takes an entry out, here and in floors.
+            {psnr_rgb_b0: 1.0} for a decibel. None takes an entry out, here and in floors. That of
+            `metric` itself is passed over: the best is never worse than itself.
 
     Raises:
         ValueError: a metric whose direction is unknown, or a slack below zero.
@@ -62,6 +63,7 @@ class SelectionRule:
             {name: value for name, value in (part or {}).items() if value is not None}
             for part in (floors, slack)
         )
+        self.slack.pop(metric, None)
         self._rising = rises(metric)
         for name in (*self.floors, *self.slack):
             rises(name)

@@ -89,7 +89,7 @@ def test_tiles_do_not_change_what_is_measured(trained, tmp_path):
         (["checkpoints=[/nowhere]"], CheckpointError, "/nowhere: no such checkpoint"),
         (["scale=4"], ConfigError, "upscales by 2, but scale=4"),
         (["names=[bicubic]"], ConfigError, "different from each other and from baselines"),
-        (["data.eval_crop=16"], ValueError, "data.eval_crop=16: the metrics need at least 32"),
+        (["data.eval_crop=16"], ValueError, "data.eval_crop=16: the metrics need at least 31"),
         (["names=[a,b]"], ConfigError, "expected 1 names"),
         (["baselines=[nearest]"], ValueError, "'nearest': expected bilinear or bicubic"),
         (["data=folder", "data.photos.test_folder=/nowhere"], FileNotFoundError, "/nowhere"),

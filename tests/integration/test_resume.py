@@ -136,7 +136,7 @@ def test_another_metric_may_select_from_now_on(tmp_path, monkeypatch):
     assert json.loads((run / "best.json").read_text())["rule"] == "highest psnr_rgb_b0"
     go(tmp_path, "callbacks.lpips_checkpoint.metric=mae")
     best = json.loads((run / "best.json").read_text())
-    assert best["rule"] == "lowest mae"
+    assert best["rule"].startswith("lowest mae")
     assert best["iteration"] in {6, 8}
     assert [row["iteration"] for row in best["history"]] == [2, 4, 6, 8]
 

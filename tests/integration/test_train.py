@@ -43,7 +43,11 @@ def command(tmp_path, monkeypatch):
     [
         (["+loss.weights.lpip=0.1"], "loss.weights names unknown loss term 'lpip'"),
         (["data.patch_size=49"], "data.patch_size=49 is no multiple of scale=2"),
-        (["scale=3", "data.patch_size=64"], "data.patch_size=64 is no multiple of scale=3"),
+        (
+            ["scale=3", "data.patch_size=64", "data.eval_crop=63"],
+            "data.patch_size=64 is no multiple of scale=3",
+        ),
+        (["scale=3"], "data.eval_crop=64 is no multiple of scale=3"),
         (
             ["data=folder", "data.photos.train_folder=/nowhere"],
             "data.photos.train_folder=/nowhere: no such folder",
@@ -57,7 +61,7 @@ def command(tmp_path, monkeypatch):
         (["+callbacks.more=3"], "callbacks.more=3: expected a node with a _target_, or null"),
         (["callbacks.lpips_checkpoint=null"], "without it nothing would be saved"),
         (["loss.weights.l1=0"], "expected a term besides 'adversarial' above 0"),
-        (["data.eval_crop=16"], "data.eval_crop=16: the metrics need at least 32 pixels"),
+        (["data.eval_crop=16"], "data.eval_crop=16: the metrics need at least 31 pixels"),
         (["eval_degradation=fixed"], "write degradation@eval_degradation=fixed"),
         (["+itreations=3"], "unknown key itreations; did you mean iterations?"),
         (["model.width=8.5"], "width"),

@@ -84,3 +84,8 @@ def test_slack_is_a_distance(slack):
         SelectionRule(metric="lpips_alex", slack=slack)
     with pytest.raises(ValueError, match="'sharpness'"):
         SelectionRule(metric="lpips_alex", slack={"sharpness": 1.0})
+
+
+def test_slack_of_what_decides_says_nothing():
+    rule = SelectionRule(metric="psnr_rgb_b0", slack={"psnr_rgb_b0": 1.0})
+    assert rule.describe() == "highest psnr_rgb_b0"
