@@ -7,9 +7,9 @@ that was stopped goes on, and one more method costs only itself.
 import logging
 import math
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import zip_longest
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -99,7 +99,7 @@ def measure(
     unreadable: list[tuple[Path, str]] = []
     with Progress(transient=True) as progress:
         bar = progress.add_task("measuring", total=len(photos.photos))
-        for indices, read in _readable(photos, unreadable):
+        for indices, read in _readable(photos, device, unreadable):
             files = [photos.photos[index] for index in indices]
             batch = Drawn.of(indices, files, read.each(lambda part: part.to(device)), book, ledger)
             _measure_batch(batch, methods, degradation, metrics, over_set, ledger, pictures)
@@ -122,22 +122,36 @@ def measure(
 
 
 def _readable(
-    photos: EvaluationPhotos, unreadable: list[tuple[Path, str]]
+    photos: EvaluationPhotos, device: torch.device, unreadable: list[tuple[Path, str]]
 ) -> Iterator[tuple[list[int], Photos]]:
-    """The batches, each read while the one before is measured.
+    """The batches; where one has a photo that cannot be read, its photos are tried one by one."""
+    readings = _in_turn(photos) if device.type == "cpu" else _ahead(photos)
+    for indices, reading in zip(photos.groups, readings, strict=True):
+        try:
+            yield indices, reading()
+        except PhotoError:
+            yield from _one_by_one(photos, indices, unreadable)
 
-    Where a batch has a photo that cannot be read, its photos are tried one by one.
+
+def _in_turn(photos: EvaluationPhotos) -> Iterator[Callable[[], Photos]]:
+    """Each batch is read when it is asked for.
+
+    A CPU computes with all its cores, which wait for the slowest: a reader beside them costs more
+    than it saves.
     """
+    for indices in photos.groups:
+        yield partial(photos.read, indices)
+
+
+def _ahead(photos: EvaluationPhotos) -> Iterator[Callable[[], Photos]]:
+    """Each batch is read while the one before is measured."""
     with ThreadPoolExecutor(1) as reader:
-        ahead = [reader.submit(photos.read, photos.groups[0])]
-        for indices, after in zip_longest(photos.groups, photos.groups[1:]):
-            reading = ahead.pop()
-            if after is not None:
-                ahead.append(reader.submit(photos.read, after))
-            try:
-                yield indices, reading.result()
-            except PhotoError:
-                yield from _one_by_one(photos, indices, unreadable)
+        current = reader.submit(photos.read, photos.groups[0])
+        for indices in photos.groups[1:]:
+            following = reader.submit(photos.read, indices)
+            yield current.result
+            current = following
+        yield current.result
 
 
 def _one_by_one(
