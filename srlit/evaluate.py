@@ -19,6 +19,7 @@ from yaml import YAMLError
 from srlit.config import ConfigError, build, build_known, entry_point, plain
 from srlit.config.composing import composed
 from srlit.config.entry import choice
+from srlit.config.figures import Figure, figures_of
 from srlit.config.methods import (
     checkpoints_of,
     chosen_reference,
@@ -57,6 +58,7 @@ def evaluate(cfg: DictConfig) -> "list[Row]":
     methods = methods_of(cfg)
     reference = chosen_reference(cfg, [method.name for method in methods])
     work = list(tasks(cfg, metrics))
+    figures = figures_of(plain(cfg.figures), methods)
     check(cfg, work, metrics)
     warn_of_known_photos(cfg, work)
     found: list[Summary] = []
@@ -72,6 +74,7 @@ def evaluate(cfg: DictConfig) -> "list[Row]":
                 write_interpolation(cfg, place, results.means)
             if cfg.grid is not None:
                 map_robustness(cfg, task, methods, metrics, place)
+            draw_figures(cfg, task, methods, figures, place)
         if len(found) > 1:
             write_overview(folder, found)
     if rejected:
@@ -84,8 +87,8 @@ def check(cfg: DictConfig, work: "list[Task]", metrics: "MetricSuite") -> None:
     """Find what cannot be done before hours are spent on the rest.
 
     Raises:
-        ConfigError: `save_best` asks for a choice by test photos, metrics lack what decides, or
-            what comes degraded is to be degraded.
+        ConfigError: `save_best` asks for a choice by test photos, metrics lack what decides, what
+            comes degraded is to be degraded, or figures are to follow what was drawn for others.
         DrawsError: the grid is none of the degradation's parameters.
     """
     from srlit.inference.robustness import check_grid
@@ -94,6 +97,9 @@ def check(cfg: DictConfig, work: "list[Task]", metrics: "MetricSuite") -> None:
         if cfg[key] is not None and (real := [t.data for t in work if t.degraded == "real"]):
             msg = f"{key}={cfg[key]}: {', '.join(real)} holds real pairs, which nothing degrades"
             raise ConfigError(msg)
+    if cfg.figures is not None and cfg.replay is not None:
+        msg = f"replay={cfg.replay} follows what was measured: give it without figures"
+        raise ConfigError(msg)
     if cfg.grid is not None:
         for task in work:
             check_grid(plain(cfg.grid), task.degradation)
@@ -276,6 +282,31 @@ def map_robustness(
     for each in maps:
         for line in each.worst():
             log.info(line)
+
+
+def draw_figures(
+    cfg: DictConfig,
+    task: Task,
+    methods: "list[Restorer]",
+    figures: list[Figure],
+    place: Path,
+) -> None:
+    """The pictures that `figures` asks for, a folder each."""
+    from srlit.inference import Ledger, Pictures, draw_figure, fingerprint, pick_device
+
+    ledger = Ledger(place / MEASURED, fingerprint(task.config, cfg.scale))
+    for figure in figures:
+        crop = None if figure.whole else task.photos.crop
+        pictures = Pictures(place / "figures" / figure.name, figure.photos)
+        draw_figure(
+            figure.columns(methods),
+            task.photos.first(figure.photos, crop=crop),
+            task.degradation,
+            pick_device(cfg.device),
+            pictures,
+            ledger,
+        )
+        log.info("figure %s: %s", figure.name, pictures.folder)
 
 
 # -- writing ------------------------------------------------------------------------------------

@@ -185,6 +185,14 @@ class EvaluationPhotos(Dataset[Photos]):
         """The photos in order."""
         return self.reader.photos
 
+    def first(self, most: int, *, crop: int | None) -> "EvaluationPhotos":
+        """The first photos, one by one and cut to another crop; they keep their keys."""
+        found = EvaluationPhotos(
+            self.reader, seed=self.seed, scale=self.scale, crop=crop, batch_size=1
+        )
+        del found.groups[most:]
+        return found
+
     def _target_size(self, photo: Photo) -> tuple[int, int]:
         """Height and width after cropping, in HR pixels."""
         limit = self.crop or max(photo.width, photo.height)

@@ -3,7 +3,8 @@
 from srlit.inference.compare import comparison
 from srlit.inference.files import find_images, output_path, read_image, write_image
 from srlit.inference.ledger import Ledger, fingerprint
-from srlit.inference.measure import Measured, Pictures, measure
+from srlit.inference.measure import Measured, measure
+from srlit.inference.pictures import Pictures, draw_figure
 from srlit.inference.replay import DrawBook
 from srlit.inference.restorers import Interpolator, Network, Restorer, pick_device
 from srlit.inference.summary import Summary
@@ -20,6 +21,7 @@ __all__ = [
     "Row",
     "Summary",
     "comparison",
+    "draw_figure",
     "find_images",
     "fingerprint",
     "latex_table",

@@ -94,9 +94,20 @@ class Network:
         self.name = name
         self.scale = int(generator.scale)  # type: ignore[arg-type]
         self.device = device
-        self.tile, self.overlap = tile, overlap
+        self.tile, self.overlap, self.source = tile, overlap, source
         self.fingerprint = fingerprint("network", source or secrets.token_hex(), tile, overlap)
         self.generator = generator.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def tiled(self, tile: int | None) -> "Network":
+        """The same with tiles of another size."""
+        return Network(
+            self.name,
+            self.generator,
+            device=self.device,
+            tile=tile,
+            overlap=self.overlap,
+            source=self.source,
+        )
 
     @torch.inference_mode()
     def __call__(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:

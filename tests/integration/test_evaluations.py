@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 
 from srlit.checkpoint import load_weights, resolve_checkpoint
 from srlit.config import ConfigError, check_config, load_generator
+from srlit.config.figures import figures_of
 from srlit.evaluate import evaluate
 from srlit.inference import DrawBook
 from srlit.inference.blending import blended
@@ -225,3 +227,56 @@ def test_the_reference_table_needs_one_command(runs, tmp_path, photo_folder):
     assert [row["name"] for row in rows] == ["bilinear", "L1", "perceptual", "GAN"]
     assert {"psnr_rgb_b0", "ssim_rgb_b0", "mae"} < set(rows[0])
     assert len(list((tmp_path / "reference_table" / "pictures").iterdir())) == 12
+    figures = tmp_path / "reference_table" / "figures"
+    assert {path.name for path in figures.iterdir()} == {"whole", "gan_beside_bilinear"}
+    for folder in figures.iterdir():
+        assert len(list(folder.iterdir())) == 10
+
+
+# -- figures --------------------------------------------------------------------------------------
+
+
+def test_figures_show_whole_photos_in_tiles_and_chosen_methods(runs, tmp_path):
+    asked = (
+        "figures={tiled:{whole:true,tile:64,photos:1,methods:[net]},one:{methods:[bicubic,net]}}"
+    )
+    usual = ("metrics.names=[mae]", "pictures=0", "names=[net]", "baselines=[bicubic]")
+    cfg = evaluation(tmp_path, f"checkpoints=[{runs / 'first'}]", asked, *usual)
+    evaluate(cfg)
+    figures = tmp_path / "evaluation" / "figures"
+    [tiled] = (figures / "tiled").iterdir()
+    assert Image.open(tiled).width == 3 * 512 + 2 * 4  # LR, net, HR; astronaut is 512 pixels wide
+    crops = sorted((figures / "one").iterdir())
+    assert [path.name for path in crops] == ["000_astronaut.png", "001_coffee.png"]
+    assert Image.open(crops[0]).width == 4 * cfg.data.eval_crop + 3 * 4
+
+    before = tiled.stat().st_mtime_ns
+    crops[0].unlink()
+    evaluate(cfg)
+    assert tiled.stat().st_mtime_ns == before, "what is there stays"
+    assert crops[0].is_file(), "what is missing is drawn"
+
+
+@pytest.mark.parametrize(
+    ("figures", "message"),
+    [
+        ("{a:{method:[net]}}", "expected some of methods, photos, whole, tile"),
+        ("{a:{methods:[gan]}}", "figures.a.methods=['gan']: expected a list, some of bicubic, net"),
+        ("{a:{photos:0}}", "figures.a.photos=0: expected at least 1"),
+        ("{a:{tile:8}}", "figures.a.tile=8: "),
+        ("{a:whole}", "figures.a=whole: expected some of"),
+        ("{a:{}} replay=draws.json", "replay=draws.json follows what was measured"),
+    ],
+)
+def test_mistakes_in_figures_are_named(runs, tmp_path, figures, message):
+    usual = ("metrics.names=[mae]", "names=[net]", "baselines=[bicubic]")
+    asked = f"figures={figures}".split(" ")
+    cfg = evaluation(tmp_path, f"checkpoints=[{runs / 'first'}]", *asked, *usual)
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        evaluate(cfg)
+    assert not (tmp_path / "evaluation" / "table.md").exists()
+
+
+def test_a_figures_folder_lies_in_the_evaluations():
+    with pytest.raises(ConfigError, match=r"figures.../a: expected a name for a folder"):
+        figures_of({"../a": {}}, [])
