@@ -105,7 +105,8 @@ def load_generator(path: Path, model: Any = None) -> tuple[Any, dict[str, Any]]:
     """A trained generator and the card of its checkpoint.
 
     Args:
-        path: a checkpoint of srlit's, or weights that another project stored.
+        path: a checkpoint of srlit's, weights that another project stored, or an ONNX file, which
+            is its own network.
         model: the user's own configuration of the network; without it the checkpoint's, or
             that of the network that the weights belong to, srlit's own or one of spandrel's.
 
@@ -114,8 +115,11 @@ def load_generator(path: Path, model: Any = None) -> tuple[Any, dict[str, Any]]:
         ConfigError: the checkpoint names a class that is none of srlit's own.
     """
     from srlit.checkpoint import CheckpointError, load_weights
+    from srlit.exported import SUFFIX, OnnxGenerator
     from srlit.models.families import recognise
 
+    if path.suffix == SUFFIX:
+        return OnnxGenerator(path), {"name": path.stem}
     weights, recorded = load_weights(path)
     card = {"name": path.stem} | (recorded or {})
     if model is not None:

@@ -166,6 +166,9 @@ def _blend(
     loaded = [_load(cfg, path) for path in paths]
     generator, card = loaded[0]
     listed = " and ".join(map(str, paths))
+    if not all(each.state_dict() for each, _ in loaded):
+        msg = f"{listed}: only networks with weights of their own can be blended, no ONNX files"
+        raise ConfigError(msg)
     if any(other.get("model") != card.get("model") for _, other in loaded):
         msg = f"{listed} are networks of different configurations: they cannot be blended"
         raise ConfigError(msg)
