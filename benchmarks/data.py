@@ -65,10 +65,10 @@ from PIL import Image
 
 from srlit.config import quieten
 from srlit.data import Augmentation, PackedStore, PatchBatches, PhotoOrder, PhotoReader, audit
-from srlit.data.examine import cores
-from srlit.data.index import Audit, Photo
+from srlit.data.audit import Audit, Photo
 from srlit.data.loader import make_loader
-from srlit.ops.memory import keep_freed_memory
+from srlit.data.scan import cores
+from srlit.ops.malloc import keep_freed_memory
 from srlit.ops.rng import RowGenerator
 from srlit.types import Photos
 
@@ -183,7 +183,7 @@ def scratch() -> Iterator[Path]:
 def check(paths: Sequence[Path], *, store: Path | None = None, cache: Path | None = None) -> Audit:
     """Srlit's audit, without its progress bar."""
     with redirect_stdout(io.StringIO()):
-        return audit(paths, least_size=PATCH, most_bad=0, cache=cache, store=store)
+        return audit(paths, min_size=PATCH, max_invalid_fraction=0, cache=cache, store=store)
 
 
 # Contestants

@@ -60,9 +60,9 @@ from srlit.config import CONF_DIR, build, quieten
 from srlit.data import read_photo
 from srlit.data.photo import pixels_of
 from srlit.degradation import Degradation
-from srlit.ops import codecs
+from srlit.ops import file_codecs as codecs
 from srlit.ops.jpeg import SUBSAMPLINGS, jpeg
-from srlit.ops.memory import keep_freed_memory
+from srlit.ops.malloc import keep_freed_memory
 from srlit.ops.noise import poisson_noise
 from srlit.ops.rng import make_keys, pixel_field
 
@@ -141,8 +141,8 @@ def ours(degradation: Degradation, hr: Images, *, sharpen: bool = False) -> Call
 
 
 def jpeg_differences(photos: Iterable[Path], quality: int, subsampling: str) -> tuple[float, float]:
-    """The mean and the greatest difference of the tensor codec and Pillow, in levels."""
-    total, count, greatest = 0.0, 0, 0.0
+    """The mean and the largest difference of the tensor codec and Pillow, in levels."""
+    total, count, largest = 0.0, 0, 0.0
     for path in photos:
         photo = read_photo(path)
         file = BytesIO()
@@ -153,8 +153,8 @@ def jpeg_differences(photos: Iterable[Path], quality: int, subsampling: str) -> 
         coded = jpeg(photo[None].float() / 255, torch.tensor([quality]), subsampling=subsampling)
         difference = (coded[0].double() * 255 - theirs).round().abs()
         total, count = total + difference.sum().item(), count + difference.numel()
-        greatest = max(greatest, difference.max().item())
-    return total / count, greatest
+        largest = max(largest, difference.max().item())
+    return total / count, largest
 
 
 def jpeg_correctness(effort: Effort) -> list[Row]:
@@ -163,8 +163,8 @@ def jpeg_correctness(effort: Effort) -> list[Row]:
     section = f"tensor JPEG against Pillow, {len(photos)} photos"
     rows = []
     for subsampling, quality in itertools.product(SUBSAMPLINGS, QUALITIES):
-        mean, greatest = jpeg_differences(photos, quality, subsampling)
-        name, note = f"{subsampling}, quality {quality}", f"greatest {greatest:g}"
+        mean, largest = jpeg_differences(photos, quality, subsampling)
+        name, note = f"{subsampling}, quality {quality}", f"largest {largest:g}"
         rows.append(Row(section, name, mean, "levels", note=note))
     return rows
 

@@ -33,11 +33,12 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from srlit.config import CONF_DIR, build, quieten
-from srlit.data.pairs import evaluation_pair
+from srlit.data.transforms import evaluation_pair
 from srlit.evaluate import Task, tasks
-from srlit.inference import Ledger, Network, measure
+from srlit.evaluation import ResultsCache, measure
+from srlit.inference import Network
 from srlit.metrics import MetricSuite
-from srlit.ops.memory import keep_freed_memory
+from srlit.ops.malloc import keep_freed_memory
 
 METRICS = "metrics.names=[psnr_rgb_b0,ssim_rgb_b0,lpips_alex]"
 QUICK_GROUPS = 4
@@ -65,7 +66,7 @@ def generator_of(name: str) -> Any:
 
 def whole_way(task: Task, network: Network, metrics: MetricSuite, folder: Path) -> float:
     """Seconds for all photos, on every way that srlit goes."""
-    ledger = Ledger(folder / "measured.jsonl")
+    ledger = ResultsCache(folder / "measured.jsonl")
     started = time.perf_counter()
     measure([network], task.photos, task.degradation, metrics, network.device, ledger=ledger)
     return time.perf_counter() - started

@@ -23,7 +23,7 @@ from torch import Tensor
 from srlit.data import read_photo
 from srlit.losses import PerceptualLoss
 from srlit.ops.resize import bilinear, imresize
-from srlit.weights import load_backbone
+from srlit.perceptual.backbones import load_backbone
 
 ORIGINAL = {"relu2_2": 0.303, "relu3_4": 0.303, "relu4_4": 0.242, "relu5_4": 0.151}
 
@@ -35,7 +35,7 @@ def photos(count: int) -> Tensor:
     return torch.stack(crops).float() / 255
 
 
-def gradient_norm(loss: Tensor, image: Tensor) -> float:
+def grad_clip_norm(loss: Tensor, image: Tensor) -> float:
     """L2 norm of the gradient with respect to the image."""
     return float(torch.autograd.grad(loss, image)[0].norm())
 
@@ -64,8 +64,8 @@ def main() -> None:
         [w * (found[name] - target[name]).abs().mean() for name, w in ORIGINAL.items()]
     ).sum()
     original_value = float(original.detach())
-    norm = gradient_norm(original, sr)
-    ratio = gradient_norm(PerceptualLoss(net="vgg19", layers=unmatched)(sr, hr), sr) / norm
+    norm = grad_clip_norm(original, sr)
+    ratio = grad_clip_norm(PerceptualLoss(net="vgg19", layers=unmatched)(sr, hr), sr) / norm
     weights = {name: weight / ratio for name, weight in unmatched.items()}
     ours = PerceptualLoss(net="vgg19", layers=weights)(sr, hr)
     result = {
@@ -75,7 +75,7 @@ def main() -> None:
         "value_original": original_value,
         "value_srlit": float(ours.detach()),
         "gradient_norm_ratio_before": ratio,
-        "gradient_norm_ratio": gradient_norm(ours, sr) / norm,
+        "gradient_norm_ratio": grad_clip_norm(ours, sr) / norm,
     }
     print(json.dumps(result, indent=2))
     if args.json:

@@ -46,7 +46,7 @@ def trained_psnr(precision: str, seed: int, iterations: int, runs: Path) -> floa
         "trainer.accelerator=cpu",
         f"metrics.names=[{METRIC}]",
         f"callbacks.lpips_checkpoint.metric={METRIC}",
-        "callbacks.panels=null",
+        "callbacks.image_logger=null",
         "callbacks.degradation=null",
         f"paths.runs={runs}",
         f"name={name}",

@@ -26,8 +26,8 @@ from common.photos import data_folder
 from hydra import compose, initialize_config_dir
 
 from srlit.config import CONF_DIR, quieten
-from srlit.inference import markdown_table
-from srlit.inference.summary import LABELS
+from srlit.evaluation import markdown_table
+from srlit.evaluation.summary import LABELS
 
 NETWORKS = ["unet_small", "two_stage_small"]
 # Preset of the evaluation -> preset of the training.
@@ -71,7 +71,7 @@ def train_for(minutes: float, network: str, preset: str, runs: Path, name: str) 
             "iterations=1000000",
             "validate_every=1000000",
             f"+callbacks.budget={{_target_: common.budget.CPUTime, minutes: {minutes}}}",
-            "callbacks.panels=null",
+            "callbacks.image_logger=null",
             "callbacks.degradation=null",
             f"paths.runs={runs}",
             f"name={name}",

@@ -50,7 +50,7 @@ from omegaconf import OmegaConf
 from torch.utils.data import IterableDataset
 
 from srlit.config import CONF_DIR, build, quieten
-from srlit.ops.memory import keep_freed_memory
+from srlit.ops.malloc import keep_freed_memory
 from srlit.train import build_phase, build_trainer, resolve_precision
 from srlit.types import Batch
 
@@ -77,7 +77,7 @@ SECTIONS = {
 SHARED = (
     "iterations=1000000",
     "logger=csv",
-    "callbacks.panels=null",
+    "callbacks.image_logger=null",
     "callbacks.degradation=null",
     "weights.allow_untrained=true",
     "schedule=constant",
@@ -95,7 +95,7 @@ PERCEPTUAL = {
 }
 CHOICES = {
     "restoration": ("loss=l1",),
-    "adversarial": ("loss=l1_vgg_gan", "phase=adversarial", "phase.gradient_norm=null"),
+    "adversarial": ("loss=l1_vgg_gan", "phase=adversarial", "phase.grad_clip_norm=null"),
 }
 # Whole nodes, which would be merged with what they replace on a command line.
 NODES: dict[str, dict[str, Any]] = {

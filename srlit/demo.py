@@ -63,7 +63,7 @@ def remove_old_demo(folder: Path) -> None:
 def draw_comparison(folder: Path) -> None:
     """All comparison pictures below each other, `comparison.png`."""
     from srlit.inference import read_image, write_image
-    from srlit.ops.panel import stacked
+    from srlit.ops.image_grid import stacked
 
     rows = [read_image(path).rgb[0] for path in sorted((folder / "pictures").glob("*.png"))]
     write_image(folder / "comparison.png", stacked(rows)[None])

@@ -31,7 +31,8 @@ from srlit.config.methods import (
 if TYPE_CHECKING:
     from srlit.data import EvaluationData, EvaluationPhotos
     from srlit.degradation import Degradation
-    from srlit.inference import Measured, Restorer, Row, Summary
+    from srlit.evaluation import Measured, Row, Summary
+    from srlit.inference import Upscaler
     from srlit.metrics import MetricSuite
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ def evaluate(cfg: DictConfig) -> "list[Row]":
         SystemExit: some photos could not be used; all others are done.
     """
     from srlit.checkpoint.runs import own_folder
-    from srlit.inference import Summary
+    from srlit.evaluation import Summary
 
     folder = Path(cfg.paths.run)
     metrics: MetricSuite = build(cfg.metrics)
@@ -91,7 +92,7 @@ def check(cfg: DictConfig, work: "list[Task]", metrics: "MetricSuite") -> None:
             comes degraded is to be degraded, or figures are to follow what was drawn for others.
         DrawsError: the grid is none of the degradation's parameters.
     """
-    from srlit.inference.robustness import check_grid
+    from srlit.evaluation.robustness import check_grid
 
     for key in ("grid", "replay"):
         if cfg[key] is not None and (real := [t.data for t in work if t.degraded == "real"]):
@@ -151,7 +152,7 @@ def tasks(cfg: DictConfig, metrics: "MetricSuite") -> "Iterator[Task]":
     for data_name, data in _choices(cfg, "data", cfg.data_sets):
         for _, preset in _choices(cfg, "degradation", cfg.degradations):
             judged = evaluation_data(cfg, data)
-            photos = judged.evaluation_photos(cfg.split, metrics.least_size)
+            photos = judged.evaluation_photos(cfg.split, metrics.min_size)
             degradation: Degradation = build(preset)
             real = all(photo.lr is not None for photo in photos.photos)
             degraded = "real" if real else degradation.name
@@ -184,7 +185,7 @@ def evaluation_data(cfg: DictConfig, data: DictConfig) -> "EvaluationData":
         eval_seed=data.eval_seed,
         eval_crop=data.eval_crop,
         eval_batch_size=data.eval_batch_size,
-        most_bad=1.0,
+        max_invalid_fraction=1.0,
         cache_dir=cfg.paths.cache,
         store_dir=cfg.paths.store,
     )
@@ -222,12 +223,14 @@ def photos_of_training(run: Path) -> set[Path]:
 
 
 def measured(
-    cfg: DictConfig, task: Task, methods: "list[Restorer]", metrics: "MetricSuite", place: Path
+    cfg: DictConfig, task: Task, methods: "list[Upscaler]", metrics: "MetricSuite", place: Path
 ) -> "Measured":
     """Measure all methods on a set; keep what was drawn and measured, and the pictures."""
-    from srlit.inference import DrawBook, Ledger, Pictures, fingerprint, measure, pick_device
+    from srlit.evaluation import Pictures, RecordedDraws, ResultsCache, measure
+    from srlit.inference import pick_device
+    from srlit.utils.fingerprint import fingerprint
 
-    book = DrawBook(task.degradation, Path(cfg.replay) if cfg.replay else None)
+    book = RecordedDraws(task.degradation, Path(cfg.replay) if cfg.replay else None)
     log.info("%s: %d photos, %d methods", task.name, len(task.photos.photos), len(methods))
     found = measure(
         methods,
@@ -237,7 +240,7 @@ def measured(
         pick_device(cfg.device),
         pictures=Pictures(place / "pictures", cfg.pictures),
         book=book,
-        ledger=Ledger(place / MEASURED, fingerprint(task.config, cfg.scale)),
+        ledger=ResultsCache(place / MEASURED, fingerprint(task.config, cfg.scale)),
     )
     if book.photos:
         book.write(place / "draws.json")
@@ -247,18 +250,20 @@ def measured(
 def map_robustness(
     cfg: DictConfig,
     task: Task,
-    methods: "list[Restorer]",
+    methods: "list[Upscaler]",
     metrics: "MetricSuite",
     place: Path,
 ) -> None:
     """Measure every cell of the grid; `robustness.json` and a picture a map."""
-    from srlit.checkpoint import write_json
-    from srlit.inference import DrawBook, Ledger, fingerprint, measure, pick_device
-    from srlit.inference.plots import plot_maps
-    from srlit.inference.robustness import maps_of, settings_of
+    from srlit.evaluation import RecordedDraws, ResultsCache, measure
+    from srlit.evaluation.plots import plot_maps
+    from srlit.evaluation.robustness import maps_of, settings_of
+    from srlit.inference import pick_device
+    from srlit.utils.atomic import write_json
+    from srlit.utils.fingerprint import fingerprint
 
     grid, metric = plain(cfg.grid), metrics.reported_name(cfg.metric)
-    ledger = Ledger(place / MEASURED, fingerprint(task.config, cfg.scale))
+    ledger = ResultsCache(place / MEASURED, fingerprint(task.config, cfg.scale))
     means = {}
     cells = list(settings_of(grid))
     for number, setting in enumerate(cells, 1):
@@ -269,7 +274,7 @@ def map_robustness(
             task.degradation,
             metrics,
             pick_device(cfg.device),
-            book=DrawBook(task.degradation, setting=setting),
+            book=RecordedDraws(task.degradation, setting=setting),
             ledger=ledger,
         )
         means[tuple(setting.values())] = {row["name"]: row[metric] for row in found.means}
@@ -287,14 +292,16 @@ def map_robustness(
 def draw_figures(
     cfg: DictConfig,
     task: Task,
-    methods: "list[Restorer]",
+    methods: "list[Upscaler]",
     figures: list[Figure],
     place: Path,
 ) -> None:
     """The pictures that `figures` asks for, a folder each."""
-    from srlit.inference import Ledger, Pictures, draw_figure, fingerprint, pick_device
+    from srlit.evaluation import Pictures, ResultsCache, draw_figure
+    from srlit.inference import pick_device
+    from srlit.utils.fingerprint import fingerprint
 
-    ledger = Ledger(place / MEASURED, fingerprint(task.config, cfg.scale))
+    ledger = ResultsCache(place / MEASURED, fingerprint(task.config, cfg.scale))
     for figure in figures:
         crop = None if figure.whole else task.photos.crop
         pictures = Pictures(place / "figures" / figure.name, figure.photos)
@@ -316,8 +323,8 @@ def write_results(place: Path, summary: "Summary") -> None:
     """The table for people and programs, how sure it is, and a row a photo."""
     import csv
 
-    from srlit.checkpoint import atomic_file, write_json, write_text
-    from srlit.inference import print_table
+    from srlit.evaluation import print_table
+    from srlit.utils.atomic import atomic_file, write_json, write_text
 
     write_json(place / "table.json", summary.rows())
     write_json(place / "statistics.json", summary.statistics)
@@ -335,7 +342,7 @@ def write_results(place: Path, summary: "Summary") -> None:
 
 def write_overview(folder: Path, found: "list[Summary]") -> None:
     """The tables of all sets together, above the folders of each."""
-    from srlit.checkpoint import write_json, write_text
+    from srlit.utils.atomic import write_json, write_text
 
     write_json(folder / "tables.json", [row for summary in found for row in summary.rows()])
     write_text(folder / "tables.md", "\n".join(summary.markdown() for summary in found))
@@ -345,9 +352,9 @@ def write_overview(folder: Path, found: "list[Summary]") -> None:
 
 def write_interpolation(cfg: DictConfig, place: Path, means: "list[Row]") -> None:
     """`interpolation.json`, the curve of distortion and perception, and the best point if asked."""
-    from srlit.checkpoint import write_json
-    from srlit.inference.plots import plot_tradeoff
+    from srlit.evaluation.plots import plot_tradeoff
     from srlit.metrics import SelectionRule
+    from srlit.utils.atomic import write_json
 
     names = names_between(cfg)
     rows = [row | {"weight": names[row["name"]]} for row in means if row["name"] in names]

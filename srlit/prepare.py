@@ -20,7 +20,7 @@ from srlit.config.entry import choice
 
 if TYPE_CHECKING:
     from srlit.data import PhotoSets
-    from srlit.data.index import Audit
+    from srlit.data.audit import Audit
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ def check_splits(cfg: DictConfig) -> None:
 
 def fetch(cfg: DictConfig) -> None:
     """Download what the chosen data set lacks, if it is a public one."""
-    from srlit.data.archives import CATALOGUE, fetch_archive
+    from srlit.data.download import CATALOGUE, fetch_archive
 
     for archive in CATALOGUE.get(choice("data", ""), ()):
         fetch_archive(archive, Path(cfg.paths.data).expanduser())
@@ -107,7 +107,7 @@ def check(
     from srlit.data.splits import Checks
 
     cache = Path(cfg.paths.cache).expanduser()
-    checks = Checks(cfg.scale, most_bad=1.0, cache=cache, store=store)
+    checks = Checks(cfg.scale, max_invalid_fraction=1.0, cache=cache, store=store)
     found: dict[str, Audit] = {}
     missing: dict[str, str] = {}
     for split in cfg.splits:
@@ -230,7 +230,7 @@ def prepare_weights(cfg: DictConfig) -> list[Path]:
         DownloadError: a file is not to be had, or not the one that is expected.
         MissingWeightsError: a file that is there already is damaged.
     """
-    from srlit.data.archives import RELEASES, fetch_backbone
+    from srlit.data.download import RELEASES, fetch_backbone
 
     if not cfg.weights.dir:
         msg = "weights.dir=null: name the folder for the backbones, or set SRLIT_WEIGHTS"

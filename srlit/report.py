@@ -54,8 +54,8 @@ def report_run(cfg: DictConfig, folder: Path) -> None:
         FileNotFoundError: a folder is not there.
         ValueError: a folder holds neither runs nor evaluations.
     """
-    from srlit.checkpoint import write_text
     from srlit.reports import report_page
+    from srlit.utils.atomic import write_text
 
     if not cfg.folders:
         msg = "folders=[]: expected folders of runs: python -m srlit.report runs/phase3"
@@ -73,9 +73,9 @@ def report_degradation(cfg: DictConfig, folder: Path) -> None:
     import torch
     from rich.progress import track
 
-    from srlit.degradation.pictures import figure_pixels, histograms, severity_row
+    from srlit.degradation.preview import figure_pixels, histograms, severity_row
     from srlit.inference import write_image
-    from srlit.ops.panel import stacked
+    from srlit.ops.image_grid import stacked
     from srlit.ops.rng import make_keys
 
     names = list(cfg.presets) if cfg.presets else options("degradation")
@@ -94,7 +94,7 @@ def report_model(cfg: DictConfig, folder: Path) -> None:
     """`models.json` and `models.md`: a row a network, as the files of conf/model carry it."""
     from rich.progress import track
 
-    from srlit.checkpoint import write_json, write_text
+    from srlit.utils.atomic import write_json, write_text
 
     names = list(cfg.models) if cfg.models else options("model")
     cards = {name: card_of(name, cfg.scale) for name in track(names, "measuring", transient=True)}
@@ -131,7 +131,7 @@ def compose_preset(name: str, scale: int) -> "Degradation":
 def photo(cfg: DictConfig) -> "Tensor":
     """The central square of `photo`, or of the data's first test photo: (1, 3, h, w) in [0, 1]."""
     from srlit.data import read_photo
-    from srlit.data.index import Photo
+    from srlit.data.audit import Photo
 
     if cfg.photo:
         pixels = read_photo(Path(cfg.photo).expanduser())

@@ -18,13 +18,14 @@ from srlit.config import ConfigError, build, build_known, entry_point, load_gene
 if TYPE_CHECKING:
     from srlit.data import EvaluationPhotos
     from srlit.degradation import Degradation
-    from srlit.inference import Network, Row
+    from srlit.evaluation import Row
+    from srlit.inference import Network
     from srlit.metrics import MetricSuite, SelectionRule
 
 log = logging.getLogger(__name__)
 
 # What of a run's data says on what it was validated.
-JUDGED = ("eval_seed", "eval_crop", "eval_batch_size", "most_bad")
+JUDGED = ("eval_seed", "eval_crop", "eval_batch_size", "max_invalid_fraction")
 
 
 def select(cfg: DictConfig) -> "list[Row]":
@@ -33,8 +34,9 @@ def select(cfg: DictConfig) -> "list[Row]":
     Returns:
         A row a checkpoint, best first: name, run, iteration and metrics.
     """
-    from srlit.checkpoint import write_json
-    from srlit.inference import Ledger, measure, pick_device, print_table
+    from srlit.evaluation import ResultsCache, measure, print_table
+    from srlit.inference import pick_device
+    from srlit.utils.atomic import write_json
 
     folders = [Path(run) for run in ([cfg.run] if isinstance(cfg.run, str) else cfg.run)]
     metrics: MetricSuite = build(cfg.metrics)
@@ -48,7 +50,7 @@ def select(cfg: DictConfig) -> "list[Row]":
         validation.degradation,
         metrics,
         pick_device(cfg.device),
-        ledger=Ledger(where / "measured.jsonl", validation.fingerprint),
+        ledger=ResultsCache(where / "measured.jsonl", validation.fingerprint),
     )
     measured = [
         {"name": mean["name"], "run": str(candidate.run), "iteration": candidate.iteration} | mean
@@ -135,7 +137,8 @@ def candidates_of(cfg: DictConfig, run: Path) -> list[Candidate]:
     """
     from srlit.checkpoint.manifest import digest_of
     from srlit.checkpoint.runs import checkpoints_of
-    from srlit.inference import Network, fingerprint, pick_device
+    from srlit.inference import Network, pick_device
+    from srlit.utils.fingerprint import fingerprint
 
     paths = checkpoints_of(run)
     if not paths:
@@ -213,7 +216,7 @@ def validation_of(cfg: DictConfig, run: Path, metrics: "MetricSuite") -> Validat
         ConfigError: no configuration there, or one that names foreign classes.
     """
     from srlit.data import EvaluationData
-    from srlit.inference import fingerprint
+    from srlit.utils.fingerprint import fingerprint
 
     stored, where = stored_config(run), str(run / "config.yaml")
     judged = {key: stored["data"][key] for key in JUDGED if key in stored["data"]}
@@ -224,7 +227,7 @@ def validation_of(cfg: DictConfig, run: Path, metrics: "MetricSuite") -> Validat
         store_dir=cfg.paths.store,
         **judged,
     )
-    photos = data.evaluation_photos("val", metrics.least_size)
+    photos = data.evaluation_photos("val", metrics.min_size)
     pixels = [(photo.digest, photo.lr and photo.lr.digest) for photo in photos.photos]
     same = fingerprint(stored["eval_degradation"], stored["scale"], judged, pixels)
     return Validation(photos, build_known(stored["eval_degradation"], where), same)
@@ -239,7 +242,7 @@ def plot(
     """Each metric of the rule over the iterations: a line a run, a ring around the best."""
     from matplotlib.figure import Figure
 
-    from srlit.checkpoint import atomic_file
+    from srlit.utils.atomic import atomic_file
 
     names = [judge.metric, *judge.floors]
     figure = Figure(figsize=(8, 3 * len(names)), layout="constrained")

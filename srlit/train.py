@@ -49,13 +49,13 @@ def train(cfg: DictConfig) -> float:
 
     data = build_data(cfg)
     phase = build_phase(cfg)
-    data.check(phase.metrics.least_size)
+    data.check(phase.metrics.min_size)
     trainer = data.trainer = build_trainer(cfg)
     selector = require_selection(trainer, phase)
     if resume is None:
         initialise(cfg, phase)
     else:
-        take_up(resume, phase, data)
+        load_for_resume(resume, phase, data)
     # A batch is there even after the last iteration, as a validation may be owed.
     data.first_iteration = min(phase.iteration, cfg.iterations - 1)
 
@@ -95,7 +95,7 @@ def build_data(cfg: DictConfig) -> "PhotoDataModule":
 
 def build_phase(cfg: DictConfig) -> "Phase":
     """The phase with its networks and losses."""
-    from srlit.weights import compile_loaded
+    from srlit.perceptual.backbones import compile_loaded
 
     phase: Phase = build(
         cfg.phase,
@@ -213,7 +213,7 @@ def checkpoint_to_resume(cfg: DictConfig, folder: Path) -> Path | None:
     return named
 
 
-def take_up(resume: Path, phase: "Phase", data: "PhotoDataModule") -> None:
+def load_for_resume(resume: Path, phase: "Phase", data: "PhotoDataModule") -> None:
     """See that a checkpoint belongs to this training, and set the clock to it; Lightning loads it.
 
     Raises:
@@ -221,8 +221,8 @@ def take_up(resume: Path, phase: "Phase", data: "PhotoDataModule") -> None:
         ValueError: the training photos, or the number of processes, changed.
     """
     from srlit.checkpoint import CheckpointError, load_checkpoint
-    from srlit.checkpoint.content import RESUMED
-    from srlit.checkpoint.wording import card_differences
+    from srlit.checkpoint.messages import card_differences
+    from srlit.checkpoint.schema import RESUMED
 
     checkpoint = load_checkpoint(resume)
     if missing := [key for key in RESUMED if key not in checkpoint]:
@@ -258,11 +258,11 @@ def initialise(cfg: DictConfig, phase: "Phase") -> None:
         ConfigError: `init_from=auto` finds nothing to start from.
     """
     from srlit.checkpoint import CheckpointError, load_weights, resolve_checkpoint
-    from srlit.checkpoint.wording import card_differences
+    from srlit.checkpoint.messages import card_differences
 
     if cfg.init_from is None:
         return
-    source = _previous_phase(cfg) if cfg.init_from == "auto" else resolve_checkpoint(cfg.init_from)
+    source = _follows(cfg) if cfg.init_from == "auto" else resolve_checkpoint(cfg.init_from)
     weights, card = load_weights(source)
     try:
         load_into(phase.generator, weights, f"init_from={source}")
@@ -274,19 +274,19 @@ def initialise(cfg: DictConfig, phase: "Phase") -> None:
     log.info("generator starts from %s", source)
 
 
-def _previous_phase(cfg: DictConfig) -> Path:
+def _follows(cfg: DictConfig) -> Path:
     """The selected checkpoint of the newest finished run of the phase before."""
     from srlit.checkpoint import find_previous, resolve_checkpoint
 
-    if cfg.follows is None:
-        msg = "init_from=auto needs `follows`, the label of the phase before (see conf/experiment)"
+    if cfg.previous_phase is None:
+        msg = "init_from=auto needs `previous_phase`, the label of the phase before"
         raise ConfigError(msg)
     runs = Path(cfg.paths.runs)
-    found = find_previous(runs, cfg.follows, plain(cfg.model))
+    found = find_previous(runs, cfg.previous_phase, plain(cfg.model))
     if found is None:
         msg = (
-            f"init_from=auto: no finished run labelled {cfg.follows!r} with this generator below "
-            f"{runs}. Train it first: python -m srlit.train +experiment={cfg.follows} (with the "
+            f"init_from=auto: no finished run labelled {cfg.previous_phase!r} with this generator "
+            f"below {runs}. Train it first: +experiment={cfg.previous_phase} (with the "
             "same model), or name a checkpoint: init_from=PATH, or start afresh: init_from=null"
         )
         raise ConfigError(msg)
@@ -298,14 +298,14 @@ def _previous_phase(cfg: DictConfig) -> Path:
 
 def _describe(cfg: DictConfig, folder: Path, trainer: "Trainer", phase: "Phase") -> None:
     """Store the configuration beside the run and in its loggers, which go on where the phase is."""
-    from srlit.callbacks.loggers import go_on
-    from srlit.checkpoint import write_text
+    from srlit.callbacks.loggers import rewind
+    from srlit.utils.atomic import write_text
 
     if not trainer.is_global_zero:
         return
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     for logger in trainer.loggers:
-        go_on(logger, folder, phase.iteration, phase.validated)
+        rewind(logger, folder, phase.iteration, phase.validated)
         logger.log_hyperparams(plain(cfg))
 
 

@@ -13,7 +13,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 if TYPE_CHECKING:
-    from srlit.inference import Row
+    from srlit.evaluation import Row
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +54,9 @@ def write_report(folder: Path) -> "list[Row]":
     Raises:
         FileNotFoundError: no run below the folder has selected one.
     """
-    from srlit.checkpoint import write_json, write_text
-    from srlit.inference import markdown_table
-    from srlit.inference.plots import plot_tradeoff
+    from srlit.evaluation import markdown_table
+    from srlit.evaluation.plots import plot_tradeoff
+    from srlit.utils.atomic import write_json, write_text
 
     rows = selected_runs(folder)
     if not rows:
@@ -74,7 +74,7 @@ def write_report(folder: Path) -> "list[Row]":
 
 def report_sweep(folder: Path) -> "list[Row]":
     """Write the report and show its table; returns and raises as `write_report`."""
-    from srlit.inference import print_table
+    from srlit.evaluation import print_table
 
     rows = write_report(folder)
     print_table(f"{folder.name}: selected checkpoints, validation photos", rows)

@@ -14,8 +14,8 @@ from PIL import Image
 
 from srlit.config import ConfigError
 from srlit.data import PackedStore
-from srlit.data.archives import CATALOGUE
-from srlit.data.archives.catalogue import Archive, Folder
+from srlit.data.download import CATALOGUE
+from srlit.data.download.urls import Archive, Folder
 from srlit.prepare import prepare
 from tests.data.photos import write_pairs
 from tests.data.server import serve

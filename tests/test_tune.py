@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from srlit import tune
-from srlit.checkpoint import write_json
+from srlit.utils.atomic import write_json
 
 
 def make_sweep(folder, values, psnr="psnr_rgb_b0", lpips="lpips_alex"):

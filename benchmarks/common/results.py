@@ -24,7 +24,7 @@ class Row:
     unit: str = ""
     times: float | None = None
     least: float | None = None
-    greatest: float | None = None
+    largest: float | None = None
     of_means: float | None = None
     note: str = ""
     blocks: list[float] = field(default_factory=list)  # seconds a call
@@ -94,7 +94,7 @@ def print_rows(rows: Sequence[Row]) -> None:
         table.add_column("note")
         for row in lines:
             if row.value is not None:
-                numbers = map(cell, (row.times, row.least, row.greatest, row.of_means))
+                numbers = map(cell, (row.times, row.least, row.largest, row.of_means))
                 table.add_row(row.name, cell(row.value), row.unit, *numbers, row.note)
         console.print(table if table.row_count else section, highlight=False)
         for row in lines:

@@ -1,26 +1,26 @@
 """Callbacks: moving average, selection by LPIPS, health, stopping, pictures, progress, rows."""
 
+from srlit.callbacks.csv_logger import CSVLogger
 from srlit.callbacks.degradation import DegradationPictures
+from srlit.callbacks.divergence import Alarm, DivergenceGuard
 from srlit.callbacks.early_stopping import EarlyStopping
 from srlit.callbacks.ema import EMA
-from srlit.callbacks.health import Alarm, Health
+from srlit.callbacks.image_logger import ImageLogger
 from srlit.callbacks.loggers import wandb_logger
 from srlit.callbacks.lpips_checkpoint import LPIPSCheckpoint
-from srlit.callbacks.panels import Panels
 from srlit.callbacks.preemption import Preemption
 from srlit.callbacks.progress import IterationProgress
-from srlit.callbacks.rows import RowLogger
 
 __all__ = [
     "EMA",
     "Alarm",
+    "CSVLogger",
     "DegradationPictures",
+    "DivergenceGuard",
     "EarlyStopping",
-    "Health",
+    "ImageLogger",
     "IterationProgress",
     "LPIPSCheckpoint",
-    "Panels",
     "Preemption",
-    "RowLogger",
     "wandb_logger",
 ]

@@ -8,14 +8,14 @@ from lightning import Callback, LightningModule, Trainer
 from torchvision.utils import save_image
 
 from srlit.callbacks.loggers import log_picture
-from srlit.checkpoint.files import atomic_file
 from srlit.data import PhotoDataModule
-from srlit.data.pairs import training_pair
-from srlit.degradation.pictures import figure_pixels, histograms
-from srlit.ops.panel import side_by_side, stacked
+from srlit.data.transforms import training_pair
+from srlit.degradation.preview import figure_pixels, histograms
+from srlit.ops.image_grid import side_by_side, stacked
 from srlit.ops.rng import make_keys
 from srlit.phases import Phase
 from srlit.types import Photos
+from srlit.utils.atomic import atomic_file
 
 
 class DegradationPictures(Callback):

@@ -6,7 +6,7 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping as LightningEarlyStopping
 
-from srlit.metrics.selection import rises
+from srlit.metrics.ranking import rises
 from srlit.phases import Phase
 
 log = logging.getLogger(__name__)

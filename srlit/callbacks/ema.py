@@ -7,7 +7,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from srlit.checkpoint.content import EMA_KEY
+from srlit.checkpoint.schema import EMA_KEY
 from srlit.phases import Phase
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
-from srlit.callbacks.rows import RowLogger
-from srlit.checkpoint import write_text
+from srlit.callbacks.csv_logger import CSVLogger
+from srlit.utils.atomic import write_text
 
 WANDB_ID = "wandb_id"
 
@@ -53,7 +53,7 @@ def wandb_logger(
     )
 
 
-def go_on(logger: Logger, folder: Path, iteration: int, validated: int) -> None:
+def rewind(logger: Logger, folder: Path, iteration: int, validated: int) -> None:
     """Let a logger go on with a run, without what a killed one logged after its checkpoint.
 
     Weights & Biases forgets nothing: what is made again stands there twice.
@@ -64,7 +64,7 @@ def go_on(logger: Logger, folder: Path, iteration: int, validated: int) -> None:
         iteration: of the checkpoint.
         validated: iteration of the last validation that the checkpoint knows.
     """
-    if isinstance(logger, RowLogger):
+    if isinstance(logger, CSVLogger):
         logger.rewind(iteration, validated)
     elif isinstance(logger, TensorBoardLogger):
         logger._kwargs["purge_step"] = iteration + 1  # noqa: SLF001 - it is only read at first use

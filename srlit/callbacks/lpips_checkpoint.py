@@ -10,11 +10,11 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from srlit.callbacks.saving import link_as_last, save_iteration
-from srlit.checkpoint.files import write_json
 from srlit.checkpoint.manifest import settle
 from srlit.checkpoint.runs import BEST, checkpoint_name, checkpoints_of
 from srlit.metrics import MetricSuite, SelectionRule, measured_name
 from srlit.phases import Phase
+from srlit.utils.atomic import write_json
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvir
 
 from srlit.callbacks.saving import save_iteration
 from srlit.phases import Phase
-from srlit.phases.averaging import greatest
+from srlit.phases.gradient_sync import all_reduce_max
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class Preemption(Callback):
     def _stop_if_asked(self, trainer: Trainer, phase: LightningModule) -> None:
         """Save and end, on all processes as soon as one was asked."""
         assert isinstance(phase, Phase)
-        asked = greatest(self.received or 0)
+        asked = all_reduce_max(self.received or 0)
         if not asked:
             return
         number = signal.Signals(asked)
@@ -109,7 +109,7 @@ class Preemption(Callback):
             phase.iteration,
             path,
         )
-        if greatest(int(self.requeues)) and trainer.is_global_zero:
+        if all_reduce_max(int(self.requeues)) and trainer.is_global_zero:
             requeue_slurm_job()
         raise Stopped(EXIT_CODES[number])
 

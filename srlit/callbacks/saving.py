@@ -4,9 +4,9 @@ from pathlib import Path
 
 from lightning import Trainer
 
-from srlit.checkpoint.files import link_file
 from srlit.checkpoint.runs import LAST, checkpoint_name
 from srlit.phases import Phase
+from srlit.utils.atomic import link_file
 
 
 def save_iteration(trainer: Trainer, phase: Phase, folder: Path) -> Path:

@@ -3,7 +3,6 @@
 `srlit.checkpoint.io` is apart, as it imports lightning, which takes seconds.
 """
 
-from srlit.checkpoint.files import atomic_file, write_json, write_text
 from srlit.checkpoint.loading import (
     CheckpointError,
     generator_weights,
@@ -15,12 +14,9 @@ from srlit.checkpoint.runs import RunRecord, find_previous, resolve_checkpoint
 __all__ = [
     "CheckpointError",
     "RunRecord",
-    "atomic_file",
     "find_previous",
     "generator_weights",
     "load_checkpoint",
     "load_weights",
     "resolve_checkpoint",
-    "write_json",
-    "write_text",
 ]

@@ -9,8 +9,8 @@ from lightning.fabric.plugins import CheckpointIO
 from lightning.fabric.utilities.types import _PATH
 
 from srlit.checkpoint import manifest
-from srlit.checkpoint.files import atomic_file
 from srlit.checkpoint.loading import load_checkpoint
+from srlit.utils.atomic import atomic_file
 
 PLAIN = (str, int, float, bool, type(None), torch.Tensor, torch.Size, torch.dtype)
 

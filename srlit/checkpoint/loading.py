@@ -12,7 +12,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from srlit.checkpoint.archive import check_archive
-from srlit.checkpoint.content import (
+from srlit.checkpoint.manifest import damage
+from srlit.checkpoint.messages import shown
+from srlit.checkpoint.schema import (
     EMA_KEY,
     FOREIGN,
     MOST_VALUES,
@@ -22,8 +24,6 @@ from srlit.checkpoint.content import (
     check_values,
     is_weights,
 )
-from srlit.checkpoint.manifest import damage
-from srlit.checkpoint.wording import shown
 
 # Under which names other projects store a network's weights; an average first.
 WRAPPERS = ("params_ema", "params-ema", "params", "model_state_dict", "state_dict")

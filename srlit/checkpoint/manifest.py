@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from srlit.checkpoint.files import write_json
+from srlit.utils.atomic import write_json
 
 MANIFEST = "manifest.json"
 

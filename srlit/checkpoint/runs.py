@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from srlit.checkpoint.files import DiskError, kept_from_children, remove_torn, write_json
 from srlit.checkpoint.loading import CheckpointError
 from srlit.checkpoint.manifest import damage
+from srlit.utils.atomic import DiskError, kept_from_children, remove_torn, write_json
 
 log = logging.getLogger(__name__)
 

@@ -1,9 +1,9 @@
 """What entry points share: composing, checking and building. Only here and there Hydra is known."""
 
-from srlit.config.again import command_again, in_multirun
 from srlit.config.build import build, build_known, load_generator, load_into, plain
 from srlit.config.check import ConfigError, check_config
 from srlit.config.entry import EXPECTED, entry_point, quieten
+from srlit.config.relaunch import command_again, in_multirun
 from srlit.config.root import CONF_DIR, help_text
 
 __all__ = [

@@ -115,8 +115,8 @@ def load_generator(path: Path, model: Any = None) -> tuple[Any, dict[str, Any]]:
         ConfigError: the checkpoint names a class that is none of srlit's own.
     """
     from srlit.checkpoint import CheckpointError, load_weights
-    from srlit.exported import SUFFIX, OnnxGenerator
-    from srlit.models.families import recognise
+    from srlit.models.detect import recognise
+    from srlit.models.onnx import SUFFIX, OnnxGenerator
 
     if path.suffix == SUFFIX:
         return OnnxGenerator(path), {"name": path.stem}
@@ -147,7 +147,7 @@ def load_into(generator: "nn.Module", weights: "dict[str, Tensor]", source: str)
         CheckpointError: they do not fit; the message lists what was expected and what came.
     """
     from srlit.checkpoint import CheckpointError
-    from srlit.checkpoint.wording import weight_differences
+    from srlit.checkpoint.messages import weight_differences
 
     # A network may know its weights under other names; as it knows them they are compared.
     own_names = getattr(generator, "own_names", dict)
@@ -167,9 +167,9 @@ def _through_spandrel(weights: "Mapping[str, Tensor]", path: Path) -> "nn.Module
         CheckpointError: they belong to none that is known.
     """
     from srlit.checkpoint import CheckpointError
-    from srlit.checkpoint.wording import shapes
-    from srlit.foreign import Spandrel
-    from srlit.models.families import EXPECTED
+    from srlit.checkpoint.messages import shapes
+    from srlit.models.detect import EXPECTED
+    from srlit.models.spandrel import Spandrel
 
     try:
         return Spandrel(scale=None, file=str(path))
@@ -205,8 +205,8 @@ def _build_generator(
 
     from srlit.checkpoint import CheckpointError
     from srlit.checkpoint.loading import UNREADABLE
-    from srlit.checkpoint.wording import shown
-    from srlit.models.budget import at_most
+    from srlit.checkpoint.messages import shown
+    from srlit.models.size_limit import at_most
 
     classes = known_generators()
     try:

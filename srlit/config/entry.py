@@ -11,10 +11,10 @@ from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from srlit.config.again import in_multirun
 from srlit.config.check import check_config
+from srlit.config.relaunch import in_multirun
 from srlit.config.root import CONF_DIR, help_text
-from srlit.ops.memory import keep_freed_memory
+from srlit.ops.malloc import keep_freed_memory
 
 Task = Callable[[DictConfig], Any]
 

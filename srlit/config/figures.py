@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from srlit.config.check import ConfigError
 
 if TYPE_CHECKING:
-    from srlit.inference import Restorer
+    from srlit.inference import Upscaler
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Figure:
     whole: bool = False
     tile: int | None = None
 
-    def columns(self, methods: "Sequence[Restorer]") -> "list[Restorer]":
+    def columns(self, methods: "Sequence[Upscaler]") -> "list[Upscaler]":
         """The methods that it shows, in its own order, with its own tiles."""
         from srlit.inference import Network
 
@@ -41,7 +41,7 @@ class Figure:
         ]
 
 
-def figures_of(nodes: Mapping[str, Any] | None, methods: "Sequence[Restorer]") -> list[Figure]:
+def figures_of(nodes: Mapping[str, Any] | None, methods: "Sequence[Upscaler]") -> list[Figure]:
     """The figures of a configuration.
 
     Args:
@@ -54,7 +54,7 @@ def figures_of(nodes: Mapping[str, Any] | None, methods: "Sequence[Restorer]") -
     return [_figure(name, node, methods) for name, node in (nodes or {}).items()]
 
 
-def _figure(name: str, node: Mapping[str, Any], methods: "Sequence[Restorer]") -> Figure:
+def _figure(name: str, node: Mapping[str, Any], methods: "Sequence[Upscaler]") -> Figure:
     settings = [field.name for field in fields(Figure) if field.name != "name"]
     if not isinstance(node, Mapping) or not node.keys() <= set(settings):
         msg = f"figures.{name}={node}: expected some of {', '.join(settings)}"

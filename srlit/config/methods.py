@@ -14,10 +14,10 @@ from srlit.config.check import ConfigError
 if TYPE_CHECKING:
     from torch import nn
 
-    from srlit.inference import Network, Restorer
+    from srlit.inference import Network, Upscaler
 
 
-def methods_of(cfg: DictConfig) -> list["Restorer"]:
+def methods_of(cfg: DictConfig) -> list["Upscaler"]:
     """All that is to be measured.
 
     Raises:
@@ -27,7 +27,7 @@ def methods_of(cfg: DictConfig) -> list["Restorer"]:
     from srlit.inference import Interpolator
 
     baselines = [Interpolator(name, scale=cfg.scale) for name in cfg.baselines]
-    found: list[Restorer] = [*baselines, *networks(cfg), *between(cfg), *soups(cfg)]
+    found: list[Upscaler] = [*baselines, *networks(cfg), *between(cfg), *soups(cfg)]
     if not found:
         msg = "checkpoints=[] and baselines=[]: expected at least one method to measure"
         raise ConfigError(msg)
@@ -122,7 +122,8 @@ def save_blend(cfg: DictConfig, share: float, target: Path) -> None:
     """
     import torch
 
-    from srlit.checkpoint import atomic_file, resolve_checkpoint
+    from srlit.checkpoint import resolve_checkpoint
+    from srlit.utils.atomic import atomic_file
 
     paths = [resolve_checkpoint(name) for name in cfg.interpolate]
     generator, card = _blend(cfg, paths, [1 - share, share])
@@ -161,7 +162,7 @@ def _blend(
     Raises:
         ConfigError: the networks are not of one kind.
     """
-    from srlit.inference.blending import blended
+    from srlit.evaluation.weight_interpolation import blended
 
     loaded = [_load(cfg, path) for path in paths]
     generator, card = loaded[0]
@@ -205,7 +206,8 @@ def _network(
 ) -> "Network":
     """A generator as a method, told from others by the files that its weights come from."""
     from srlit.checkpoint.manifest import digest_of
-    from srlit.inference import Network, fingerprint, pick_device
+    from srlit.inference import Network, pick_device
+    from srlit.utils.fingerprint import fingerprint
 
     parts = [(digest_of(path), share) for path, share in zip(paths, shares, strict=True) if share]
     return Network(

@@ -3,17 +3,17 @@
 from importlib import import_module
 from typing import Any
 
+from srlit.data.audit import BadDataError, audit
 from srlit.data.augment import Augmentation
 from srlit.data.datasets import EvaluationPhotos, PatchBatches
 from srlit.data.evaluation import EvaluationData
-from srlit.data.index import BadDataError, audit
+from srlit.data.image_folder import FolderPhotos, PhotoSets, SamplePhotos
 from srlit.data.mixed import MixedPhotos
-from srlit.data.order import PhotoOrder
-from srlit.data.pair_folders import PairFolders
+from srlit.data.paired_folder import PairFolders
 from srlit.data.photo import PhotoError, read_photo
 from srlit.data.reader import PhotoReader
+from srlit.data.sampler import PhotoOrder
 from srlit.data.shards import StreamedPhotos
-from srlit.data.sources import FolderPhotos, PhotoSets, SamplePhotos
 from srlit.data.store import PackedStore
 
 __all__ = [
@@ -39,7 +39,7 @@ __all__ = [
 
 
 # Imported when they are asked for: lightning takes seconds, and only training needs it.
-LATER = {"PhotoDataModule": "srlit.data.module"}
+LATER = {"PhotoDataModule": "srlit.data.datamodule"}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - PEP 562

@@ -23,10 +23,10 @@ class Augmentation:
 
     Args:
         geometry: flips and quarter turns.
-        brightness: greatest shift of all channels, in units of [0, 1] images.
-        contrast: greatest relative change of contrast; 0.1 draws factors of 0.9 to 1.1.
-        saturation: greatest relative change of saturation.
-        hue: greatest turn of hue, as a share of the colour circle.
+        brightness: largest shift of all channels, in units of [0, 1] images.
+        contrast: largest relative change of contrast; 0.1 draws factors of 0.9 to 1.1.
+        saturation: largest relative change of saturation.
+        hue: largest turn of hue, as a share of the colour circle.
     """
 
     def __init__(

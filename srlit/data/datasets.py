@@ -16,10 +16,10 @@ from jaxtyping import Int64
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from srlit.data.index import Photo
-from srlit.data.order import CROP, EVALUATION, SAMPLE, PhotoOrder
+from srlit.data.audit import Photo
 from srlit.data.photo import PassingError, PhotoError
 from srlit.data.reader import PhotoReader
+from srlit.data.sampler import CROP, EVALUATION, SAMPLE, PhotoOrder
 from srlit.ops.rng import RowGenerator, make_keys
 from srlit.types import Photos
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from srlit.data.audit import SHOWN, BadDataError, Photo
 from srlit.data.datasets import EvaluationPhotos
-from srlit.data.index import SHOWN, BadDataError, Photo
+from srlit.data.image_folder import PhotoSets
 from srlit.data.photo import show
 from srlit.data.reader import PhotoReader
-from srlit.data.sources import PhotoSets
 from srlit.data.splits import Checks
 from srlit.data.store import PackedStore
 
@@ -21,7 +21,7 @@ class EvaluationData:
         eval_seed: of the evaluation's degradation; runs compare only with the same one.
         eval_crop: side of the centre crop to evaluate on, in HR pixels; None takes whole photos.
         eval_batch_size: most equally large photos in an evaluation batch.
-        most_bad: share of unusable photos from which on a set is refused.
+        max_invalid_fraction: share of unusable photos from which on a set is refused.
         cache_dir: folder that remembers audits; None checks every photo at each start.
         store_dir: folder of the packed store; photos that it lacks are decoded. None: no store.
 
@@ -40,7 +40,7 @@ class EvaluationData:
         eval_seed: int = 0,
         eval_crop: int | None = None,
         eval_batch_size: int = 1,
-        most_bad: float = 0.05,
+        max_invalid_fraction: float = 0.05,
         cache_dir: str | None = None,
         store_dir: str | None = None,
     ) -> None:
@@ -51,15 +51,17 @@ class EvaluationData:
         self.eval_seed = eval_seed
         self.eval_crop, self.eval_batch_size = eval_crop, eval_batch_size
         self.store = PackedStore(store_dir)
-        self.checks = Checks(scale, most_bad, Path(cache_dir).expanduser() if cache_dir else None)
+        self.checks = Checks(
+            scale, max_invalid_fraction, Path(cache_dir).expanduser() if cache_dir else None
+        )
         self.rejected: list[tuple[Path, str]] = []
 
-    def evaluation_photos(self, split: str, least_size: int = 1) -> EvaluationPhotos:
+    def evaluation_photos(self, split: str, min_size: int = 1) -> EvaluationPhotos:
         """Photos of the 'val' or 'test' set.
 
         Args:
             split: which set.
-            least_size: shortest side that the metrics can measure, in pixels.
+            min_size: shortest side that the metrics can measure, in pixels.
 
         Raises:
             ValueError: `split` is neither, or the crop is too small.
@@ -67,23 +69,23 @@ class EvaluationData:
         if split not in {"val", "test"}:
             msg = f"split={split!r}: expected 'val' or 'test'"
             raise ValueError(msg)
-        return self._grouped(self._judged(split, least_size), self.eval_batch_size)
+        return self._grouped(self._judged(split, min_size), self.eval_batch_size)
 
-    def _judged(self, split: str, least_size: int) -> list[Photo]:
+    def _judged(self, split: str, min_size: int) -> list[Photo]:
         """The usable photos of a split that is measured on.
 
         Raises:
             ValueError: the crop is smaller than the metrics can measure.
         """
-        if self.eval_crop is not None and self.eval_crop < least_size:
-            msg = f"data.eval_crop={self.eval_crop}: the metrics need at least {least_size} pixels"
+        if self.eval_crop is not None and self.eval_crop < min_size:
+            msg = f"data.eval_crop={self.eval_crop}: the metrics need at least {min_size} pixels"
             raise ValueError(msg)
         # Sizes are cut to multiples of the scale.
-        return self._audited(split, least_size + self.scale - 1)
+        return self._audited(split, min_size + self.scale - 1)
 
-    def _audited(self, split: str, least_size: int) -> list[Photo]:
-        """The usable photos of a split; BadDataError where data.most_bad=1 leaves none."""
-        found = self.sets.audited(split, least_size, self.checks)
+    def _audited(self, split: str, min_size: int) -> list[Photo]:
+        """The usable photos of a split; BadDataError where the audit leaves none."""
+        found = self.sets.audited(split, min_size, self.checks)
         self.rejected += found.rejected
         if not found.photos:
             shown = ", ".join(f"{show(path)}: {reason}" for path, reason in found.rejected[:SHOWN])

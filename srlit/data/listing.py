@@ -8,9 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from srlit.checkpoint.files import write_json
-from srlit.data.index import Audit, Photo
+from srlit.data.audit import Audit, Photo
 from srlit.data.photo import show
+from srlit.utils.atomic import write_json
 
 # What a note means for training; notes without a line here speak for themselves.
 MEANINGS = {

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from srlit.data.examine import cores
+from srlit.data.scan import cores
 from srlit.types import Photos
 
 AHEAD = 4

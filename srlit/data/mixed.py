@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from srlit.data.index import Audit, Photo
+from srlit.data.audit import Audit, Photo
+from srlit.data.image_folder import Group, PhotoSets
 from srlit.data.reader import Pixels
-from srlit.data.sources import Group, PhotoSets
 
 if TYPE_CHECKING:
     from srlit.data.splits import Checks
@@ -96,11 +96,11 @@ class MixedPhotos(PhotoSets):
             raise FileNotFoundError(msg)
         return chosen
 
-    def audited(self, split: str, least_size: int, checks: "Checks") -> Audit:
+    def audited(self, split: str, min_size: int, checks: "Checks") -> Audit:
         """The usable photos of a split, each source's by its own rules."""
         found = Audit([], [], {})
         for name, source in self._asked(split).items():
-            photos, rejected, notes = source.audited(split, least_size, checks)
+            photos, rejected, notes = source.audited(split, min_size, checks)
             group = list(self.sources).index(name)
             found.photos.extend(photo.of_group(group) for photo in photos)
             found.rejected.extend(rejected)

@@ -10,12 +10,12 @@ from PIL import Image, ImageChops
 from PIL.ImageFile import ImageFile
 from torch import Tensor
 
-from srlit.data.files.deep import EIGHT_BITS, deep_samples, on_white
-from srlit.data.files.disk import read_bytes
 from srlit.data.files.errors import PassingError, PhotoError, naming, show
+from srlit.data.files.exif import orientation, turned
 from srlit.data.files.formats import FORMATS, OTHER_SUFFIXES, SUFFIXES, identify
-from srlit.data.files.notes import as_rgba, is_opaque, notes_of
-from srlit.data.files.upright import orientation, turned
+from srlit.data.files.high_bit_depth import EIGHT_BITS, deep_samples, on_white
+from srlit.data.files.image_flags import as_rgba, is_opaque, notes_of
+from srlit.data.files.read_bytes import read_bytes
 
 __all__ = [
     "FORMATS", "OTHER_SUFFIXES", "SUFFIXES", "Decoded", "PassingError", "PhotoError", "decode",

@@ -7,9 +7,9 @@ from pathlib import Path
 from jaxtyping import UInt8
 from torch import Tensor
 
-from srlit.data.examine import stamp_of
-from srlit.data.index import Photo
+from srlit.data.audit import Photo
 from srlit.data.photo import PhotoError, read_photo, show
+from srlit.data.scan import stamp_of
 from srlit.data.store import PackedStore, StoreError, digest_of
 
 log = logging.getLogger(__name__)

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from srlit.data.index import Audit, BadDataError, Photo, audit
+from srlit.data.audit import Audit, BadDataError, Photo, audit
+from srlit.data.image_folder import Group, PhotoSets
 from srlit.data.photo import show
-from srlit.data.sources import Group, PhotoSets
 
 log = logging.getLogger(__name__)
 
@@ -19,48 +19,48 @@ class Checks(NamedTuple):
 
     Attributes:
         scale: HR size / LR size of real pairs.
-        most_bad: share of unusable files from which on a set is refused.
+        max_invalid_fraction: share of unusable files from which on a set is refused.
         cache: folder that remembers audits; None looks at every file again.
         store: folder of the packed store to put pixels into; None packs nothing.
     """
 
     scale: int
-    most_bad: float
+    max_invalid_fraction: float
     cache: Path | None
     store: Path | None = None
 
-    def __call__(self, sets: PhotoSets, paths: Sequence[Path], least_size: int) -> Audit:
+    def __call__(self, sets: PhotoSets, paths: Sequence[Path], min_size: int) -> Audit:
         """Audit photos, and their real partners where they have some.
 
         Args:
             sets: knows the partners.
             paths: the photos.
-            least_size: shortest side that is usable, in HR pixels.
+            min_size: shortest side that is usable, in HR pixels.
 
         Raises:
             BadDataError: too many cannot be used, or a pair's sizes do not match.
         """
         partner = {path: low for path in paths if (low := sets.low(path)) is not None}
-        found = self._audit(paths, least_size)
+        found = self._audit(paths, min_size)
         if not partner:
             return found
-        lows = self._audit(list(partner.values()), max(least_size // self.scale, 1))
+        lows = self._audit(list(partner.values()), max(min_size // self.scale, 1))
         joined = join(found, {photo.path: photo for photo in lows.photos}, partner, self.scale)
         lost = len(paths) - len(joined.photos)
-        if lost > self.most_bad * len(paths):
+        if lost > self.max_invalid_fraction * len(paths):
             first = ", ".join(f"{show(path)}: {reason}" for path, reason in joined.rejected[:SHOWN])
             msg = (
-                f"{lost} of {len(paths)} pairs cannot be used, more than data.most_bad="
-                f"{self.most_bad:g} of them: {first}"
+                f"{lost} of {len(paths)} pairs cannot be used, more than data.max_invalid_fraction="
+                f"{self.max_invalid_fraction:g} of them: {first}"
             )
             raise BadDataError(msg)
         return joined._replace(rejected=[*joined.rejected, *lows.rejected])
 
-    def _audit(self, paths: Sequence[Path], least_size: int) -> Audit:
+    def _audit(self, paths: Sequence[Path], min_size: int) -> Audit:
         return audit(
             paths,
-            least_size=least_size,
-            most_bad=self.most_bad,
+            min_size=min_size,
+            max_invalid_fraction=self.max_invalid_fraction,
             cache=self.cache,
             store=self.store,
         )

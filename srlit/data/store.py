@@ -19,8 +19,8 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from srlit.checkpoint.files import atomic_file
-from srlit.data.alone import alone
+from srlit.utils.atomic import atomic_file
+from srlit.utils.file_lock import alone
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ deterministic), so every degraded image can be recorded and replayed.
 """
 
 from srlit.degradation.codecs import H264, Avif, Jpeg, WebP
-from srlit.degradation.combine import Chain, Choice, Maybe, Shuffle
+from srlit.degradation.combine import RandomApply, RandomChoice, RandomOrder, Sequential
 from srlit.degradation.kernels import (
     AnisotropicGaussian,
     BoxKernel,
@@ -39,8 +39,6 @@ __all__ = [
     "Blur",
     "BlurDecimate",
     "BoxKernel",
-    "Chain",
-    "Choice",
     "CorrelatedNoise",
     "Decimate",
     "Defocus",
@@ -49,16 +47,18 @@ __all__ = [
     "GaussianNoise",
     "GeneralisedGaussian",
     "Jpeg",
-    "Maybe",
     "Motion",
     "Noise",
     "Plateau",
     "PoissonNoise",
     "Quantise",
+    "RandomApply",
+    "RandomChoice",
+    "RandomOrder",
     "Resize",
+    "Sequential",
     "Sharpen",
     "Shrink",
-    "Shuffle",
     "Sinc",
     "SpeckleNoise",
     "Stage",

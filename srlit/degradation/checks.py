@@ -6,9 +6,9 @@ Range = Sequence[float]
 
 
 def check_range(name: str, values: Range, low: float, high: float) -> tuple[float, float]:
-    """Return (least, greatest) or raise ValueError naming what is wrong with them."""
+    """Return (least, largest) or raise ValueError naming what is wrong with them."""
     if len(values) != 2 or not low <= values[0] <= values[1] <= high:
-        msg = f"{name}={list(values)}: expected [least, greatest] within {low:g} to {high:g}"
+        msg = f"{name}={list(values)}: expected [least, largest] within {low:g} to {high:g}"
         raise ValueError(msg)
     return float(values[0]), float(values[1])
 
@@ -23,11 +23,11 @@ def check_number(name: str, value: float, low: float, high: float) -> float:
 
 def check_whole(name: str, values: Range, low: int, high: int) -> tuple[int, int]:
     """Like `check_range`, for whole numbers."""
-    least, greatest = check_range(name, values, low, high)
-    if least != int(least) or greatest != int(greatest):
+    least, largest = check_range(name, values, low, high)
+    if least != int(least) or largest != int(largest):
         msg = f"{name}={list(values)}: expected whole numbers"
         raise ValueError(msg)
-    return int(least), int(greatest)
+    return int(least), int(largest)
 
 
 def check_ranges(
@@ -35,7 +35,7 @@ def check_ranges(
 ) -> list[tuple[float, float]]:
     """Return the ranges or raise ValueError where there is none or one is wrong."""
     if not values:
-        msg = f"{name}=[]: expected at least one [least, greatest]"
+        msg = f"{name}=[]: expected at least one [least, largest]"
         raise ValueError(msg)
     return [check_range(name, pair, low, high) for pair in values]
 

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from srlit.degradation.checks import Range, check_whole
 from srlit.degradation.stages import Stage
-from srlit.ops import codecs
-from srlit.ops.canvas import Canvas, Params, apply_to_rows
+from srlit.ops import file_codecs as codecs
 from srlit.ops.jpeg import SUBSAMPLINGS, jpeg
+from srlit.ops.ragged_batch import Params, RaggedBatch, apply_to_rows
 from srlit.ops.rng import RowGenerator
 
 
@@ -38,11 +38,11 @@ class Jpeg(Stage):
             "subsampling": rows.integers(0, len(self.subsamplings) - 1),
         }
 
-    def apply(self, canvas: Canvas, params: Params) -> Canvas:
+    def apply(self, canvas: RaggedBatch, params: Params) -> RaggedBatch:
         """Round to 8 bits, encode, decode."""
         for index, subsampling in enumerate(self.subsamplings):
 
-            def code(part: Canvas, own: Params, subsampling: str = subsampling) -> Canvas:
+            def code(part: RaggedBatch, own: Params, subsampling: str = subsampling) -> RaggedBatch:
                 return _code_jpeg(part, own["quality"].float(), subsampling)
 
             canvas = apply_to_rows(params["subsampling"] == index, code, canvas, params)
@@ -53,7 +53,7 @@ class Jpeg(Stage):
         return {"subsampling": self.subsamplings}
 
 
-def _code_jpeg(canvas: Canvas, quality: Float[Tensor, " n"], subsampling: str) -> Canvas:
+def _code_jpeg(canvas: RaggedBatch, quality: Float[Tensor, " n"], subsampling: str) -> RaggedBatch:
     """By the faster of two coders that agree."""
     if not canvas.pixels.is_cpu:
         pixels = jpeg(canvas.extended(), quality, subsampling=subsampling, sizes=canvas.sizes)
@@ -84,7 +84,7 @@ class _FileCodec(Stage):
         """Draw `quality` (n,)."""
         return {"quality": rows.integers(*self.quality)}
 
-    def apply(self, canvas: Canvas, params: Params) -> Canvas:
+    def apply(self, canvas: RaggedBatch, params: Params) -> RaggedBatch:
         """Round to 8 bits, encode, decode."""
         device = canvas.pixels.device
         sizes = None if canvas.sizes is None else canvas.sizes.cpu()

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from srlit.degradation.checks import check_number, check_weights
 from srlit.degradation.stages import Share, Stage, share_after_all
-from srlit.ops.canvas import Canvas, Params, apply_to_rows
+from srlit.ops.ragged_batch import Params, RaggedBatch, apply_to_rows
 from srlit.ops.rng import RowGenerator
 
 WHOLE = Fraction(1)
 
 
-class Chain(Stage):
+class Sequential(Stage):
     """Stages in a row.
 
     Args:
@@ -33,7 +33,7 @@ class Chain(Stage):
             for key, value in stage.sample(rows.child(name)).items()
         }
 
-    def apply(self, canvas: Canvas, params: Params) -> Canvas:
+    def apply(self, canvas: RaggedBatch, params: Params) -> RaggedBatch:
         """One after the other.
 
         Raises:
@@ -62,7 +62,7 @@ def part(params: Params, name: str) -> Params:
     return {key.removeprefix(prefix): v for key, v in params.items() if key.startswith(prefix)}
 
 
-def apply_named(name: str, stage: Stage, canvas: Canvas, params: Params) -> Canvas:
+def apply_named(name: str, stage: Stage, canvas: RaggedBatch, params: Params) -> RaggedBatch:
     """Apply a stage; its errors say which one it is."""
     try:
         return stage.apply(canvas, params)
@@ -72,17 +72,17 @@ def apply_named(name: str, stage: Stage, canvas: Canvas, params: Params) -> Canv
 
 
 def _apply_to_chosen(
-    chosen: Bool[Tensor, " n"], name: str, stage: Stage, canvas: Canvas, params: Params
-) -> Canvas:
+    chosen: Bool[Tensor, " n"], name: str, stage: Stage, canvas: RaggedBatch, params: Params
+) -> RaggedBatch:
     """Apply a stage to some samples."""
 
-    def apply(rest: Canvas, own: Params) -> Canvas:
+    def apply(rest: RaggedBatch, own: Params) -> RaggedBatch:
         return apply_named(name, stage, rest, own)
 
     return apply_to_rows(chosen, apply, canvas, params)
 
 
-class Maybe(Chain):
+class RandomApply(Sequential):
     """Stages that are left out for some samples.
 
     Args:
@@ -92,13 +92,13 @@ class Maybe(Chain):
 
     def __init__(self, *, p: float, stages: Mapping[str, Stage]) -> None:
         super().__init__(stages=stages)
-        self.p = check_number("Maybe.p", p, 0, 1)
+        self.p = check_number("RandomApply.p", p, 0, 1)
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `used` (n,) and the stages' parameters."""
         return {"used": rows.bernoulli(self.p), **super().sample(rows)}
 
-    def apply(self, canvas: Canvas, params: Params) -> Canvas:
+    def apply(self, canvas: RaggedBatch, params: Params) -> RaggedBatch:
         """Degrade the samples that drew it."""
         return apply_to_rows(params["used"], super().apply, canvas, params)
 
@@ -107,7 +107,7 @@ class Maybe(Chain):
         return share if super().share_after(share) == share else None
 
 
-class Choice(Chain):
+class RandomChoice(Sequential):
     """One of several stages.
 
     Args:
@@ -119,13 +119,13 @@ class Choice(Chain):
         self, *, stages: Mapping[str, Stage], weights: Sequence[float] | None = None
     ) -> None:
         super().__init__(stages=stages)
-        self.weights = check_weights("Choice.weights", weights, len(self.stages))
+        self.weights = check_weights("RandomChoice.weights", weights, len(self.stages))
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `choice` (n,) and every stage's parameters."""
         return {"choice": rows.categorical(self.weights), **super().sample(rows)}
 
-    def apply(self, canvas: Canvas, params: Params) -> Canvas:
+    def apply(self, canvas: RaggedBatch, params: Params) -> RaggedBatch:
         """Each sample goes through its own stage."""
         for index, (name, stage) in enumerate(self.stages.items()):
             own = part(params, name)
@@ -142,7 +142,7 @@ class Choice(Chain):
         return {"choice": list(self.stages), **super().names()}
 
 
-class Shuffle(Chain):
+class RandomOrder(Sequential):
     """Stages in an order drawn per sample, all orders equally likely.
 
     Args:
@@ -157,8 +157,8 @@ class Shuffle(Chain):
         resizing = [name for name, stage in stages.items() if stage.share_after(WHOLE) != WHOLE]
         if unknown or (len(resizing) > 1 and not {*resizing} <= {*keep_order}):
             msg = (
-                f"Shuffle.keep_order={list(keep_order)}: expected names of {list(stages)}, among "
-                f"them all that change the size ({resizing})"
+                f"RandomOrder.keep_order={list(keep_order)}: expected names of {list(stages)}, "
+                f"among them all that change the size ({resizing})"
             )
             raise ValueError(msg)
         self.kept = [list(stages).index(name) for name in keep_order]
@@ -172,7 +172,7 @@ class Shuffle(Chain):
                 places[stage] = place
         return {"order": torch.stack(places, 1).argsort(1), **super().sample(rows)}
 
-    def apply(self, canvas: Canvas, params: Params) -> Canvas:
+    def apply(self, canvas: RaggedBatch, params: Params) -> RaggedBatch:
         """Go through the stages again and again; each sample takes the one that is its next.
 
         After (stages - 1) rounds and one stage more every order has had its turn: the next stage

@@ -9,9 +9,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from srlit.degradation.checks import Range, check_range, check_sizes
-from srlit.ops import kernels as ops
-from srlit.ops.canvas import Params
+from srlit.ops import blur_kernels as ops
 from srlit.ops.filters import box_taps, gaussian_taps
+from srlit.ops.ragged_batch import Params
 from srlit.ops.rng import RowGenerator, constant
 
 Kernels = Float[Tensor, "n k k"]
@@ -156,10 +156,10 @@ class _Elliptic(Kernel):
         half of a range that begins at 1 are 1.
         """
         sigma_x, sigma_y = rows.uniform(*self.sigma), rows.uniform(*self.sigma)
-        least, greatest = self.beta
-        middle = min(max(least, 1.0), greatest)
-        below, above = rows.uniform(least, middle), rows.uniform(middle, greatest)
-        p_below = 0.5 if least <= 1 <= greatest else float(greatest < 1)
+        least, largest = self.beta
+        middle = min(max(least, 1.0), largest)
+        below, above = rows.uniform(least, middle), rows.uniform(middle, largest)
+        p_below = 0.5 if least <= 1 <= largest else float(largest < 1)
         return {
             "sigma_x": sigma_x,
             "sigma_y": sigma_x if self.isotropic else sigma_y,

@@ -8,9 +8,9 @@ from jaxtyping import Float, Int32
 from torch import Tensor
 
 from srlit.degradation.checks import Range, check_number, check_range
-from srlit.ops.canvas import Params
 from srlit.ops.colour import luma
 from srlit.ops.noise import normal_noise, poisson_noise
+from srlit.ops.ragged_batch import Params
 from srlit.ops.rng import RowGenerator
 
 Pixels = Float[Tensor, "n 3 h w"]
@@ -139,7 +139,7 @@ class CorrelatedNoise(NoiseKind):
     D is diagonal and uniform in (0, 1), U a random rotation, z ~ N(0, 1): covariance U' D U.
 
     Args:
-        sigma: range of the greatest standard deviation in 8-bit levels (0 to 255).
+        sigma: range of the largest standard deviation in 8-bit levels (0 to 255).
 
     Source: K. Zhang et al., "Designing a practical degradation model" (ICCV 2021), section 3.3.
     """

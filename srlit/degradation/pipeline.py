@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from srlit.degradation.combine import WHOLE, Chain
+from srlit.degradation.combine import WHOLE, Sequential
 from srlit.degradation.stages import Stage
-from srlit.ops.canvas import Canvas, Params
 from srlit.ops.precision import float64_device, full_precision
+from srlit.ops.ragged_batch import Params, RaggedBatch
 from srlit.ops.rng import RowGenerator
 
 # Interpolation and sharpening may leave [0, 1] by a little; levels of 0 to 255 leave it by far.
@@ -32,7 +32,7 @@ class Degradation:
     ) -> None:
         self.name = name
         self.scale = scale
-        self.chain = Chain(stages=stages)
+        self.chain = Sequential(stages=stages)
         self.sharpen = sharpen
         share = self.chain.share_after(WHOLE)
         if share != Fraction(1, scale):
@@ -69,7 +69,7 @@ class Degradation:
         try:
             self._check(hr)
             with full_precision(home):
-                canvas = self.chain.apply(Canvas.of(in_full(hr.to(home))), own)
+                canvas = self.chain.apply(RaggedBatch.of(in_full(hr.to(home))), own)
         except ValueError as error:
             msg = f"degradation {self.name!r}: {error}"
             raise ValueError(msg) from error
@@ -98,7 +98,7 @@ class Degradation:
             return hr
         home = in_full(hr.to(float64_device(hr.device)))
         with full_precision(home.device):
-            return self.sharpen.apply(Canvas.of(home), {}).pixels.to(hr.device)
+            return self.sharpen.apply(RaggedBatch.of(home), {}).pixels.to(hr.device)
 
 
 def in_full(x: Tensor) -> Tensor:
@@ -120,7 +120,7 @@ def check_images(hr: Tensor, scale: int) -> None:
         raise ValueError(msg)
     if not hr.is_cpu or hr.numel() == 0:
         return
-    least, greatest = (value.item() for value in torch.aminmax(hr))
-    if not (-MOST_OUTSIDE <= least <= greatest <= 1 + MOST_OUTSIDE):
-        msg = f"values from {least:g} to {greatest:g}: expected finite numbers in [0, 1]"
+    least, largest = (value.item() for value in torch.aminmax(hr))
+    if not (-MOST_OUTSIDE <= least <= largest <= 1 + MOST_OUTSIDE):
+        msg = f"values from {least:g} to {largest:g}: expected finite numbers in [0, 1]"
         raise ValueError(msg)

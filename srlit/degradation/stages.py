@@ -25,8 +25,8 @@ from srlit.degradation.checks import (
 )
 from srlit.degradation.kernels import Kernel, Kernels, SeparableKernel
 from srlit.degradation.noises import NoiseKind
-from srlit.ops.canvas import Canvas, Params, apply_to_rows, own_rows
 from srlit.ops.filters import dense_filter, separable_filter, unsharp_mask
+from srlit.ops.ragged_batch import Params, RaggedBatch, apply_to_rows, own_rows
 from srlit.ops.resize import (
     INTERPOLATIONS,
     decimation_pad,
@@ -49,7 +49,7 @@ class Stage(ABC):
         return {}
 
     @abstractmethod
-    def apply(self, canvas: Canvas, params: Params) -> Canvas:
+    def apply(self, canvas: RaggedBatch, params: Params) -> RaggedBatch:
         """Degrade images in [0, 1] with drawn parameters; n rows of both belong together.
 
         Raises:
@@ -93,7 +93,7 @@ def distinct(names: list[str]) -> list[str]:
     ]
 
 
-def require_larger(canvas: Canvas, radius: int, what: str) -> None:
+def require_larger(canvas: RaggedBatch, radius: int, what: str) -> None:
     """ValueError where an image may be no larger than a kernel reaches."""
     if min(canvas.least) <= radius:
         h, w = canvas.least
@@ -104,7 +104,7 @@ def require_larger(canvas: Canvas, radius: int, what: str) -> None:
         raise ValueError(msg)
 
 
-def require_one_size(canvas: Canvas, what: str) -> None:
+def require_one_size(canvas: RaggedBatch, what: str) -> None:
     """ValueError where samples may differ in size."""
     if canvas.sizes is not None:
         msg = f"{what} needs images of one size: put it before every Resize"
@@ -133,7 +133,7 @@ class Blur(Stage):
         """Draw `family` (n,) and its kernel's parameters."""
         return _draw_family(rows, self.kernels, self.weights)
 
-    def apply(self, canvas: Canvas, params: Params) -> Canvas:
+    def apply(self, canvas: RaggedBatch, params: Params) -> RaggedBatch:
         """Correlate with the kernel; the border pixel is repeated outside."""
         require_larger(canvas, self.size // 2, "a blur kernel")
         drawn = {"kernels": self._kernels(params)}
@@ -187,7 +187,7 @@ class Decimate(_IntegerShrink):
         """Draw `kind` (n,), an index into `kinds`."""
         return {"kind": rows.integers(0, len(self.kinds) - 1)}
 
-    def apply(self, canvas: Canvas, params: Params) -> Canvas:
+    def apply(self, canvas: RaggedBatch, params: Params) -> RaggedBatch:
         """(n, 3, H, W) -> (n, 3, H / scale, W / scale)."""
         require_one_size(canvas, "Decimate")
         pad = decimation_pad(self.scale)
@@ -234,7 +234,7 @@ class BlurDecimate(Decimate):
         """Draw `family` (n,), its kernel's parameters, and `kind` (n,)."""
         return {**_draw_family(rows, self.kernels, self.weights), **super().sample(rows)}
 
-    def apply(self, canvas: Canvas, params: Params) -> Canvas:
+    def apply(self, canvas: RaggedBatch, params: Params) -> RaggedBatch:
         """(n, 3, H, W) -> (n, 3, H / scale, W / scale)."""
         require_one_size(canvas, "BlurDecimate")
         require_larger(canvas, self.size // 2, "a blur kernel")
@@ -270,7 +270,7 @@ class Bicubic(_IntegerShrink):
     def __init__(self, *, scale: int) -> None:
         self.scale = scale
 
-    def apply(self, canvas: Canvas, params: Params) -> Canvas:  # noqa: ARG002 - draws nothing
+    def apply(self, canvas: RaggedBatch, params: Params) -> RaggedBatch:  # noqa: ARG002 - draws nothing
         """(n, 3, H, W) -> (n, 3, H / scale, W / scale)."""
         require_one_size(canvas, "Bicubic")
         return canvas.resized(imresize(canvas.pixels, 1 / self.scale))
@@ -315,10 +315,10 @@ class Resize(Stage):
         factor = factors.gather(1, direction[:, None])[:, 0]
         return {"factor": factor, "kind": rows.integers(0, len(self.kinds) - 1)}
 
-    def apply(self, canvas: Canvas, params: Params) -> Canvas:
-        """Every sample to its own size; the canvas holds the greatest that may be drawn."""
+    def apply(self, canvas: RaggedBatch, params: Params) -> RaggedBatch:
+        """Every sample to its own size; the canvas holds the largest that may be drawn."""
         least = self._size(canvas.hr, self.least_factor)
-        greatest = self._size(canvas.hr, self.greatest_factor)
+        largest = self._size(canvas.hr, self.greatest_factor)
         if min(least) < 1:
             msg = (
                 f"Resize.factors={[list(pair) for pair in self.factors]} with shrink={self.shrink} "
@@ -330,11 +330,11 @@ class Resize(Stage):
         original = known(canvas.hr)
         sizes = (params["factor"].double()[:, None] * original / self.shrink).long()
         # A factor drawn in float32 may lie below the range by its last bit.
-        sizes = torch.minimum(torch.maximum(sizes, known(least)), known(greatest))
+        sizes = torch.minimum(torch.maximum(sizes, known(least)), known(largest))
         pixels = interpolate(
-            canvas.extended(), canvas.own_sizes(), sizes, params["kind"], self.kinds, greatest
+            canvas.extended(), canvas.own_sizes(), sizes, params["kind"], self.kinds, largest
         )
-        return Canvas(pixels, canvas.hr, None if least == greatest else sizes, least)
+        return RaggedBatch(pixels, canvas.hr, None if least == largest else sizes, least)
 
     def _size(self, original: tuple[int, int], factor: float) -> tuple[int, int]:
         """Height and width for a factor."""
@@ -360,8 +360,8 @@ class Shrink(Resize):
 
     def __init__(self, *, divisor: Range, kinds: Sequence[str]) -> None:
         self.divisor = check_range("Shrink.divisor", divisor, 1e-2, 1e3)
-        least, greatest = self.divisor
-        super().__init__(factors=[[1 / greatest, 1 / least]], kinds=kinds)
+        least, largest = self.divisor
+        super().__init__(factors=[[1 / largest, 1 / least]], kinds=kinds)
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `factor` (n,), 1 / the number, and `kind` (n,)."""
@@ -395,7 +395,7 @@ class Noise(Stage):
                 params["gray"] = rows.bernoulli(one.gray)
         return {"kind": kind, **merge_choices(kind, drawn), "key": rows.keys()}
 
-    def apply(self, canvas: Canvas, params: Params) -> Canvas:
+    def apply(self, canvas: RaggedBatch, params: Params) -> RaggedBatch:
         """Each sample receives the noise of its own kind."""
         # Where a device computes every kind for every sample, strengths that were not drawn must
         # still be numbers.
@@ -405,7 +405,7 @@ class Noise(Stage):
         }
         for index, kind in enumerate(self.kinds):
 
-            def add(part: Canvas, own: Params, kind: NoiseKind = kind) -> Canvas:
+            def add(part: RaggedBatch, own: Params, kind: NoiseKind = kind) -> RaggedBatch:
                 return part.map(lambda x, row: _add(kind, x, row), own)
 
             canvas = apply_to_rows(params["kind"] == index, add, canvas, params)
@@ -448,7 +448,7 @@ class Sharpen(Stage):
         self.amount = check_number("Sharpen.amount", amount, 0, 100)
         self.threshold = check_number("Sharpen.threshold", threshold, 0, 255)
 
-    def apply(self, canvas: Canvas, params: Params) -> Canvas:
+    def apply(self, canvas: RaggedBatch, params: Params) -> RaggedBatch:
         """Sharpen."""
         require_larger(canvas, self.size // 2, "Sharpen")
 
@@ -467,7 +467,7 @@ class Sharpen(Stage):
 class Quantise(Stage):
     """Round to 8 bits, as any image file does; draws nothing."""
 
-    def apply(self, canvas: Canvas, params: Params) -> Canvas:
+    def apply(self, canvas: RaggedBatch, params: Params) -> RaggedBatch:
         """Clamp to [0, 1] and round to multiples of 1/255."""
         return canvas.map(lambda x, _: (x.clamp(0, 1) * 255).round_().div_(255), params)
 

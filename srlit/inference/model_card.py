@@ -119,7 +119,7 @@ class LivingStorages(TorchDispatchMode):
         ignored: the network, whose own tensors do not count.
 
     Attributes:
-        most: the greatest sum so far, in bytes.
+        most: the largest sum so far, in bytes.
     """
 
     def __init__(self, *, ignored: nn.Module) -> None:

@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from srlit.losses.perceptual import backbone_with, features
+from srlit.perceptual.backbones import unit
 from srlit.types import Images, Scalar
-from srlit.weights import unit
 
 # Beside a least distance of 0 (epsilon in the paper).
 EPSILON = 1e-5
@@ -42,7 +42,7 @@ class Contextual(nn.Module):
     image: with a VGG's fourth block that is 1 million for patches of 256 pixels.
 
     Args:
-        net: backbone, one of `srlit.weights.NETS`.
+        net: backbone, one of `srlit.perceptual.backbones.NETS`.
         layers: layer name to weight.
         bandwidth: h of the paper, > 0; smaller is stricter.
         weights_dir: folder of pretrained weights; None looks further.

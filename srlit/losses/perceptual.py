@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from srlit.ops.precision import feature_precision
+from srlit.perceptual.backbones import Backbone, load_backbone, load_lpips
 from srlit.types import Images, Scalar
-from srlit.weights import Backbone, load_backbone, load_lpips
 
 DISTANCES = ("l1", "l2")
 Features = dict[str, Float[Tensor, "n _ _ _"]]
@@ -62,7 +62,7 @@ class PerceptualLoss(nn.Module):
     are two orders of magnitude above those of weights trained on normalised input).
 
     Args:
-        net: backbone, one of `srlit.weights.NETS`.
+        net: backbone, one of `srlit.perceptual.backbones.NETS`.
         layers: layer name to weight.
         distance: 'l1' or 'l2'.
         weights_dir: folder of pretrained weights; None looks further.

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from srlit.metrics.conditions import exactly, to_8_bit
-from srlit.metrics.protocols import Backbones, Judge, Metric, Target, metric_named
-from srlit.metrics.selection import measured_name
-from srlit.metrics.sets import SetMeasures, set_metrics_named
+from srlit.metrics.fid_kid import SetMeasures, set_metrics_named
+from srlit.metrics.precision import exactly, to_8_bit
+from srlit.metrics.ranking import measured_name
+from srlit.metrics.registry import Backbones, Judge, Metric, Target, metric_named
 from srlit.types import AnyImages, Images
 
 
@@ -40,7 +40,7 @@ class MetricSuite:
     """Metrics by name, each one value an image.
 
     Args:
-        names: names that follow a protocol of `srlit.metrics.protocols`; docs/metrics.md says
+        names: names that follow a protocol of `srlit.metrics.registry`; docs/metrics.md says
             what each means.
         set_names: names of metrics of all images together, `<kid|fid>_<net>_p<side>`; they are
             measured by `over_set` and are no part of `names`.
@@ -70,9 +70,9 @@ class MetricSuite:
         self._set_metrics = set_metrics_named(set_names, backbones)
 
     @property
-    def least_size(self) -> int:
+    def min_size(self) -> int:
         """Shortest side of an image that every metric can measure, in pixels."""
-        sizes = [metric.least_size for metric in self._metrics.values()]
+        sizes = [metric.min_size for metric in self._metrics.values()]
         sides = [named.view.side for named in self._set_metrics.values()]
         return max([1, *sizes, *sides])
 

@@ -51,18 +51,18 @@ class PatchGAN(nn.Sequential):
         Raises:
             ValueError: the image is too small to give one logit.
         """
-        if min(image.shape[-2:]) < self.least_size:
+        if min(image.shape[-2:]) < self.min_size:
             h, w = image.shape[-2:]
             msg = (
                 f"PatchGAN got images of {h}x{w}: expected at least "
-                f"{self.least_size}x{self.least_size}; enlarge data.patch_size"
+                f"{self.min_size}x{self.min_size}; enlarge data.patch_size"
             )
             raise ValueError(msg)
         logits: Tensor = super().forward(image)  # type: ignore[no-untyped-call]
         return logits
 
     @property
-    def least_size(self) -> int:
+    def min_size(self) -> int:
         """Smallest side that still gives one logit."""
         size = 1
         for conv in reversed([m for m in self if isinstance(m, nn.Conv2d)]):

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from srlit.ops.canvas import extend
+from srlit.ops.ragged_batch import extend
 from srlit.ops.rng import constant
 
 SUBSAMPLINGS = ("4:2:0", "4:4:4")

@@ -35,7 +35,7 @@ def feature_precision(device: torch.device) -> torch.autocast:
     means over thousands of numbers, and relative to their own size; a rounding of 0.4 % in each
     does not matter there, and a VGG19 is the dearest part of an iteration. The comparison itself
     (squares of small differences) belongs into float32. float16 is no choice: a network made for
-    inputs of 0 to 255 may exceed its greatest number. CPUs stay in float32, so that all of them
+    inputs of 0 to 255 may exceed its largest number. CPUs stay in float32, so that all of them
     give the same numbers.
     """
     native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from srlit.ops.canvas import own_rows
+from srlit.ops.ragged_batch import own_rows
 
 DECIMATIONS = ("bilinear", "bicubic", "area")
 
@@ -115,7 +115,7 @@ def interpolation_matrix(
         kind: one of `INTERPOLATIONS`.
         source: sizes before, a sample each.
         target: sizes after.
-        shape: rows and columns of the matrices: at least the greatest target and source.
+        shape: rows and columns of the matrices: at least the largest target and source.
     """
     source, target = source.view(-1, 1, 1), target.view(-1, 1, 1)
     out = torch.arange(shape[0], device=source.device)[:, None]
@@ -152,7 +152,7 @@ def interpolate(
     target: Int64[Tensor, "n 2"],
     kind: Int64[Tensor, " n"],
     kinds: Sequence[str],
-    greatest: tuple[int, int],
+    largest: tuple[int, int],
 ) -> Float[Tensor, "n c oh ow"]:
     """Resize every sample by its own interpolation from its own size to its own size.
 
@@ -162,20 +162,20 @@ def interpolate(
     Args:
         x: images, each in the top left corner of its canvas.
         source: height and width of every sample.
-        target: height and width that it gets, at most `greatest`.
+        target: height and width that it gets, at most `largest`.
         kind: index into `kinds`.
         kinds: of `INTERPOLATIONS`.
-        greatest: height and width of the new canvas.
+        largest: height and width of the new canvas.
     """
     if x.is_cpu:
-        result = x.new_zeros(*x.shape[:2], *greatest)
+        result = x.new_zeros(*x.shape[:2], *largest)
         told = zip(source.tolist(), target.tolist(), kind.tolist(), strict=True)
         for i, ((h, w), (oh, ow), own) in enumerate(told):
             result[i, :, :oh, :ow] = _interpolate_one(x[i, :, :h, :w], (oh, ow), kinds[own])
         return result
     rows, columns = (
         _own_matrices(source[:, axis], target[:, axis], shape, kind, kinds).to(x.dtype)[:, None]
-        for axis, shape in enumerate(zip(greatest, x.shape[2:], strict=True))
+        for axis, shape in enumerate(zip(largest, x.shape[2:], strict=True))
     )
     return rows @ x @ columns.transpose(2, 3)
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from srlit.losses import GIVEN, AdversarialCriterion, Disguise, Penalty
+from srlit.losses import GIVEN, AdversarialCriterion, DiscriminatorAugment, Penalty
 from srlit.phases.base import MakeOptimizer, Phase, Restored
 from srlit.types import Batch, Images, Scalar
 
@@ -36,10 +36,9 @@ class AdversarialPhase(Phase):
         criterion: both sides of the game.
         generator_optimizer: makes the optimizer from the generator's parameters.
         discriminator_optimizer: makes the optimizer from the discriminator's parameters.
-        warmup: iterations of the generator alone before the game begins, >= 0.
-        ratio: discriminator updates for one of the generator, > 0; below 1 some iterations have
-            none.
-        disguises: what the discriminator's images go through, real and restored alike.
+        d_start_iteration: iterations of the generator alone before the game begins, >= 0.
+        d_updates_per_g_update: > 0; below 1 some iterations have no discriminator update.
+        d_augment: what the discriminator's images go through, real and restored alike.
         penalty: what else the discriminator minimises; None: nothing.
         shared: the arguments of `Phase`.
 
@@ -54,9 +53,9 @@ class AdversarialPhase(Phase):
         criterion: AdversarialCriterion,
         generator_optimizer: MakeOptimizer,
         discriminator_optimizer: MakeOptimizer,
-        warmup: int = 0,
-        ratio: float = 1.0,
-        disguises: Sequence[Disguise] = (),
+        d_start_iteration: int = 0,
+        d_updates_per_g_update: float = 1.0,
+        d_augment: Sequence[DiscriminatorAugment] = (),
         penalty: Penalty | None = None,
         **shared: Any,  # noqa: ANN401
     ) -> None:
@@ -64,15 +63,21 @@ class AdversarialPhase(Phase):
         if not self.loss.is_adversarial:
             msg = "phase=adversarial needs a weight for 'adversarial' in loss.weights"
             raise ValueError(msg)
-        if warmup < 0 or not 0 < ratio < math.inf:
-            msg = f"phase.warmup={warmup}, phase.ratio={ratio}: expected at least 0, above 0"
+        if d_start_iteration < 0 or not 0 < d_updates_per_g_update < math.inf:
+            msg = (
+                f"phase.d_start_iteration={d_start_iteration}, phase.d_updates_per_g_update="
+                f"{d_updates_per_g_update}: expected at least 0, above 0"
+            )
             raise ValueError(msg)
         self.discriminator = discriminator.to(memory_format=torch.channels_last)
         self.criterion = criterion
         self.make_generator_optimizer = generator_optimizer
         self.make_discriminator_optimizer = discriminator_optimizer
-        self.warmup, self.ratio = warmup, ratio
-        self.disguises = list(disguises)
+        self.d_start_iteration, self.d_updates_per_g_update = (
+            d_start_iteration,
+            d_updates_per_g_update,
+        )
+        self.d_augment = list(d_augment)
         self.penalty = penalty
 
     def make_optimizers(self) -> dict[str, Callable[[], Optimizer]]:
@@ -109,10 +114,13 @@ class AdversarialPhase(Phase):
 
         They count from 0 at the end of the warm-up.
         """
-        played = iteration - self.warmup
+        played = iteration - self.d_start_iteration
         if played < 0:
             return range(0)
-        return range(math.floor(played * self.ratio), math.floor((played + 1) * self.ratio))
+        return range(
+            math.floor(played * self.d_updates_per_g_update),
+            math.floor((played + 1) * self.d_updates_per_g_update),
+        )
 
     def update_discriminator(
         self,
@@ -132,11 +140,11 @@ class AdversarialPhase(Phase):
 
     def discriminator_loss(self, sr: Images, hr: Images, number: int) -> Scalar:
         """The criterion in one forward pass over both, and the penalty when it is due."""
-        seen = self.disguised(torch.cat([hr, sr]))
+        seen = self.augmented(torch.cat([hr, sr]))
         real_logits, fake_logits = self.logits(seen).chunk(2)
         loss = self.criterion.discriminator(real_logits, fake_logits)
         if self.criterion.chance is not None:
-            self.journal.record({"discriminator_edge": loss / self.criterion.chance})
+            self.journal.record({"d_loss_vs_chance": loss / self.criterion.chance})
         self.journal.record(
             {
                 "discriminator": loss,
@@ -171,17 +179,20 @@ class AdversarialPhase(Phase):
         Real images are looked at for a relativistic criterion only: no other asks for a pass more.
         No gradient of the generator's goes through them.
         """
-        if self.iteration < self.warmup or not self.loss.weights_at(self.iteration)[GIVEN]:
+        if (
+            self.iteration < self.d_start_iteration
+            or not self.loss.weights_at(self.iteration)[GIVEN]
+        ):
             return None
         real_logits = None
         if self.criterion.relativistic:
             with torch.no_grad():
-                real_logits = self.logits(self.disguised(hr))
-        return self.criterion.generator(self.logits(self.disguised(sr)), real_logits)
+                real_logits = self.logits(self.augmented(hr))
+        return self.criterion.generator(self.logits(self.augmented(sr)), real_logits)
 
-    def disguised(self, images: Images) -> Images:
+    def augmented(self, images: Images) -> Images:
         """Images as the discriminator sees them."""
-        for disguise in self.disguises:
+        for disguise in self.d_augment:
             images = disguise(images, self.iteration)
         return images
 

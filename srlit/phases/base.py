@@ -21,9 +21,9 @@ from torchmetrics import MeanMetric
 from srlit.losses import CompositeLoss
 from srlit.metrics import MetricSuite
 from srlit.ops.rng import make_keys
-from srlit.phases.appearance import appearance
-from srlit.phases.guard import Guard, takes_verdicts
-from srlit.phases.journal import Journal
+from srlit.phases.finite_check import FiniteCheck, skips_on_device
+from srlit.phases.image_stats import appearance
+from srlit.phases.running_means import RunningMeans
 from srlit.phases.schedule import Schedule
 from srlit.types import AnyImages, Batch, Images, Scalar
 
@@ -54,7 +54,7 @@ class Phase(LightningModule):
         schedule: learning rate over the training, the same for every optimizer.
         iterations: length of the training.
         seed: of what the networks draw themselves (dropout).
-        gradient_norm: greatest gradient norm of each network; None does not clip.
+        grad_clip_norm: largest gradient norm of each network; None does not clip.
         log_every: iterations between two logged rows.
         micro_batches: equal parts that a batch is computed in, one after the other: the same
             gradient in less memory, >= 1.
@@ -74,7 +74,7 @@ class Phase(LightningModule):
         schedule: Schedule,
         iterations: int,
         seed: int,
-        gradient_norm: float | None,
+        grad_clip_norm: float | None,
         log_every: int,
         card: Mapping[str, Any],
         micro_batches: int = 1,
@@ -93,13 +93,13 @@ class Phase(LightningModule):
         self.schedule = schedule
         self.iterations = iterations
         self.seed = seed
-        self.gradient_norm = gradient_norm
+        self.grad_clip_norm = grad_clip_norm
         self.micro_batches = micro_batches
-        self.journal = Journal(log_every)
+        self.journal = RunningMeans(log_every)
         self.card = dict(card)
         self.iteration = 0
         self.validated = 0
-        self.guard = Guard(log_every)
+        self.guard = FiniteCheck(log_every)
         self.descending = torch.zeros(())
         self.validation: dict[str, float] = {}
         self._means: dict[str, MeanMetric] = {}
@@ -189,17 +189,17 @@ class Phase(LightningModule):
         those updates out by itself: they are sick only where the scale has fallen below 1.
         """
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        if scaler is not None and takes_verdicts(optimizer):
+        if scaler is not None and skips_on_device(optimizer):
             scaler.unscale_(optimizer)  # Lightning leaves it to optimizers that could do it alone
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        limit = float("inf") if self.gradient_norm is None else self.gradient_norm
+        limit = float("inf") if self.grad_clip_norm is None else self.grad_clip_norm
         norm = nn.utils.clip_grad_norm_(parameters, limit)
         network = self._name_of(optimizer)
         overflows = scaler is not None and scaler._get_scale_async() >= 1  # noqa: SLF001 - on the device
         finite = self.descending.isfinite() & (norm.isfinite() | overflows)
         self.guard.judge(network, self.iteration, finite)
-        self.journal.record({f"gradient_norm/{network}": norm})
-        if takes_verdicts(optimizer):
+        self.journal.record({f"grad_clip_norm/{network}": norm})
+        if skips_on_device(optimizer):
             optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
         elif not finite:
             for parameter in parameters:
@@ -354,4 +354,8 @@ def shares(means: Mapping[str, float]) -> dict[str, float]:
     """What part of the generator's loss each weighted term makes up."""
     prefix, total = "weighted/", means.get("loss", 0.0)
     weighted = {k.removeprefix(prefix): v for k, v in means.items() if k.startswith(prefix)}
-    return {f"share/{name}": value / total for name, value in weighted.items()} if total else {}
+    return (
+        {f"loss_fraction/{name}": value / total for name, value in weighted.items()}
+        if total
+        else {}
+    )

@@ -18,7 +18,7 @@ from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from torch import nn
 from torch.optim import Optimizer
 
-from srlit.phases.averaging import average_gradients, control_group, share
+from srlit.phases.gradient_sync import average_gradients, control_group, share
 from srlit.phases.watchdog import (
     SILENCE_SECONDS,
     ChildWatch,
@@ -39,7 +39,7 @@ class NetworksDDP(DDPStrategy):
     """Data-parallel training of a phase, whatever its networks do within an iteration.
 
     The phase is not wrapped: gradients are averaged before each optimizer step, by what the
-    optimizer holds (see `srlit.phases.averaging`). So there is nothing to be found unused, and
+    optimizer holds (see `srlit.phases.gradient_sync`). So there is nothing to be found unused, and
     checkpoints keep the names of one process.
 
     Buffers that change in training, such as batch statistics, are the first process's after each

@@ -25,7 +25,7 @@ class Axis(NamedTuple):
 
     Attributes:
         low: the least value, positive where `log`.
-        high: the greatest.
+        high: the largest.
         start: place of `low`.
         end: place of `high`.
         log: whether equal ratios are equal distances.
@@ -87,7 +87,7 @@ def fit(
     Args:
         values: to be shown.
         start: place of the least.
-        end: place of the greatest.
+        end: place of the largest.
         log: None takes a logarithm where all values are positive and span more than `DECADES`.
         pad: share of the axis left free at either end.
     """

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from srlit.reports.runs import Run
+from srlit.reports.run_folders import Run
 
 ABSENT = "—"
 OWN = ("name", "paths.run", "paths.runs")  # differ between any two runs and explain nothing

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from srlit.reports.axis import Axis, Paper, fit, short
-from srlit.reports.runs import Column
+from srlit.reports.run_folders import Column
 
 PAPER = Paper(width=360, height=200, left=46, right=12, top=12, bottom=26)
 MOST_POINTS = 480  # about one a pixel and its neighbour on a fine display

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from srlit.inference.summary import LABELS
-from srlit.inference.tables import Row
-from srlit.metrics.selection import rises
-from srlit.reports.notices import Notices, expect, read_json
+from srlit.evaluation.summary import LABELS
+from srlit.evaluation.tables import Row
+from srlit.metrics.ranking import rises
+from srlit.reports.warnings import Notices, expect, read_json
 
 TABLE = "table.json"
 PHOTOS = "photos.csv"

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from srlit.reports.evaluations import Evaluation, is_evaluation, read_evaluation, row_of
-from srlit.reports.notices import Notices
-from srlit.reports.runs import Run, is_run, read_run
+from srlit.reports.run_folders import Run, is_run, read_run
+from srlit.reports.warnings import Notices
 
 
 class Subjects(NamedTuple):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from srlit.reports.curves import Chart, Curve, Drawing, draw
 from srlit.reports.evaluations import falls_or_rises
-from srlit.reports.runs import Column, Run
+from srlit.reports.run_folders import Column, Run
 
 TONES = 8
 PACE = "pace"  # what `read_pace` found goes under this name beside the columns
@@ -165,11 +165,11 @@ def _is_loss(name: str) -> bool:
 
 
 def _is_share(name: str) -> bool:
-    return name.startswith("train/share/")
+    return name.startswith("train/loss_fraction/")
 
 
 def _is_step(name: str) -> bool:
-    return name in (PACE, "learning_rate") or "gradient_norm" in name
+    return name in (PACE, "learning_rate") or "grad_clip_norm" in name
 
 
 def _is_game(name: str) -> bool:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from srlit.reports.axis import MINUS
 from srlit.reports.configuration import as_text
 from srlit.reports.evaluations import falls_or_rises
-from srlit.reports.notices import expect, read_json
+from srlit.reports.warnings import expect, read_json
 
 FILE = "robustness.json"
 LEVELS = 10

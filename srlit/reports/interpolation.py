@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from srlit.reports.curves import Chart, Curve
-from srlit.reports.notices import expect, numbers, read_json
-from srlit.reports.runs import Column
+from srlit.reports.run_folders import Column
+from srlit.reports.warnings import expect, numbers, read_json
 
 FILE = "interpolation.json"
 

@@ -12,21 +12,21 @@ import yaml
 from markupsafe import Markup
 
 import srlit
-from srlit.reports import curves, interpolation, planes
+from srlit.reports import curves, interpolation, pareto
 from srlit.reports.configuration import Difference, differences
 from srlit.reports.curves import Chart, Drawing
 from srlit.reports.evaluations import Evaluation, deciding_metric, ranked
 from srlit.reports.folders import Subjects, find_subjects
 from srlit.reports.groups import Group, curve_groups, drawn
-from srlit.reports.head import Head, head
 from srlit.reports.heatmap import FILE as ROBUSTNESS
 from srlit.reports.heatmap import Robustness, read_robustness
-from srlit.reports.notices import Notices
-from srlit.reports.pace import read_pace
-from srlit.reports.pictures import Viewer, embed, evaluation_shots, panel_shots
-from srlit.reports.planes import Plane, plane
-from srlit.reports.runs import Column, Run
-from srlit.reports.tables import Table, evaluation_table, runs_table
+from srlit.reports.html_tables import Table, evaluation_table, runs_table
+from srlit.reports.image_viewer import Viewer, embed, evaluation_shots, panel_shots
+from srlit.reports.pareto import Plane, plane
+from srlit.reports.run_folders import Column, Run
+from srlit.reports.summary import Head, head
+from srlit.reports.throughput import read_pace
+from srlit.reports.warnings import Notices
 
 TEMPLATES = Path(__file__).parent / "template"
 
@@ -212,7 +212,7 @@ def render(content: Content) -> str:
         script=Markup(script),  # noqa: S704
         version=srlit.__version__,
         chart_paper=curves.PAPER,
-        plane_paper=planes.PAPER,
+        plane_paper=pareto.PAPER,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from srlit.callbacks import EMA, IterationProgress, LPIPSCheckpoint, Panels
+from srlit.callbacks import EMA, ImageLogger, IterationProgress, LPIPSCheckpoint
 from srlit.callbacks.loggers import logged_in, wandb_logger
 from srlit.checkpoint import CheckpointError, load_checkpoint
 from srlit.checkpoint.io import AtomicCheckpointIO
@@ -130,7 +130,7 @@ def test_a_metric_that_is_not_measured_is_refused_at_the_start(tmp_path):
 def test_panels_show_lr_sr_hr(tmp_path):
     phase = RestorationPhase(optimizer=sgd, **shared(iterations=2))
     callbacks = [
-        Panels(folder=str(tmp_path), count=1, crop=24),
+        ImageLogger(folder=str(tmp_path), count=1, crop=24),
         LPIPSCheckpoint(folder=str(tmp_path), metric="loss"),
     ]
     fit(phase, tmp_path, count=2, callbacks=callbacks)

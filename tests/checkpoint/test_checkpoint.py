@@ -12,17 +12,15 @@ import torch
 from srlit.checkpoint import (
     CheckpointError,
     RunRecord,
-    atomic_file,
     find_previous,
     generator_weights,
     load_checkpoint,
     resolve_checkpoint,
-    write_json,
 )
-from srlit.checkpoint.files import link_file
 from srlit.checkpoint.io import AtomicCheckpointIO
+from srlit.checkpoint.messages import card_differences
 from srlit.checkpoint.runs import own_folder
-from srlit.checkpoint.wording import card_differences
+from srlit.utils.atomic import atomic_file, link_file, write_json
 
 
 def checkpoint(**more):

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from srlit.checkpoint import load_checkpoint
-from srlit.checkpoint.files import DiskError, remove_torn, write_text
 from srlit.checkpoint.io import AtomicCheckpointIO
+from srlit.utils.atomic import DiskError, remove_torn, write_text
 
 PAGE = 4096
 

@@ -155,7 +155,7 @@ def through_init_from(folder):
 
 
 def through_resume(folder):
-    from srlit.train import checkpoint_to_resume, take_up
+    from srlit.train import checkpoint_to_resume, load_for_resume
 
     cfg, phase, data = training(folder)
     data.setup("fit")
@@ -165,7 +165,7 @@ def through_resume(folder):
 
     def enter(path):
         cfg.resume = str(path)
-        take_up(checkpoint_to_resume(cfg, Path(cfg.paths.run)), phase, data)
+        load_for_resume(checkpoint_to_resume(cfg, Path(cfg.paths.run)), phase, data)
 
     return enter
 

@@ -33,7 +33,7 @@ USES = {
         EDSR,
     ],
     "discriminator": [*ADVERSARIAL, "discriminator={name}"],
-    "health": ["health@callbacks.health={name}", EDSR],
+    "divergence": ["divergence@callbacks.divergence={name}", EDSR],
     "logger": ["logger={name}", EDSR],
     "loss": ["loss={name}", EDSR],
     "metrics": ["metrics={name}", "data.eval_crop=200", EDSR],

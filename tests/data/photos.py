@@ -12,7 +12,7 @@ SETTINGS = {"seed": 1, "patch_size": 32, "batch_size": 4}
 
 def audited(folder, **options):
     paths = sorted(Path(folder).glob("*.*"))
-    return audit(paths, **{"least_size": 1, "most_bad": 0} | options).photos
+    return audit(paths, **{"min_size": 1, "max_invalid_fraction": 0} | options).photos
 
 
 def batches_of(reader, crops=1, **changes):

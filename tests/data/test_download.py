@@ -15,7 +15,7 @@ import pytest
 from omegaconf import OmegaConf
 from rich.progress import Progress
 
-from srlit.data.archives import CATALOGUE, DownloadError, download
+from srlit.data.download import CATALOGUE, DownloadError, download
 from tests.data.server import serve
 
 CONF = Path(__file__).parents[2] / "conf" / "data"
@@ -397,7 +397,7 @@ SCRIPT = """
 import signal
 import sys
 from pathlib import Path
-from srlit.data.archives import download
+from srlit.data.download import download
 # A shell's background jobs ignore Ctrl-C, and so does all that they start: these tests may be one.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 url, target, digest = sys.argv[1:]

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from srlit.data import PackedStore, PhotoReader, examine, loader
+from srlit.data import PackedStore, PhotoReader, loader, scan
 from srlit.data.loader import BatchLoader, default_workers, make_loader
 from srlit.types import Photos
 from tests.data.photos import audited, batches_of
@@ -75,5 +75,5 @@ def test_processes_share_the_cores(monkeypatch, cores, processes, workers):
 
 
 def test_only_the_cores_of_this_process_count(monkeypatch):
-    monkeypatch.setattr(examine.os, "sched_getaffinity", lambda _: {0, 5, 7}, raising=False)
-    assert examine.cores() == 3
+    monkeypatch.setattr(scan.os, "sched_getaffinity", lambda _: {0, 5, 7}, raising=False)
+    assert scan.cores() == 3

@@ -3,9 +3,9 @@ import torch
 from PIL import Image
 
 from srlit.data import FolderPhotos, MixedPhotos, PairFolders, StreamedPhotos, read_photo
-from srlit.data.pairs import training_pair
 from srlit.data.shards import write_shards
 from srlit.data.splits import Checks, regroup
+from srlit.data.transforms import training_pair
 from srlit.train import build_data
 from tests.data.photos import audited, write_flat, write_pairs
 from tests.helpers import compose_config
@@ -95,7 +95,7 @@ def test_shards_may_be_one_of_the_sources(tmp_path, photo_folder):
         "folder": FolderPhotos(train_folder=str(tmp_path / "more"), holdout=1),
     }
     mixed = MixedPhotos(sources=sources, val=["folder"], test=["folder"])
-    found = mixed.audited("train", 1, Checks(scale=2, most_bad=0, cache=None))
+    found = mixed.audited("train", 1, Checks(scale=2, max_invalid_fraction=0, cache=None))
     assert len(found.photos) == 15
     for photo, name in [
         (found.photos[0], "00.png"),
@@ -177,7 +177,7 @@ def test_sources_without_weights_resume_what_one_folder_began(tmp_path):
     write_flat(tmp_path / "val", 2)
     for i, path in enumerate((tmp_path / "val").iterdir()):
         Image.new("RGB", (40, 40), (0, 0, 9 + i)).save(path)
-    options = ["data.patch_size=32", "data.eval_crop=32", "data.most_bad=0.5"]
+    options = ["data.patch_size=32", "data.eval_crop=32", "data.max_invalid_fraction=0.5"]
     options += ["paths.cache=null", "paths.store=null"]
     one = build_data(
         compose_config(

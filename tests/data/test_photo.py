@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from srlit.data import photo as module
-from srlit.data.files import disk
+from srlit.data.files import read_bytes as disk
 from srlit.data.photo import PhotoError, decode, open_photo, pixels_of, read_photo, show, to_rgb
 from tests.data import corpus
 

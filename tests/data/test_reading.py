@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from srlit.data import PackedStore, PhotoError, PhotoReader, photo
-from srlit.data.files import disk
+from srlit.data.files import read_bytes as disk
 from srlit.data.store import StoreError
 from tests.data.photos import audited, batches_of
 

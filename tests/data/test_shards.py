@@ -30,7 +30,7 @@ from tests.helpers import TINY, compose_config
 pytest.importorskip("litdata")
 
 KEYS = {"region_name": "us-east-1", "aws_access_key_id": "x", "aws_secret_access_key": "x"}
-CHECKS = Checks(scale=1, most_bad=0, cache=None)
+CHECKS = Checks(scale=1, max_invalid_fraction=0, cache=None)
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_shards_give_the_pixels_of_the_files_in_their_order(photo, tmp_path):
     tifffile.imwrite(folder / "deep.tif", deep, photometric="rgb")
     names = "z.jpg", "b/y.webp", "gray.png", "a ü.tif", "deep.tif"
     paths = [folder / name for name in names]
-    photos = audit(paths, least_size=1, most_bad=0).photos
+    photos = audit(paths, min_size=1, max_invalid_fraction=0).photos
     write_shards(photos, tmp_path / "shards", chunk_mb=0.01)
     reader = reader_of(tmp_path / "shards")
     assert [p.path.relative_to(tmp_path / "shards") for p in reader.photos] == [
@@ -383,7 +383,7 @@ def dying(photo, name):
     return read(photo, name)
 
 writing._read_file = dying
-photos = audit(sorted(Path(sys.argv[1]).iterdir()), least_size=1, most_bad=0).photos
+photos = audit(sorted(Path(sys.argv[1]).iterdir()), min_size=1, max_invalid_fraction=0).photos
 writing.write_shards(photos, sys.argv[2], chunk_mb=0.08)
 """
 
@@ -546,8 +546,8 @@ def test_photos_below_the_least_size_are_left_out_as_files_are(photo_folder, tmp
     Image.open(photo_folder / "03.png").crop((0, 0, 60, 50)).save(photo_folder / "05.png")
     write_shards(audited(photo_folder), tmp_path / "s")
     sets = StreamedPhotos(train=str(tmp_path / "s"))
-    found = sets.audited("train", 51, CHECKS._replace(most_bad=0.1))
-    files = audit(sorted(photo_folder.iterdir()), least_size=51, most_bad=0.1)
+    found = sets.audited("train", 51, CHECKS._replace(max_invalid_fraction=0.1))
+    files = audit(sorted(photo_folder.iterdir()), min_size=51, max_invalid_fraction=0.1)
     assert [photo[1:4] for photo in found.photos] == [photo[1:4] for photo in files.photos]
     assert found.rejected == [(tmp_path / "s" / "05.png", files.rejected[0][1])]
     assert all(photo.stamp is None for photo in found.photos)

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from srlit.data import PackedStore, PhotoReader, examine, read_photo
+from srlit.data import PackedStore, PhotoReader, read_photo, scan
 from srlit.data import store as store_module
 from srlit.data.store import StoreError, digest_of
 from tests.data.photos import audited, batches_of
@@ -86,7 +86,7 @@ def test_bad_files_take_no_room(photo_folder, tmp_path):
     (photo_folder / "bad.png").write_text("no image")
     (photo_folder / "03.png").write_bytes((photo_folder / "03.png").read_bytes()[:500])
     store = tmp_path / "store"
-    audited(photo_folder, store=store, most_bad=1)
+    audited(photo_folder, store=store, max_invalid_fraction=1)
     assert len(PackedStore(store)) == 11
     assert len(load_file(shard_in(store))) == 11
 
@@ -95,7 +95,7 @@ def test_nothing_usable_leaves_no_shard(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "bad.png").write_text("no image")
     with pytest.raises(ValueError, match="1 of 1"):
-        audited(tmp_path / "photos", store=tmp_path / "store", most_bad=0.5)
+        audited(tmp_path / "photos", store=tmp_path / "store", max_invalid_fraction=0.5)
     assert not list((tmp_path / "store").glob("[!.]*.safetensors"))
 
 
@@ -156,7 +156,7 @@ from srlit.data.store import packing
 paths, store = sorted(Path(sys.argv[1]).glob("*.png")), Path(sys.argv[2])
 print("ready", flush=True)
 with packing(store):
-    audit(paths, least_size=1, most_bad=0, store=store, cache=Path(sys.argv[3]))
+    audit(paths, min_size=1, max_invalid_fraction=0, store=store, cache=Path(sys.argv[3]))
 """
 
 
@@ -244,16 +244,16 @@ def test_what_is_packed_is_not_packed_again(packed, photo_folder):
 
 def test_a_crash_of_a_decoder_leaves_the_others_packed(photo_folder, tmp_path, monkeypatch):
     crashing = sorted(photo_folder.iterdir())[3]
-    original = examine.decode
+    original = scan.decode
 
     def decode(path):
         if path == crashing:
             os._exit(3)
         return original(path)
 
-    monkeypatch.setattr(examine, "decode", decode)
-    monkeypatch.setattr(examine, "SMALL", 0)
-    monkeypatch.setattr(examine, "cores", lambda: 2)
-    photos = audited(photo_folder, store=tmp_path / "store", most_bad=0.5)
+    monkeypatch.setattr(scan, "decode", decode)
+    monkeypatch.setattr(scan, "SMALL", 0)
+    monkeypatch.setattr(scan, "cores", lambda: 2)
+    photos = audited(photo_folder, store=tmp_path / "store", max_invalid_fraction=0.5)
     assert len(photos) == 11
     assert all(photo.digest in PackedStore(tmp_path / "store") for photo in photos)

@@ -16,8 +16,8 @@ import zipfile
 
 import pytest
 
-from srlit.data.archives import DownloadError, fetch_archive, unpack
-from srlit.data.archives.catalogue import Archive, Folder
+from srlit.data.download import DownloadError, fetch_archive, unpack
+from srlit.data.download.urls import Archive, Folder
 from tests.data.server import serve
 
 FILES = {
@@ -125,7 +125,7 @@ def test_an_interrupted_unpacking_never_looks_complete_and_is_redone(archive, mo
 UNPACK = """
 import os, shutil, signal, sys
 from pathlib import Path
-from srlit.data.archives import unpack
+from srlit.data.download import unpack
 shutil.copyfileobj = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
 unpack(Path(sys.argv[1]), Path(sys.argv[2]), key="paths.data")
 """

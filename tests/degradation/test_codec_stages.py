@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from srlit.degradation import H264, Avif, Resize, WebP
-from srlit.ops import codecs
-from srlit.ops.canvas import Canvas
+from srlit.ops import file_codecs as codecs
+from srlit.ops.ragged_batch import RaggedBatch
 from srlit.ops.rng import RowGenerator, make_keys
 from tests.elsewhere import elsewhere, here
 
@@ -20,7 +20,7 @@ def test_each_sample_is_coded_at_its_own_size_and_quality_on_every_device(photo,
     x = (photo[..., :48, :60].float() / 255).expand(5, -1, -1, -1)
     rows = RowGenerator(make_keys(0, (), torch.arange(5)))
     resize = Resize(factors=[[0.4, 1]], kinds=["area"])
-    before = resize.apply(Canvas.of(x), resize.sample(rows))
+    before = resize.apply(RaggedBatch.of(x), resize.sample(rows))
     params = stage.sample(rows)
     assert len(set(params["quality"].tolist())) > 2
     coded = stage.apply(before, params)

@@ -4,8 +4,17 @@ from fractions import Fraction
 import pytest
 import torch
 
-from srlit.degradation import Bicubic, Chain, Choice, Maybe, Quantise, Resize, Shuffle, Stage
-from srlit.ops.canvas import Canvas
+from srlit.degradation import (
+    Bicubic,
+    Quantise,
+    RandomApply,
+    RandomChoice,
+    RandomOrder,
+    Resize,
+    Sequential,
+    Stage,
+)
+from srlit.ops.ragged_batch import RaggedBatch
 from srlit.ops.rng import RowGenerator, make_keys
 from tests.elsewhere import elsewhere, here
 
@@ -40,23 +49,23 @@ def numbers(canvas):
 @pytest.mark.parametrize("place", [lambda x: x, elsewhere])
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_shuffle_applies_every_stage_once_in_the_drawn_order(count, place):
-    shuffle = Shuffle(stages=digits(count))
+    shuffle = RandomOrder(stages=digits(count))
     orders = list(itertools.permutations(range(count)))
     x = place(torch.zeros(len(orders), 3, 2, 2))
-    result = shuffle.apply(Canvas.of(x), {"order": torch.tensor(orders)})
+    result = shuffle.apply(RaggedBatch.of(x), {"order": torch.tensor(orders)})
     expected = [int("".join(str(stage + 1) for stage in order)) for order in orders]
     assert numbers(result) == expected
 
 
 def test_shuffle_draws_all_orders_equally_often():
-    order = Shuffle(stages=digits(3)).sample(rows(6000))["order"]
+    order = RandomOrder(stages=digits(3)).sample(rows(6000))["order"]
     counts = torch.unique(order, dim=0, return_counts=True)[1]
     assert len(counts) == 6
     assert (counts - 1000).abs().max() < 110
 
 
 def test_shuffle_keeps_the_order_of_some():
-    shuffle = Shuffle(stages=digits(4), keep_order=["s3", "s1"])
+    shuffle = RandomOrder(stages=digits(4), keep_order=["s3", "s1"])
     place = shuffle.sample(rows(4000))["order"].argsort(1)
     assert (place[:, 2] < place[:, 0]).all()
     assert abs((place[:, 1] < place[:, 3]).float().mean() - 0.5) < 0.04
@@ -65,40 +74,40 @@ def test_shuffle_keeps_the_order_of_some():
 @pytest.mark.parametrize("place", [lambda x: x, elsewhere])
 def test_maybe_choice_and_chain(place):
     x = place(torch.zeros(1000, 3, 1, 1))
-    maybe = Maybe(p=0.3, stages=digits(2))
+    maybe = RandomApply(p=0.3, stages=digits(2))
     params = maybe.sample(rows(1000))
     assert abs(params["used"].float().mean() - 0.3) < 0.05
-    assert numbers(maybe.apply(Canvas.of(x), params)) == [12 * used for used in params["used"]]
-    choice = Choice(stages=digits(3), weights=[1, 0, 3])
+    assert numbers(maybe.apply(RaggedBatch.of(x), params)) == [12 * used for used in params["used"]]
+    choice = RandomChoice(stages=digits(3), weights=[1, 0, 3])
     params = choice.sample(rows(1000))
-    assert numbers(choice.apply(Canvas.of(x), params)) == (params["choice"] + 1).tolist()
+    assert numbers(choice.apply(RaggedBatch.of(x), params)) == (params["choice"] + 1).tolist()
     assert abs((params["choice"] == 2).float().mean() - 0.75) < 0.05
-    assert numbers(Chain(stages=digits(3)).apply(Canvas.of(x), {}))[0] == 123
+    assert numbers(Sequential(stages=digits(3)).apply(RaggedBatch.of(x), {}))[0] == 123
 
 
 def test_shares_say_what_size_comes_out():
     half, vary = Bicubic(scale=2), Resize(factors=[[0.5, 1]], kinds=["area"])
     back = Resize(factors=[[1, 1]], shrink=2, kinds=["area"])
     whole = Fraction(1)
-    assert Chain(stages={"a": half, "b": Quantise()}).share_after(whole) == Fraction(1, 2)
-    assert Chain(stages={"a": vary, "b": Quantise()}).share_after(whole) is None
-    assert Chain(stages={"a": vary, "b": back}).share_after(whole) == Fraction(1, 2)
-    assert Maybe(p=0.5, stages={"a": vary, "b": back}).share_after(whole) is None
-    assert Maybe(p=0.5, stages={"a": Quantise()}).share_after(whole) == whole
-    assert Choice(stages={"a": half, "b": back}).share_after(whole) == Fraction(1, 2)
-    assert Choice(stages={"a": half, "b": Quantise()}).share_after(whole) is None
-    shuffle = Shuffle(stages={"b": back, "q": Quantise(), "v": vary}, keep_order=["v", "b"])
+    assert Sequential(stages={"a": half, "b": Quantise()}).share_after(whole) == Fraction(1, 2)
+    assert Sequential(stages={"a": vary, "b": Quantise()}).share_after(whole) is None
+    assert Sequential(stages={"a": vary, "b": back}).share_after(whole) == Fraction(1, 2)
+    assert RandomApply(p=0.5, stages={"a": vary, "b": back}).share_after(whole) is None
+    assert RandomApply(p=0.5, stages={"a": Quantise()}).share_after(whole) == whole
+    assert RandomChoice(stages={"a": half, "b": back}).share_after(whole) == Fraction(1, 2)
+    assert RandomChoice(stages={"a": half, "b": Quantise()}).share_after(whole) is None
+    shuffle = RandomOrder(stages={"b": back, "q": Quantise(), "v": vary}, keep_order=["v", "b"])
     assert shuffle.share_after(whole) == Fraction(1, 2)
-    one = Shuffle(stages={"a": Quantise(), "b": half, "c": Quantise()}, keep_order=["a", "c"])
+    one = RandomOrder(stages={"a": Quantise(), "b": half, "c": Quantise()}, keep_order=["a", "c"])
     assert one.share_after(whole) == Fraction(1, 2)
     with pytest.raises(ValueError, match=r"keep_order=\['b'\].*\['b', 'v'\]"):
-        Shuffle(stages={"b": back, "v": vary}, keep_order=["b"])
+        RandomOrder(stages={"b": back, "v": vary}, keep_order=["b"])
 
 
 def test_names_of_choices_and_of_failing_stages():
-    inner = Choice(stages={"a": Quantise(), "b": Fails()})
-    chain = Chain(stages={"outer": Shuffle(stages={"inner": inner})})
+    inner = RandomChoice(stages={"a": Quantise(), "b": Fails()})
+    chain = Sequential(stages={"outer": RandomOrder(stages={"inner": inner})})
     assert chain.names() == {"outer.order": ["inner"], "outer.inner.choice": ["a", "b"]}
     params = {"outer.order": torch.zeros(1, 1).long(), "outer.inner.choice": torch.ones(1).long()}
     with pytest.raises(ValueError, match="stage 'outer': stage 'inner': stage 'b': too blue"):
-        chain.apply(Canvas.of(torch.zeros(1, 3, 1, 1)), params)
+        chain.apply(RaggedBatch.of(torch.zeros(1, 3, 1, 1)), params)

@@ -3,7 +3,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from srlit.config import CONF_DIR, build
-from srlit.degradation import Degradation, Maybe, Quantise, Stage
+from srlit.degradation import Degradation, Quantise, RandomApply, Stage
 from srlit.ops import jpeg as ops_jpeg
 from srlit.ops import noise as ops_noise
 from srlit.ops import resize as ops_resize
@@ -291,13 +291,13 @@ def test_what_the_caller_holds_is_neither_changed_nor_returned(hr):
         def apply(self, canvas, params):
             return canvas.map(lambda x, _: x, params)
 
-    stages = {"same": Same(), "maybe": Maybe(p=0.5, stages={"eight_bit": Quantise()})}
+    stages = {"same": Same(), "maybe": RandomApply(p=0.5, stages={"eight_bit": Quantise()})}
     degradation, before = Degradation(name="mine", scale=1, stages=stages), (hr * 0.997).clone()
     given = before.clone()
     lr = degradation(given, keys(6))
     assert torch.equal(given, before)
     assert not torch.equal(lr, before)
-    never = Degradation(name="n", scale=1, stages={"m": Maybe(p=0, stages={"q": Quantise()})})
+    never = Degradation(name="n", scale=1, stages={"m": RandomApply(p=0, stages={"q": Quantise()})})
     assert never(given, keys(6)).data_ptr() != given.data_ptr()
 
 

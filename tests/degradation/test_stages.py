@@ -15,12 +15,12 @@ from srlit.degradation import (
     GaussianNoise,
     GeneralisedGaussian,
     Jpeg,
-    Maybe,
     Motion,
     Noise,
     Plateau,
     PoissonNoise,
     Quantise,
+    RandomApply,
     Resize,
     Sharpen,
     Shrink,
@@ -28,9 +28,9 @@ from srlit.degradation import (
     SpeckleNoise,
     WebP,
 )
-from srlit.ops.canvas import Canvas
 from srlit.ops.colour import luma
 from srlit.ops.jpeg import jpeg
+from srlit.ops.ragged_batch import RaggedBatch
 from srlit.ops.resize import INTERPOLATIONS
 from srlit.ops.rng import RowGenerator, make_keys
 from tests.elsewhere import elsewhere, here
@@ -52,7 +52,7 @@ def rows(n: int, seed: int = 0) -> RowGenerator:
 
 
 def apply(stage, x, params):
-    return stage.apply(Canvas.of(x), params).pixels
+    return stage.apply(RaggedBatch.of(x), params).pixels
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -114,7 +114,7 @@ def test_blur_and_decimation_in_one_filter_are_the_two_after_each_other(photo, s
     inner = x[..., margin : margin + size, margin : margin + 2 * size]
     together = BlurDecimate(kernels=kernels, scale=scale, kinds=kinds)
     params = together.sample(rows(12))
-    blurred = Blur(kernels=kernels).apply(Canvas.of(x), params)
+    blurred = Blur(kernels=kernels).apply(RaggedBatch.of(x), params)
     apart = Decimate(scale=scale, kinds=kinds).apply(blurred, params).pixels
     cut = margin // scale
     expected = apart[..., cut : cut + 12, cut : cut + 24]
@@ -145,7 +145,7 @@ def test_resize_draws_up_down_and_keep_and_sizes_follow(photo):
     assert 1.49 < factor.max() <= 1.5
     x = (photo[..., :60, :80].float() / 255).expand(40, -1, -1, -1)
     params = stage.sample(rows(40))
-    canvas = stage.apply(Canvas.of(x), params)
+    canvas = stage.apply(RaggedBatch.of(x), params)
     assert canvas.pixels.shape == (40, 3, 90, 120)
     assert canvas.least == (9, 12)
     expected = (params["factor"].double()[:, None] * torch.tensor([60, 80])).long()
@@ -161,7 +161,7 @@ def test_resize_draws_up_down_and_keep_and_sizes_follow(photo):
 def test_one_factor_for_all_fills_the_canvas(factor):
     """Drawn in float32, the factor may lie below the range by its last bit."""
     stage = Resize(factors=[[factor, factor]], kinds=["bilinear"])
-    canvas = stage.apply(Canvas.of(torch.ones(3, 3, 30, 20)), stage.sample(rows(3)))
+    canvas = stage.apply(RaggedBatch.of(torch.ones(3, 3, 30, 20)), stage.sample(rows(3)))
     assert canvas.sizes is None
     assert canvas.pixels.shape[-2:] == (int(30 * factor), int(20 * factor))
     torch.testing.assert_close(canvas.pixels, torch.ones_like(canvas.pixels))
@@ -268,8 +268,8 @@ def test_jpeg_draws_quality_and_subsampling_per_sample(photo):
         assert torch.equal(coded[own], expected)
     # The tensor codec of other devices gives libjpeg's picture, also at sizes of their own.
     sizes = torch.stack([torch.arange(200) % 29 + 5, torch.arange(200) % 27 + 5], 1)
-    canvas = Canvas(x.clone(), (33, 31), sizes, (5, 5))
-    other = Canvas(elsewhere(x), (33, 31), sizes, (5, 5))
+    canvas = RaggedBatch(x.clone(), (33, 31), sizes, (5, 5))
+    other = RaggedBatch(elsewhere(x), (33, 31), sizes, (5, 5))
     ours, theirs = stage.apply(canvas, params), stage.apply(other, params)
     for i, (h, w) in enumerate(sizes.tolist()):
         assert torch.equal(ours.pixels[i, :, :h, :w], here(theirs.pixels)[i, :, :h, :w])
@@ -302,7 +302,7 @@ def test_quantise_rounds_to_8_bits():
         (lambda: Jpeg(quality=[0, 95]), r"Jpeg.quality=\[0, 95\].*1 to 100"),
         (lambda: Jpeg(quality=[60, 95], subsamplings=["4:1:1"]), r"Jpeg.subsamplings=\['4:1:1'\]"),
         (lambda: Jpeg(quality=[60.5, 95]), r"Jpeg.quality=\[60.5, 95\]: expected whole"),
-        (lambda: Maybe(p=1.5, stages={}), "Maybe.p"),
+        (lambda: RandomApply(p=1.5, stages={}), "RandomApply.p"),
         (lambda: Blur(kernels=[]), "Blur.weights: there is nothing to choose from"),
         (lambda: Decimate(scale=2, kinds=[]), "Decimate.kinds: there is nothing"),
         (lambda: Sharpen(size=6), r"Sharpen.size=\[6\]: expected odd"),
@@ -335,6 +335,6 @@ def test_images_that_are_too_small_are_named(stage, size, message):
 @pytest.mark.parametrize("stage", [Decimate(scale=2, kinds=["area"]), Bicubic(scale=2)])
 def test_a_shrink_for_one_size_says_so(stage):
     resize = Resize(factors=[[0.5, 1]], kinds=["area"])
-    canvas = resize.apply(Canvas.of(torch.rand(2, 3, 32, 32)), resize.sample(rows(2)))
+    canvas = resize.apply(RaggedBatch.of(torch.rand(2, 3, 32, 32)), resize.sample(rows(2)))
     with pytest.raises(ValueError, match="before every Resize"):
         stage.apply(canvas, stage.sample(rows(2)))

@@ -5,19 +5,9 @@ from PIL import Image
 
 from srlit.data import PhotoError
 from srlit.degradation import Degradation
-from srlit.inference import (
-    Interpolator,
-    Network,
-    Pictures,
-    comparison,
-    find_images,
-    markdown_table,
-    measure,
-    output_path,
-    read_image,
-    write_image,
-)
-from srlit.inference.tables import format_value
+from srlit.evaluation import Pictures, comparison, markdown_table, measure
+from srlit.evaluation.tables import format_value
+from srlit.inference import Interpolator, Network, find_images, output_path, read_image, write_image
 from srlit.metrics import MetricSuite
 from srlit.models import EDSR
 from srlit.train import build_data

@@ -7,13 +7,13 @@ import torch
 from torch import nn
 
 from srlit.config import CONF_DIR, build
-from srlit.foreign import Spandrel
 from srlit.inference.model_card import (
     activation_memory,
     multiply_adds,
     receptive_field,
 )
 from srlit.models import EDSR, RRDBNet, UNet
+from srlit.models.spandrel import Spandrel
 from tests.helpers import compose_config
 
 MODELS = sorted(path.stem for path in (CONF_DIR / "model").glob("*.yaml"))

@@ -35,7 +35,7 @@ ADVERSARIAL = (
     "discriminator=patchgan_small",
     "loss=l1_lpips_gan",
     "logger=csv",
-    "callbacks.panels=null",
+    "callbacks.image_logger=null",
     "metrics.names=[psnr_rgb_b0]",
     "callbacks.lpips_checkpoint.metric=psnr_rgb_b0",
     "callbacks.lpips_checkpoint.top_k=1",
@@ -147,9 +147,9 @@ def within_a_validation(turn: int) -> None:
 
 def within_a_row(turn: int) -> None:
     """With half of a row in the table."""
-    from srlit.callbacks import RowLogger
+    from srlit.callbacks import CSVLogger
 
-    original = RowLogger.log_metrics
+    original = CSVLogger.log_metrics
 
     def trap(self, metrics, step=None):
         if step is not None and step >= turn:
@@ -158,7 +158,7 @@ def within_a_row(turn: int) -> None:
             die()
         original(self, metrics, step)
 
-    RowLogger.log_metrics = trap
+    CSVLogger.log_metrics = trap
 
 
 def asked_to_stop(turn: int, number: int = signal.SIGTERM) -> None:

@@ -372,7 +372,7 @@ def test_select_ranks_as_the_callback_did(trained):
     assert recorded["photos"] == "validation"
     assert recorded["rule"] == best["rule"]
     assert "psnr_rgb_b0 at most 1 worse than the best" in best["rule"]
-    assert "colour_s8 at most 0.004 worse" in best["rule"]
+    assert "lowfreq_mae_s8 at most 0.004 worse" in best["rule"]
     assert Image.open(trained / "selection.png").width > 500
 
 

@@ -13,8 +13,8 @@ from srlit.checkpoint import load_weights, resolve_checkpoint
 from srlit.config import ConfigError, check_config, load_generator
 from srlit.config.figures import figures_of
 from srlit.evaluate import evaluate
-from srlit.inference import DrawBook
-from srlit.inference.blending import blended
+from srlit.evaluation import RecordedDraws
+from srlit.evaluation.weight_interpolation import blended
 from srlit.train import train
 from tests.helpers import TINY, compose_config
 
@@ -205,8 +205,8 @@ def test_a_setting_changes_nothing_else_that_is_drawn():
     degradation = build(compose_config("evaluate", "degradation=blind").degradation)
     keys = make_keys(0, (), torch.arange(5))
     name = "noise_and_jpeg.jpeg.jpeg.quality"
-    plain = DrawBook(degradation).draws(list("abcde"), (8, 8), keys)
-    set_to = DrawBook(degradation, setting={name: 61}).draws(list("abcde"), (8, 8), keys)
+    plain = RecordedDraws(degradation).draws(list("abcde"), (8, 8), keys)
+    set_to = RecordedDraws(degradation, setting={name: 61}).draws(list("abcde"), (8, 8), keys)
     assert set_to[name].tolist() == [61] * 5
     assert set_to[name].dtype == plain[name].dtype
     for other in plain.keys() - {name}:

@@ -83,7 +83,7 @@ def test_evaluate_and_upscale_take_them_as_they_lie(tmp_path, weights, photo_fol
 
 def test_networks_of_other_projects_stand_beside_srlits_own(tmp_path, weights, photo_folder):
     """A PLKSR as its authors store it: no family of srlit's own, and no `model` names it."""
-    from srlit.foreign import Spandrel
+    from srlit.models.spandrel import Spandrel
 
     torch.manual_seed(0)
     arguments = {"dim": 8, "n_blocks": 1, "kernel_size": 3, "upscaling_factor": 2}

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from srlit.callbacks import EarlyStopping
-from srlit.callbacks.rows import read_rows
+from srlit.callbacks.csv_logger import read_rows
 from srlit.checkpoint import CheckpointError, load_checkpoint
 from srlit.checkpoint.io import AtomicCheckpointIO
 from srlit.checkpoint.runs import checkpoint_name, checkpoints_of
@@ -20,7 +20,7 @@ LONGER = (
     "model.width=8",
     "model.blocks=1",
     "logger=csv",
-    "callbacks.panels=null",
+    "callbacks.image_logger=null",
     "metrics.names=[psnr_rgb_b0,mae]",
     "callbacks.lpips_checkpoint.metric=psnr_rgb_b0",
     "iterations=8",

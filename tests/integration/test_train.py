@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from srlit import train as train_module
-from srlit import weights
 from srlit.checkpoint import CheckpointError, load_checkpoint
 from srlit.config import ConfigError
+from srlit.perceptual import backbones as weights
 from srlit.train import resolve_precision, train
 from tests.helpers import REPOSITORY, TINY, compose_config, run
 
@@ -55,7 +55,7 @@ def command(tmp_path, monkeypatch):
         (["data=folder", "data.photos.train_folder=empty"], "empty: no image in this folder"),
         (["data=folder"], "data.photos.train_folder"),
         (["+model.widht=3"], "unknown key model.widht; did you mean model.width?"),
-        (["+phase.gradient_nrm=1"], "did you mean phase.gradient_norm?"),
+        (["+phase.gradient_nrm=1"], "did you mean phase.grad_clip_norm?"),
         (["+weights.dirr=x"], "unknown key weights.dirr; did you mean weights.dir?"),
         (["+paths.foo=x"], "unknown key paths.foo"),
         (["+callbacks.more=3"], "callbacks.more=3: expected a node with a _target_, or null"),
@@ -65,7 +65,7 @@ def command(tmp_path, monkeypatch):
         (["eval_degradation=fixed"], "write degradation@eval_degradation=fixed"),
         (["+itreations=3"], "unknown key itreations; did you mean iterations?"),
         (["model.width=8.5"], "width"),
-        (["init_from=auto"], "init_from=auto needs `follows`"),
+        (["init_from=auto"], "init_from=auto needs `previous_phase`"),
         (["init_from=nothing.ckpt"], "nothing.ckpt: no such checkpoint and no such run folder"),
         (["resume=nothing.ckpt"], "nothing.ckpt: no such checkpoint and no such run folder"),
         (["metrics.names=[psnr]"], "metrics.names has 'psnr'"),

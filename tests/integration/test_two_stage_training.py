@@ -10,7 +10,7 @@ from tests.helpers import TINY, compose_config
 NARROW = (
     "model.num_feat=16", "model.num_block=1", "model.num_grow_ch=8", "data=bsds400",
     "data.batch_size=4", "metrics.names=[mae]", "callbacks.lpips_checkpoint.metric=mae",
-    "callbacks.panels=null", "callbacks.ema=null", "init_from=null",
+    "callbacks.image_logger=null", "callbacks.ema=null", "init_from=null",
 )  # fmt: skip
 LENGTH = ("iterations=50", "validate_every=5", "log_every=5")
 PHASES = {

@@ -8,7 +8,7 @@ import torch
 
 from srlit.losses import Contextual
 from srlit.losses.contextual import contextual_similarity
-from srlit.weights import load_backbone
+from srlit.perceptual.backbones import load_backbone
 
 
 def by_definition(sr, hr, bandwidth):

@@ -4,7 +4,7 @@ from safetensors.torch import save_file
 from torchvision.models import vgg16
 
 from srlit.losses import LPIPSLoss, PerceptualLoss
-from srlit.weights import load_backbone, load_lpips
+from srlit.perceptual.backbones import load_backbone, load_lpips
 
 
 @pytest.mark.parametrize("distance", ["l1", "l2"])

@@ -86,7 +86,7 @@ def value_of(term, sr, hr):
 def test_no_term_of_conf_is_left_out(vgg16_folder):
     configured = {OmegaConf.load(p)["_target_"] for p in (CONF_DIR / "term").glob("*.yaml")}
     here = {type(make(vgg16_folder)).__name__ for make in TERMS.values()}
-    here.add("StageOne")  # it does not look at sr; tests/phases/test_stage_one.py
+    here.add("Stage1")  # it does not look at sr; tests/phases/test_stage_one.py
     assert {f"srlit.losses.{name}" for name in here} == configured
 
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from srlit.foreign import Spandrel
 from srlit.models import MultiScalePatchGAN, PatchGAN, UNetSN, VGGStyle
+from srlit.models.spandrel import Spandrel
 from tests.models.test_generators import SMALL
 
 GENERATORS = {

@@ -31,7 +31,7 @@ def test_spectral_norm_bounds_each_layer():
 @pytest.mark.parametrize("layers", [1, 2, 3])
 def test_the_least_size_is_the_least(layers):
     network = PatchGAN(width=4, layers=layers).eval()
-    side = network.least_size
+    side = network.min_size
     assert network(torch.rand(1, 3, side, side)).shape == (1, 1, 1, 1)
     with pytest.raises(
         ValueError, match=f"expected at least {side}x{side}; enlarge data.patch_size"

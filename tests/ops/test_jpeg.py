@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from srlit.ops.canvas import extend
 from srlit.ops.jpeg import jpeg, quantisation_tables
+from srlit.ops.ragged_batch import extend
 
 QUALITIES = [10, 30, 60, 75, 90, 100]
 SUBSAMPLINGS = {"4:2:0": 2, "4:4:4": 0}

@@ -1,4 +1,4 @@
-"""Warm-up, ratio, penalty, disguises, micro-batches: what each changes, and nothing else."""
+"""Warm-up, ratio, penalty, d_augment, micro-batches: what each changes, and nothing else."""
 
 import copy
 import math
@@ -52,7 +52,7 @@ def phase_with(discriminator=None, **options):
     ],
 )
 def test_the_ratio_is_kept_and_known_in_advance(ratio, expected):
-    phase = phase_with(ratio=ratio)
+    phase = phase_with(d_updates_per_g_update=ratio)
     updates = [phase.discriminator_updates(i) for i in range(12)]
     assert [len(numbers) for numbers in updates] == expected
     assert [n for numbers in updates for n in numbers] == list(range(sum(expected)))
@@ -60,24 +60,28 @@ def test_the_ratio_is_kept_and_known_in_advance(ratio, expected):
 
 @pytest.mark.parametrize(("ratio", "expected"), [(0.5, 10), (1, 20), (2, 40), (1 / 3, 6)])
 def test_twenty_iterations_hold_so_many_updates(tmp_path, ratio, expected):
-    phase = phase_with(ratio=ratio, iterations=20)
+    phase = phase_with(d_updates_per_g_update=ratio, iterations=20)
     seen = []
     phase.update_discriminator = lambda restored, optimizer, number: seen.append(number)
     fit(phase, tmp_path, count=20, validate_every=20)
     assert seen == list(range(expected))
 
 
-@pytest.mark.parametrize("warmup", [0, 3])
+@pytest.mark.parametrize("d_start_iteration", [0, 3])
 @pytest.mark.parametrize("ratio", [0.25, 0.5, 1, 2, 3.5])
-def test_the_penalty_comes_every_so_many_updates_whatever_the_ratio(warmup, ratio):
-    phase = phase_with(ratio=ratio, warmup=warmup, penalty=R1(weight=1.0, every=16))
+def test_the_penalty_comes_every_so_many_updates_whatever_the_ratio(d_start_iteration, ratio):
+    phase = phase_with(
+        d_updates_per_g_update=ratio,
+        d_start_iteration=d_start_iteration,
+        penalty=R1(weight=1.0, every=16),
+    )
     updates = [n for i in range(400) for n in phase.discriminator_updates(i)]
     due = [phase.penalty.is_due(n) for n in updates]
     assert sum(due) == -(-len(updates) // 16)
 
 
 def test_during_the_warm_up_there_is_no_game(tmp_path):
-    phase = phase_with(warmup=3, iterations=3)
+    phase = phase_with(d_start_iteration=3, iterations=3)
     phase(batches(1)[0].lr)
     phase.logits(torch.rand(1, 3, 32, 32))
     before = copy.deepcopy(phase.discriminator.state_dict())
@@ -87,7 +91,7 @@ def test_during_the_warm_up_there_is_no_game(tmp_path):
     assert not changed(before, phase.discriminator)
     assert not phase.trainer.optimizers[1].state
     assert not any("adversarial" in name or "logits" in name for row in rows for name in row)
-    phase = phase_with(warmup=3, iterations=4)
+    phase = phase_with(d_start_iteration=3, iterations=4)
     phase.write_row = rows.append
     fit(phase, tmp_path, count=4)
     assert any("train/raw/adversarial" in row for row in rows)
@@ -104,7 +108,7 @@ def test_an_adversarial_weight_is_let_in_slowly(tmp_path):
     for row, weight in zip(found[1:], (0.1, 0.2, 0.3), strict=True):
         share = row["train/weighted/adversarial"] / row["train/raw/adversarial"]
         assert share == pytest.approx(weight)
-        terms = [row[f"train/share/{name}"] for name in ("l1", "adversarial")]
+        terms = [row[f"train/loss_fraction/{name}"] for name in ("l1", "adversarial")]
         assert sum(terms) == pytest.approx(1)
 
 
@@ -115,14 +119,14 @@ def test_disguises_come_before_the_discriminator_in_both_updates(tmp_path):
         seen.append((iteration, len(images)))
         return images
 
-    phase = phase_with(disguises=[disguise], iterations=2)
+    phase = phase_with(d_augment=[disguise], iterations=2)
     fit(phase, tmp_path, count=2)
     assert seen == [(0, 4), (0, 2), (1, 4), (1, 2)]  # real and restored, then restored
 
 
 def test_the_penalty_counts_updates_and_not_iterations(tmp_path):
     rows = []
-    phase = phase_with(ratio=0.5, penalty=R1(weight=10.0, every=2), iterations=6)
+    phase = phase_with(d_updates_per_g_update=0.5, penalty=R1(weight=10.0, every=2), iterations=6)
     phase.write_row = rows.append
     fit(phase, tmp_path, count=6)
     trained = [row for row in rows if "learning_rate" in row]
@@ -139,7 +143,7 @@ def test_the_gap_between_the_opinions_is_logged(tmp_path):
     gap = row["train/logits/real"] - row["train/logits/fake"]
     assert row["train/logits/gap"] == pytest.approx(gap, abs=1e-6)
     edge = row["train/discriminator"] / phase.criterion.chance
-    assert row["train/discriminator_edge"] == pytest.approx(edge)
+    assert row["train/d_loss_vs_chance"] == pytest.approx(edge)
 
 
 def test_the_penalty_comes_when_it_is_due_and_counts(tmp_path):
@@ -203,7 +207,7 @@ def test_wgan_gp_trains_and_has_no_edge_to_log(tmp_path):
     phase.write_row = rows.append
     fit(phase, tmp_path)
     [first, *_] = [row for row in rows if "train/discriminator" in row]
-    assert "train/discriminator_edge" not in first
+    assert "train/d_loss_vs_chance" not in first
     assert first["train/discriminator"] == pytest.approx(-first["train/logits/gap"], abs=1e-6)
     assert all(math.isfinite(row["train/penalty"]) for row in rows if "train/discriminator" in row)
 
@@ -213,7 +217,7 @@ def test_each_of_several_updates_sees_the_one_before_in_bfloat16_too(tmp_path):
     means = []
     phase = phase_with(
         torch.nn.Conv2d(3, 1, 4),
-        ratio=3,
+        d_updates_per_g_update=3,
         iterations=1,
         discriminator_optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.5),
     )
@@ -229,9 +233,18 @@ def test_each_of_several_updates_sees_the_one_before_in_bfloat16_too(tmp_path):
     assert len(set(means)) == 4  # three updates of the discriminator, then the generator's
 
 
-@pytest.mark.parametrize("wrong", [{"warmup": -1}, {"ratio": 0}, {"ratio": float("inf")}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"d_start_iteration": -1},
+        {"d_updates_per_g_update": 0},
+        {"d_updates_per_g_update": float("inf")},
+    ],
+)
 def test_numbers_out_of_range_name_the_keys(wrong):
-    with pytest.raises(ValueError, match=r"phase.warmup=-?\d+, phase.ratio="):
+    with pytest.raises(
+        ValueError, match=r"phase.d_start_iteration=-?\d+, phase.d_updates_per_g_update="
+    ):
         phase_with(**wrong)
 
 
@@ -265,8 +278,8 @@ def test_a_batch_that_cannot_be_parted_is_told(tmp_path):
 
 ALL_AT_ONCE = (
     *ADVERSARIAL,
-    "phase.warmup=1",
-    "phase.ratio=1.5",
+    "phase.d_start_iteration=1",
+    "phase.d_updates_per_g_update=1.5",
     "phase.micro_batches=2",
     "criterion@phase.criterion=ragan",
     "penalty@phase.penalty=wgan_gp",
@@ -274,7 +287,7 @@ ALL_AT_ONCE = (
     "+term@loss.terms.ldl=ldl",
     "+loss.weights.ldl=1.0",
     (
-        "phase.disguises=[{_target_: srlit.losses.InstanceNoise, sigma: 0.1},"
+        "phase.d_augment=[{_target_: srlit.losses.InstanceNoise, sigma: 0.1},"
         "{_target_: srlit.losses.DiffAugment}]"
     ),
     "loss.weights.adversarial={_target_: srlit.losses.CosineRamp, begin: 0, end: 0.05, over: 6}",

@@ -14,8 +14,8 @@ import torch.multiprocessing as mp
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from srlit.phases.averaging import average_gradients, buckets, greatest, share
 from srlit.phases.distributed import NetworksDDP, choose_strategy, count_devices
+from srlit.phases.gradient_sync import all_reduce_max, average_gradients, buckets, share
 from srlit.phases.watchdog import ChildWatch, Ending, Heartbeats, ParentWatch
 
 # -- what two processes compute together --------------------------------------------------------
@@ -88,7 +88,11 @@ def together(rank, path):
         timeout=timedelta(seconds=60),
     )
     found = {plan: trained(plan, images().chunk(2)[rank], average=True) for plan in PLANS}
-    found["greatest"] = [greatest(0), greatest(7 * rank), greatest(3 - rank)]
+    found["all_reduce_max"] = [
+        all_reduce_max(0),
+        all_reduce_max(7 * rank),
+        all_reduce_max(3 - rank),
+    ]
 
     lonely = nn.Parameter(torch.ones(2))  # has a gradient in one process only
     lonely.grad = torch.full((2,), 4.0) if rank == 0 else None
@@ -129,7 +133,7 @@ def test_the_steps_compared_are_no_trifle():
 
 
 def test_one_flag_is_enough_for_all(found):
-    assert [rank["greatest"] for rank in found] == [[0, 7, 3]] * 2
+    assert [rank["all_reduce_max"] for rank in found] == [[0, 7, 3]] * 2
 
 
 def test_a_gradient_of_one_process_counts_as_half_in_both(found):
@@ -145,8 +149,8 @@ def test_buffers_of_every_type_are_the_first_processes(found):
 
 
 def test_one_process_agrees_with_itself():
-    assert greatest(5) == 5
-    assert greatest(0) == 0
+    assert all_reduce_max(5) == 5
+    assert all_reduce_max(0) == 0
 
 
 def test_buckets_hold_one_type_and_are_limited():

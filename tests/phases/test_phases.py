@@ -14,7 +14,7 @@ from srlit.metrics import MetricSuite
 from srlit.models import EDSR, PatchGAN
 from srlit.phases import AdversarialPhase, Constant, Cosine, HalveOnPlateau, RestorationPhase
 from srlit.phases.adversarial import frozen
-from srlit.phases.journal import Journal
+from srlit.phases.running_means import RunningMeans
 from srlit.types import Batch
 
 
@@ -27,7 +27,7 @@ def shared(iterations=4, adversarial=False, **changes):
         "schedule": Constant(),
         "iterations": iterations,
         "seed": 0,
-        "gradient_norm": None,
+        "grad_clip_norm": None,
         "log_every": 1,
         "card": {"model": {}},
     } | changes
@@ -177,12 +177,12 @@ def test_every_part_is_logged_raw_and_weighted(tmp_path):
     )
     for name in ("discriminator", "logits/real", "logits/fake"):
         assert f"train/{name}" in row
-    assert row["train/gradient_norm/generator"] > 0
-    assert row["train/gradient_norm/discriminator"] > 0
+    assert row["train/grad_clip_norm/generator"] > 0
+    assert row["train/grad_clip_norm/discriminator"] > 0
 
 
 def test_gradients_are_clipped_to_the_norm(tmp_path):
-    phase = RestorationPhase(optimizer=sgd, **shared(iterations=1, gradient_norm=1e-3))
+    phase = RestorationPhase(optimizer=sgd, **shared(iterations=1, grad_clip_norm=1e-3))
     before = copy.deepcopy(phase.generator.state_dict())
     fit(phase, tmp_path, count=1)
     squares = [(v - before[k]).square().sum() for k, v in phase.generator.state_dict().items()]
@@ -263,7 +263,7 @@ def test_no_backbone_is_in_a_phases_state(shared_weights):
 
 
 def test_the_journal_gives_means_between_flushes():
-    journal = Journal(every=2)
+    journal = RunningMeans(every=2)
     journal.record({"a": torch.tensor(1.0)})
     journal.record({"a": torch.tensor(3.0), "b": torch.tensor(5.0)})
     assert journal.flush() == {"a": 2.0, "b": 5.0}

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from srlit.losses import L1, CompositeLoss, LeastSquares, StageOne
+from srlit.losses import L1, CompositeLoss, LeastSquares, Stage1
 from srlit.models import EDSR, PatchGAN, TwoStage
 from srlit.ops.resize import shrink
 from srlit.phases import AdversarialPhase, RestorationPhase
@@ -17,7 +17,7 @@ def two_stage(**changes):
 
 
 def table(weights):
-    terms = {"l1": L1(), "stage1": StageOne()}
+    terms = {"l1": L1(), "stage1": Stage1()}
     return CompositeLoss(weights=weights, terms={k: v for k, v in terms.items() if k in weights})
 
 

@@ -5,12 +5,14 @@ import math
 import torch
 from torchvision.utils import save_image
 
-from srlit.callbacks.panels import panel_name
-from srlit.callbacks.rows import RowLogger
-from srlit.checkpoint import RunRecord, write_json, write_text
+from srlit.callbacks.csv_logger import CSVLogger
+from srlit.callbacks.image_logger import panel_name
+from srlit.checkpoint import RunRecord
 from srlit.evaluate import write_results
-from srlit.inference import Measured, Summary, comparison, write_image
-from srlit.ops.panel import side_by_side, stacked
+from srlit.evaluation import Measured, Summary, comparison
+from srlit.inference import write_image
+from srlit.ops.image_grid import side_by_side, stacked
+from srlit.utils.atomic import write_json, write_text
 
 STEPS = range(10, 101, 10)
 SELECTED = 60
@@ -24,7 +26,7 @@ def make_run(folder, *, loss=0.2, config="seed: 0\n", photos=2, adversarial=True
     record = RunRecord(name=folder.name, label="x", model={}, command="train <it>", started=0.0)
     record.status, record.ended = "finished", 754.0
     record.write(folder)
-    logger = RowLogger(folder=str(folder))
+    logger = CSVLogger(folder=str(folder))
     for step in STEPS:
         logger.log_metrics(training_row(step, loss, adversarial=adversarial), step)
         if step % 20 == 0:

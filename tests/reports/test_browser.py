@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srlit.checkpoint import write_json
 from srlit.reports import report_page
+from srlit.utils.atomic import write_json
 from tests.reports.samples import ROBUSTNESS, make_evaluation, make_run
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

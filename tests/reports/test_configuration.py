@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from srlit.reports.configuration import ABSENT, differences, flattened
-from srlit.reports.runs import Run
+from srlit.reports.run_folders import Run
 
 
 def run(name, **config):

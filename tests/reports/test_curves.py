@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from srlit.reports.curves import Chart, Curve, draw, running_mean, thin
-from srlit.reports.runs import Column
+from srlit.reports.run_folders import Column
 
 NAN, INF = math.nan, math.inf
 

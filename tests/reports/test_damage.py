@@ -5,8 +5,8 @@ import json
 import pytest
 
 from srlit.reports.folders import find_subjects
-from srlit.reports.notices import Notices
 from srlit.reports.page import collect
+from srlit.reports.warnings import Notices
 from tests.reports.samples import make_evaluation, make_run
 
 

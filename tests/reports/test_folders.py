@@ -4,7 +4,7 @@ import pytest
 
 from srlit.reports.evaluations import ranked, read_photos, row_of
 from srlit.reports.folders import find_subjects
-from srlit.reports.notices import Notices
+from srlit.reports.warnings import Notices
 from tests.reports.samples import make_evaluation, make_run
 
 

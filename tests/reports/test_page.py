@@ -7,10 +7,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from srlit.checkpoint import write_json
 from srlit.reports import report_page
 from srlit.reports.axis import MINUS
 from srlit.reports.page import digest
+from srlit.utils.atomic import write_json
 from tests.reports.samples import ROBUSTNESS, make_evaluation, make_run
 
 VOID = {"meta", "img", "input"}

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from srlit.data.index import Photo
+from srlit.data.audit import Photo
 from srlit.data.photo import PhotoError, decode_bytes, show
 from srlit.data.reader import Pixels
 from srlit.data.shards.cache import Cached, cache_of, choose_kept

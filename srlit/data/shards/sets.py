@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from srlit.data.examine import Entry
-from srlit.data.index import Audit, Photo, usable
+from srlit.data.audit import Audit, Photo, usable
+from srlit.data.image_folder import PhotoSets
 from srlit.data.photo import show
 from srlit.data.reader import Pixels
+from srlit.data.scan import Entry
 from srlit.data.shards.extra import optional
 from srlit.data.shards.layout import ShardError
 from srlit.data.shards.reading import Shards
 from srlit.data.shards.storage import REMOTE, is_remote
-from srlit.data.sources import PhotoSets
 
 if TYPE_CHECKING:
     from srlit.data.splits import Checks
@@ -70,12 +70,12 @@ class StreamedPhotos(PhotoSets):
         """Photos of the test shards."""
         return self._paths("test")
 
-    def audited(self, split: str, least_size: int, checks: "Checks") -> Audit:
+    def audited(self, split: str, min_size: int, checks: "Checks") -> Audit:
         """The photos of a split that are large enough; all were decoded before they were written.
 
         Args:
             split: "train", "val" or "test".
-            least_size: shortest side that is usable, in pixels.
+            min_size: shortest side that is usable, in pixels.
             checks: which share of photos may be too small.
 
         Raises:
@@ -84,7 +84,9 @@ class StreamedPhotos(PhotoSets):
         photos = self._shards(split).photos
         known = {p.path: Entry(None, size=(p.width, p.height), digest=p.digest) for p in photos}
         paths = [photo.path for photo in photos]
-        return usable(paths, known, least_size=least_size, most_bad=checks.most_bad)
+        return usable(
+            paths, known, min_size=min_size, max_invalid_fraction=checks.max_invalid_fraction
+        )
 
     def read(self, photo: Photo) -> Pixels:
         """Pixels of a photo of a split that was asked for before.

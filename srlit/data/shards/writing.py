@@ -12,13 +12,11 @@ from typing import Any
 
 from rich.progress import track
 
-from srlit.checkpoint.files import write_json
-from srlit.data.alone import alone
-from srlit.data.examine import stamp_of
-from srlit.data.files.disk import read_bytes
+from srlit.data.audit import Photo
 from srlit.data.files.errors import naming
-from srlit.data.index import Photo
+from srlit.data.files.read_bytes import read_bytes
 from srlit.data.photo import PhotoError, decode_bytes, show
+from srlit.data.scan import stamp_of
 from srlit.data.shards.extra import optional
 from srlit.data.shards.layout import (
     FORMAT,
@@ -32,6 +30,8 @@ from srlit.data.shards.layout import (
     sha256,
 )
 from srlit.data.store import digest_of
+from srlit.utils.atomic import write_json
+from srlit.utils.file_lock import alone
 
 log = logging.getLogger(__name__)
 

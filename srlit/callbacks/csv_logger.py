@@ -1,0 +1,116 @@
+"""The table of a run: one row for each logged interval and each validation, `metrics.csv`."""
+
+import csv
+import io
+from argparse import Namespace
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.loggers import Logger
+
+from srlit.utils.atomic import disk_error, write_text
+
+STEP = "step"
+
+
+class CSVLogger(Logger):
+    """Writes `metrics.csv`; its `step` is the iteration.
+
+    Lightning's CSVLogger starts a new file at each start, and keeps rows that a run killed after
+    its last checkpoint writes once more. This one goes on with the same file, from the checkpoint.
+
+    Args:
+        folder: the run's folder.
+    """
+
+    def __init__(self, *, folder: str) -> None:
+        super().__init__()
+        self.path = Path(folder) / "metrics.csv"
+        self._columns = _columns(read_rows(self.path))
+
+    @property
+    def name(self) -> str:
+        """What Lightning calls it."""
+        return "rows"
+
+    @property
+    def version(self) -> int:
+        """There is one."""
+        return 0
+
+    def log_hyperparams(
+        self,
+        params: dict[str, Any] | Namespace,
+        *args: Any,  # noqa: ANN401
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        """They stand in config.yaml."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Add a row; new columns go to the right.
+
+        Raises:
+            DiskError: the row could not be written.
+        """
+        row = {STEP: str(step), **{name: repr(float(value)) for name, value in metrics.items()}}
+        new = [name for name in row if name not in self._columns]
+        if new:
+            rows = read_rows(self.path)
+            self._columns += new
+            self._write([*rows, row])
+            return
+        try:
+            with self.path.open("a", encoding="utf-8", newline="") as file:
+                csv.DictWriter(file, self._columns, lineterminator="\n").writerow(row)
+        except OSError as error:
+            raise disk_error(self.path, error) from error
+
+    @rank_zero_only
+    def rewind(self, iteration: int, validated: int) -> None:
+        """Forget rows after an iteration, and of validations after another: the run goes on there.
+
+        The checkpoint of an interrupted validation knows only those before it.
+        """
+        if not self.path.is_file():
+            return
+        rows = [
+            row
+            for row in read_rows(self.path)
+            if int(row[STEP]) <= (validated if is_validation(row) else iteration)
+        ]
+        self._columns = _columns(rows)
+        self._write(rows)
+
+    def _write(self, rows: list[dict[str, str]]) -> None:
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, self._columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self.path, text.getvalue())
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Complete rows of a table, without their empty cells; none where there is no file."""
+    if not path.is_file():
+        return []
+    text = path.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]  # what a kill tore is no row
+    reader = csv.DictReader(io.StringIO(whole, newline=""))
+    return [
+        {name: value for name, value in row.items() if value}
+        for row in reader
+        if (row.get(STEP) or "").isdecimal()
+    ]
+
+
+def is_validation(row: Mapping[str, str]) -> bool:
+    """Whether a validation wrote this row."""
+    return any(name.startswith("val/") for name in row)
+
+
+def _columns(rows: Iterable[Mapping[str, str]]) -> list[str]:
+    """Columns in the order in which rows brought them."""
+    return list(dict.fromkeys(name for row in rows for name in row))

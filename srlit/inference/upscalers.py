@@ -1,0 +1,130 @@
+"""What maps an LR image to an SR image: interpolators and trained networks."""
+
+import secrets
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from srlit.ops.resize import bilinear, imresize
+from srlit.ops.tiling import check_tiles, upscale_tiled
+from srlit.utils.fingerprint import fingerprint
+
+INTERPOLATIONS = ("bilinear", "bicubic")
+
+
+def pick_device(name: str) -> torch.device:
+    """A device by name; 'auto' is the first GPU, else the CPU."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+@runtime_checkable
+class Upscaler(Protocol):
+    """A named method.
+
+    Attributes:
+        name: what tables call it.
+        scale: upscaling factor.
+        fingerprint: tells it from every method that restores otherwise.
+    """
+
+    name: str
+    scale: int
+    fingerprint: str
+
+    def __call__(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
+        """Restore and enlarge images in [0, 1]."""
+        ...
+
+
+class Interpolator:
+    """The baselines: 'bilinear', and 'bicubic' as in MATLAB's imresize.
+
+    Args:
+        name: which one.
+        scale: upscaling factor.
+
+    Raises:
+        ValueError: the name is neither.
+    """
+
+    def __init__(self, name: str, *, scale: int) -> None:
+        if name not in INTERPOLATIONS:
+            msg = f"baselines has {name!r}: expected {' or '.join(INTERPOLATIONS)}"
+            raise ValueError(msg)
+        self.name = name
+        self.scale = scale
+        self.fingerprint = fingerprint("interpolator", name, scale)
+
+    def __call__(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
+        """Interpolate."""
+        return bilinear(lr, self.scale) if self.name == "bilinear" else imresize(lr, self.scale)
+
+
+class Network:
+    """A trained generator, whole images or tiles, in float32.
+
+    Args:
+        name: what tables call it.
+        generator: the network, with `scale`.
+        device: where it runs.
+        tile: side of a tile in LR pixels; None takes images of any size whole.
+        overlap: least overlap of tiles in LR pixels.
+        source: what tells its weights from all others, such as their digest; None: nothing does.
+
+    Raises:
+        ValueError: tiles of this size and overlap cannot cover an image.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        generator: nn.Module,
+        *,
+        device: torch.device,
+        tile: int | None = None,
+        overlap: int = 32,
+        source: str | None = None,
+    ) -> None:
+        if tile is not None:
+            check_tiles(tile, overlap)
+        self.name = name
+        self.scale = int(generator.scale)  # type: ignore[arg-type]
+        self.device = device
+        self.tile, self.overlap, self.source = tile, overlap, source
+        self.fingerprint = fingerprint("network", source or secrets.token_hex(), tile, overlap)
+        self.generator = generator.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def tiled(self, tile: int | None) -> "Network":
+        """The same with tiles of another size."""
+        return Network(
+            self.name,
+            self.generator,
+            device=self.device,
+            tile=tile,
+            overlap=self.overlap,
+            source=self.source,
+        )
+
+    @torch.inference_mode()
+    def __call__(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
+        """Restore; the result lies where `lr` does, clamped to [0, 1]."""
+        images = lr.to(self.device)
+        if self.tile is None or max(images.shape[-2:]) <= self.tile:
+            sr = self._whole(images)
+        else:
+            tiled = [
+                upscale_tiled(
+                    self._whole, image[None], scale=self.scale, tile=self.tile, overlap=self.overlap
+                )
+                for image in images
+            ]
+            sr = torch.cat(tiled)
+        return sr.clamp(0, 1).to(lr.device)
+
+    def _whole(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
+        sr: Tensor = self.generator(images.contiguous(memory_format=torch.channels_last))
+        return sr

@@ -1,0 +1,143 @@
+"""Which of several checkpoints is the best, and in which direction a metric is better."""
+
+import logging
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+log = logging.getLogger(__name__)
+
+RISING = ("psnr", "ssim", "ms_ssim", "lr_psnr")
+FALLING = ("lpips", "dists", "niqe", "mae", "colour", "kid", "fid", "loss")
+
+Row = TypeVar("Row", bound=Mapping[str, Any])
+
+
+def rises(metric: str) -> bool:
+    """Whether more of a metric is better.
+
+    Raises:
+        ValueError: the direction of the metric is unknown.
+    """
+    if metric.startswith(RISING):
+        return True
+    if metric.startswith(FALLING):
+        return False
+    msg = f"metric {metric!r}: expected a name that begins with {', '.join(RISING + FALLING)}"
+    raise ValueError(msg)
+
+
+def measured_name(name: str, measured: Collection[str]) -> str:
+    """The name under which a metric was measured: on an untrained backbone it ends so."""
+    return name if name in measured else f"{name}_untrained"
+
+
+class SelectionRule:
+    """Best by one metric among those that are not too bad by others.
+
+    What looks best to LPIPS may have left the photo behind: textures that were not there, colours
+    that drifted. Floors keep such candidates out, absolute ones or, as nobody knows beforehand what
+    can be reached, ones that follow the best candidate.
+
+    Args:
+        metric: what decides, such as `lpips_alex`.
+        floors: metric to the worst value that is still admitted: a least value where the metric
+            rises, a largest where it falls.
+        slack: metric to how much worse than the best candidate is still admitted, such as
+            {psnr_rgb_b0: 1.0} for a decibel. None takes an entry out, here and in floors. That of
+            `metric` itself is passed over: the best is never worse than itself.
+
+    Raises:
+        ValueError: a metric whose direction is unknown, or a slack below zero.
+    """
+
+    def __init__(
+        self,
+        *,
+        metric: str,
+        floors: Mapping[str, float | None] | None = None,
+        slack: Mapping[str, float | None] | None = None,
+    ) -> None:
+        self.metric = metric
+        self.floors, self.slack = (
+            {name: value for name, value in (part or {}).items() if value is not None}
+            for part in (floors, slack)
+        )
+        self.slack.pop(metric, None)
+        self._rising = rises(metric)
+        for name in (*self.floors, *self.slack):
+            rises(name)
+        for name, value in self.slack.items():
+            if not value >= 0:
+                msg = f"slack.{name}={value}: expected how much worse than the best, at least 0"
+                raise ValueError(msg)
+
+    @property
+    def names(self) -> set[str]:
+        """The metrics it looks at."""
+        return {self.metric, *self.floors, *self.slack}
+
+    def named_as(self, measured: Collection[str]) -> "SelectionRule":
+        """The same rule on metrics as they were measured: some names may end in `_untrained`."""
+        floors, slack = (
+            {measured_name(name, measured): value for name, value in part.items()}
+            for part in (self.floors, self.slack)
+        )
+        return SelectionRule(
+            metric=measured_name(self.metric, measured), floors=floors, slack=slack
+        )
+
+    def where_measured(self, measured: Collection[str]) -> "SelectionRule":
+        """The same rule without slack of what is not measured, which a warning tells."""
+        known = {n: v for n, v in self.slack.items() if measured_name(n, measured) in measured}
+        if left_out := sorted(self.slack.keys() - known.keys()):
+            log.warning(
+                "slack of %s is left out, as metrics.names measures %s only",
+                ", ".join(left_out),
+                ", ".join(sorted(measured)),
+            )
+        return SelectionRule(metric=self.metric, floors=self.floors, slack=known)
+
+    def among(self, rows: Iterable[Mapping[str, Any]]) -> "SelectionRule":
+        """The same rule for these candidates: every slack as the floor that it is among them.
+
+        One that could not be measured sets no standard.
+        """
+        candidates = [row for row in rows if not any(math.isnan(row[name]) for name in self.names)]
+        floors = dict(self.floors)
+        for name, slack in self.slack.items():
+            if known := [row[name] for row in candidates]:
+                bound = max(known) - slack if rises(name) else min(known) + slack
+                stricter = max if rises(name) else min
+                floors[name] = stricter(bound, floors.get(name, bound))
+        return SelectionRule(metric=self.metric, floors=floors)
+
+    def admits(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row reaches every floor; NaN reaches none."""
+        return all(
+            row[name] >= floor if rises(name) else row[name] <= floor
+            for name, floor in self.floors.items()
+        )
+
+    def cost(self, row: Mapping[str, Any]) -> tuple[bool, float]:
+        """Sort key: admitted rows first, the best value first, NaN last."""
+        value = row[self.metric]
+        if math.isnan(value):
+            return True, float("inf")
+        return not self.admits(row), -value if self._rising else value
+
+    def rank(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows, best first; those below a floor come after all that are not."""
+        return sorted(rows, key=self.among(rows).cost)
+
+    def describe(self) -> str:
+        """In words, for tables and logs."""
+        limits = [
+            f"{name} {'>=' if rises(name) else '<='} {floor:g}"
+            for name, floor in self.floors.items()
+        ]
+        limits += [
+            f"{name} at most {slack:g} worse than the best" for name, slack in self.slack.items()
+        ]
+        best = "highest" if self._rising else "lowest"
+        return f"{best} {self.metric}" + (f" with {' and '.join(limits)}" if limits else "")

@@ -1,0 +1,186 @@
+"""Images of different sizes in one batch, without asking the device how large they are.
+
+Sample i fills the top left corner of its canvas; what lies outside means nothing. A CPU works on
+every sample at its own size. Other devices work on whole canvases, on which the border pixel is
+repeated first, so that neighbourhoods see what they would see at the image's own border; no size
+is ever asked for. Both give the same numbers.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+Params = Mapping[str, Tensor]
+PixelFunction = Callable[[Tensor, Params], Tensor]
+
+
+class RaggedBatch(NamedTuple):
+    """A batch on its way through a degradation.
+
+    Attributes:
+        pixels: (n, 3, H, W).
+        hr: height and width before any degradation.
+        sizes: height and width of every sample, (n, 2) int64; None where all fill the canvas.
+        least: no sample is smaller than this.
+        owned: nobody else holds the pixels: on a CPU they may be written to.
+    """
+
+    pixels: Float[Tensor, "n 3 h w"]
+    hr: tuple[int, int]
+    sizes: Int64[Tensor, "n 2"] | None
+    least: tuple[int, int]
+    owned: bool = False
+
+    @classmethod
+    def of(cls, pixels: Float[Tensor, "n 3 h w"]) -> "RaggedBatch":
+        """Images of one size, which stay as they are."""
+        h, w = pixels.shape[-2:]
+        return cls(pixels, (h, w), None, (h, w))
+
+    def with_pixels(self, pixels: Float[Tensor, "n 3 h w"]) -> "RaggedBatch":
+        """New pixels of the same sizes; they are owned unless they may be somebody else's."""
+        owned = self.owned or not _share_memory(pixels, self.pixels)
+        return self._replace(pixels=pixels, owned=owned)
+
+    def resized(self, pixels: Float[Tensor, "n 3 h w"]) -> "RaggedBatch":
+        """The same samples at another size, which all of them have."""
+        h, w = pixels.shape[-2:]
+        owned = not _share_memory(pixels, self.pixels)
+        return RaggedBatch(pixels, self.hr, None, (h, w), owned)
+
+    def own_sizes(self) -> Int64[Tensor, "n 2"]:
+        """The sizes, also where all are the same."""
+        if self.sizes is not None:
+            return self.sizes
+        h, w = self.pixels.shape[-2:]
+        heights = torch.full((len(self.pixels),), h, device=self.pixels.device)
+        return torch.stack([heights, torch.full_like(heights, w)], 1)
+
+    def take(self, index: Int64[Tensor, " m"]) -> "RaggedBatch":
+        """Some of the samples."""
+        sizes = None if self.sizes is None else self.sizes[index]
+        return RaggedBatch(
+            self.pixels.index_select(0, index), self.hr, sizes, self.least, owned=True
+        )
+
+    def on(self, h: int, w: int) -> "RaggedBatch":
+        """The same samples on a canvas of another size that still holds them."""
+        oh, ow = self.pixels.shape[-2:]
+        if (oh, ow) == (h, w):
+            return self
+        pixels = F.pad(self.pixels, (0, w - ow, 0, h - oh))
+        return RaggedBatch(pixels, self.hr, self.own_sizes(), self.least, owned=True)
+
+    def map(self, function: PixelFunction, params: Params) -> "RaggedBatch":
+        """function(pixels, params) on every sample at its own size.
+
+        Args:
+            function: keeps the size, treats samples apart and takes (n, 3, h, w) and parameters of
+                n rows. On a device other than a CPU the image it sees goes on to the right and
+                below by repeating the border.
+            params: n rows each.
+        """
+        if self.sizes is None:
+            return self.with_pixels(function(self.pixels, params))
+        if not self.pixels.is_cpu:
+            return self.with_pixels(function(self.extended(), params))
+        pixels = torch.zeros_like(self.pixels)
+        for i, (h, w) in enumerate(self.sizes.tolist()):
+            row = {name: value[i : i + 1] for name, value in params.items()}
+            pixels[i : i + 1, :, :h, :w] = function(self.pixels[i : i + 1, :, :h, :w], row)
+        return self.with_pixels(pixels)
+
+    def extended(self) -> Float[Tensor, "n 3 h w"]:
+        """The pixels, the border of every sample repeated to the end of its canvas."""
+        return self.pixels if self.sizes is None else extend(self.pixels, self.sizes)
+
+
+def extend(x: Float[Tensor, "n c h w"], sizes: Int64[Tensor, "n 2"]) -> Float[Tensor, "n c h w"]:
+    """Repeat the last row and column of every sample to the end of the canvas."""
+    n, c, h, w = x.shape
+    rows = _clamped_positions(h, sizes[:, 0])[:, None, :, None].expand(n, c, h, w)
+    columns = _clamped_positions(w, sizes[:, 1])[:, None, None, :].expand(n, c, h, w)
+    return x.gather(2, rows).gather(3, columns)
+
+
+def _clamped_positions(length: int, sizes: Int64[Tensor, " n"]) -> Int64[Tensor, "n length"]:
+    return torch.minimum(torch.arange(length, device=sizes.device), sizes[:, None] - 1)
+
+
+def apply_to_rows(
+    chosen: Bool[Tensor, " n"],
+    function: Callable[[RaggedBatch, Params], RaggedBatch],
+    canvas: RaggedBatch,
+    params: Params,
+) -> RaggedBatch:
+    """function(canvas, params) for the chosen samples, the canvas as it is for the others.
+
+    On a CPU only the chosen samples are computed. Elsewhere all are, as asking the device how many
+    there are would wait for it.
+
+    Args:
+        chosen: which samples.
+        function: treats samples apart; it may change their sizes.
+        canvas: the batch.
+        params: tensors of n rows that belong to the samples.
+    """
+    if not canvas.pixels.is_cpu:
+        return _choose(chosen, function(canvas, params), canvas)
+    index = chosen.nonzero().flatten()
+    if len(index) == 0:
+        return canvas
+    if len(index) == len(chosen):
+        return function(canvas, params)
+    part = function(canvas.take(index), {name: value[index] for name, value in params.items()})
+    h, w = _common_size(part, canvas)
+    whole, part = canvas.on(h, w), part.on(h, w)
+    pixels = whole.pixels if whole.owned else whole.pixels.clone()
+    pixels.index_copy_(0, index, part.pixels)
+    if whole.sizes is None and part.sizes is None:
+        return whole.with_pixels(pixels)
+    sizes = whole.own_sizes().index_copy(0, index, part.own_sizes())
+    return RaggedBatch(pixels, canvas.hr, sizes, _least(part, canvas), owned=True)
+
+
+def own_rows(choice: Int64[Tensor, " n"], candidates: Iterable[Tensor]) -> Tensor:
+    """Row i of the candidate that sample i chose, candidates of n rows each.
+
+    They are taken one after the other: a generator need not hold all of them at once.
+    """
+    remaining = iter(candidates)
+    result = next(remaining)
+    for index, candidate in enumerate(remaining, 1):
+        own = (choice == index).view(-1, *[1] * (result.dim() - 1))
+        result = torch.where(own, candidate, result)
+    return result
+
+
+def _choose(chosen: Tensor, first: RaggedBatch, second: RaggedBatch) -> RaggedBatch:
+    """First where chosen, else second."""
+    h, w = _common_size(first, second)
+    first, second = first.on(h, w), second.on(h, w)
+    pixels = torch.where(chosen.view(-1, 1, 1, 1), first.pixels, second.pixels)
+    if first.sizes is None and second.sizes is None:
+        return second.with_pixels(pixels)
+    sizes = torch.where(chosen[:, None], first.own_sizes(), second.own_sizes())
+    return RaggedBatch(pixels, second.hr, sizes, _least(first, second))
+
+
+def _share_memory(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors of a CPU are views of the same memory; True elsewhere, to be careful."""
+    if not (a.is_cpu and b.is_cpu):
+        return True
+    return a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
+
+
+def _common_size(a: RaggedBatch, b: RaggedBatch) -> tuple[int, int]:
+    (ah, aw), (bh, bw) = a.pixels.shape[-2:], b.pixels.shape[-2:]
+    return max(ah, bh), max(aw, bw)
+
+
+def _least(a: RaggedBatch, b: RaggedBatch) -> tuple[int, int]:
+    return min(a.least[0], b.least[0]), min(a.least[1], b.least[1])

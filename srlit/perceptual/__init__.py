@@ -1,0 +1,1 @@
+"""Networks that losses and metrics look through: backbones, LPIPS, DISTS."""

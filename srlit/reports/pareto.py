@@ -1,0 +1,158 @@
+"""Fidelity against perception: points in a plane, and the front that no other point beats."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from srlit.evaluation.tables import Row
+from srlit.reports.axis import Paper, fit, short
+from srlit.reports.evaluations import falls_or_rises
+
+PAPER = Paper(width=560, height=330, left=48, right=12, top=30, bottom=44)
+LONGEST = 28  # letters of a name
+LETTER = 6.6  # mean width of a letter at the size of the names
+
+
+class Point(NamedTuple):
+    """A point on paper.
+
+    Attributes:
+        x: its place.
+        y: likewise.
+        label: what it is, and its values.
+        name: what is written beside it.
+        on_front: whether no other point is better in both.
+        text: place of the name, and whether it starts or ends there.
+    """
+
+    x: float
+    y: float
+    label: str
+    name: str
+    on_front: bool
+    text: tuple[float, float, str]
+
+
+class Plane(NamedTuple):
+    """Points by two metrics, on paper.
+
+    Attributes:
+        title: what the points are.
+        x_metric: horizontal; better to the right.
+        y_metric: vertical; better at the top.
+        points: one a row.
+        front: an SVG path along the points that no other beats.
+        x_ticks: places and numbers.
+        y_ticks: likewise.
+    """
+
+    title: str
+    x_metric: str
+    y_metric: str
+    points: list[Point]
+    front: str
+    x_ticks: list[tuple[float, str]]
+    y_ticks: list[tuple[float, str]]
+
+
+def plane(title: str, rows: Sequence[Row]) -> Plane | None:
+    """Place rows by PSNR and LPIPS; None where either is not measured, or for less than three."""
+    pair = metrics_of(rows)
+    if pair is None:
+        return None
+    right, up = pair
+    shown = [row for row in rows if all(abs(row.get(m, float("nan"))) < 1e30 for m in pair)]
+    if len(shown) < 3:
+        return None
+    # Better is right and up, whichever way a metric goes.
+    x = fit(
+        [row[right] for row in shown],
+        *_turned(PAPER.left + 12, PAPER.width - PAPER.right, right),
+        pad=0.08,
+    )
+    y = fit(
+        [row[up] for row in shown],
+        *_turned(PAPER.height - PAPER.bottom - 12, PAPER.top, up),
+        pad=0.1,
+    )
+    assert x is not None
+    assert y is not None
+    best = pareto_front(shown, right, up)
+    places = [(round(x.place(row[right]), 1), round(y.place(row[up]), 1)) for row in shown]
+    names = [_shortened(row["name"]) for row in shown]
+    texts = spread([(a, b, name) for name, (a, b) in zip(names, places, strict=True)])
+    points = [
+        Point(a, b, f"{row['name']}: {right} {short(row[right])}, {up} {short(row[up])}",
+              name, row in best, text)
+        for row, name, (a, b), text in zip(shown, names, places, texts, strict=True)
+    ]  # fmt: skip
+    line = sorted((p.x, p.y) for p in points if p.on_front)
+    front = "M" + "L".join(f"{a} {b}" for a, b in line)
+    return Plane(title, right, up, points, front, x.labels(6), y.labels(5))
+
+
+def spread(points: Sequence[tuple[float, float, str]]) -> list[tuple[float, float, str]]:
+    """Where each point's name goes: at the first of four sides where it touches nothing.
+
+    Args:
+        points: places and names.
+
+    Returns:
+        Place of each name, and whether it starts or ends there.
+    """
+    boxes = [(a - 6, b - 6, a + 6, b + 6) for a, b, _ in points]
+    found: list[tuple[float, float, str]] = []
+    for a, b, name in points:
+        wide = LETTER * len(name)
+        sides = [(a + 9, b - 6, "start"), (a - 9, b - 6, "end"),
+                 (a + 9, b + 16, "start"), (a - 9, b + 16, "end")]  # fmt: skip
+        fits: list[tuple[int, int]] = []
+        for i, (left, base, anchor) in enumerate(sides):
+            start = left if anchor == "start" else left - wide
+            box = (start, base - 11, start + wide, base + 3)
+            outside = start < PAPER.left or start + wide > PAPER.width
+            fits.append((sum(_touch(box, other) for other in boxes) + 9 * outside, i))
+        chosen = sides[min(fits)[1]]
+        start = chosen[0] if chosen[2] == "start" else chosen[0] - wide
+        boxes.append((start, chosen[1] - 11, start + wide, chosen[1] + 3))
+        found.append(chosen)
+    return found
+
+
+Box = tuple[float, float, float, float]
+
+
+def _shortened(name: str) -> str:
+    """A name that fits into the chart; beginning and end tell runs of a sweep apart."""
+    half = LONGEST // 2
+    return name if len(name) <= LONGEST else f"{name[:half]}…{name[-half + 1 :]}"
+
+
+def _touch(one: Box, other: Box) -> bool:
+    """Whether two boxes (left, top, right, bottom) share a place."""
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def metrics_of(rows: Sequence[Row]) -> tuple[str, str] | None:
+    """The first PSNR and the first LPIPS that all rows have."""
+    common = [key for key in rows[0] if all(key in row for row in rows)] if rows else []
+    psnr = next((key for key in common if key.startswith("psnr")), None)
+    lpips = next((key for key in common if key.startswith("lpips")), None)
+    return (psnr, lpips) if psnr and lpips else None
+
+
+def pareto_front(rows: Sequence[Row], *metrics: str) -> list[Row]:
+    """Rows than which no other is at least as good in every metric and better in one."""
+
+    def costs(row: Row) -> list[float]:
+        return [-row[m] if falls_or_rises(m) else row[m] for m in metrics]
+
+    def beats(one: Row, other: Row) -> bool:
+        pairs = list(zip(costs(one), costs(other), strict=True))
+        return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
+
+    return [row for row in rows if not any(beats(other, row) for other in rows)]
+
+
+def _turned(start: float, end: float, metric: str) -> tuple[float, float]:
+    """Ends of an axis on which better lies at the second one."""
+    return (start, end) if falls_or_rises(metric) else (end, start)

@@ -1,0 +1,169 @@
+"""Run folders, read: what was trained, what was logged, what was selected."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from srlit.callbacks.csv_logger import STEP, read_rows
+from srlit.checkpoint import RunRecord
+from srlit.checkpoint.runs import BEST, RECORD, read_record
+from srlit.reports.warnings import Notices, expect, numbers, read_json
+
+METRICS = "metrics.csv"
+CONFIG = "config.yaml"
+
+
+class Column(NamedTuple):
+    """A logged quantity over the iterations; NaN and infinity are kept.
+
+    Attributes:
+        x: iterations, ascending.
+        y: values.
+    """
+
+    x: list[float]
+    y: list[float]
+
+
+class Selected(NamedTuple):
+    """The selected checkpoint.
+
+    Attributes:
+        iteration: when it was made.
+        rule: what selected it, in words.
+        metrics: on the validation photos.
+        checkpoint: its file below the run's folder.
+    """
+
+    iteration: int
+    rule: str
+    metrics: dict[str, float]
+    checkpoint: str
+
+
+class Run(NamedTuple):
+    """A run's folder; parts that are missing or damaged are empty.
+
+    Attributes:
+        folder: where it lies.
+        name: what the report calls it.
+        record: how it was started and how it ended.
+        selected: the checkpoint that was selected.
+        config: the whole configuration.
+        columns: what was logged, by its name in `metrics.csv`.
+    """
+
+    folder: Path
+    name: str
+    record: RunRecord | None
+    selected: Selected | None
+    config: dict[str, Any]
+    columns: dict[str, Column]
+
+    def column(self, name: str) -> Column:
+        """What was logged under a name; nothing where it was not."""
+        return self.columns.get(name, Column([], []))
+
+    @property
+    def iterations(self) -> int:
+        """How far the training got, as far as it logged."""
+        return int(max((column.x[-1] for column in self.columns.values()), default=0))
+
+    @property
+    def scale(self) -> int | None:
+        """By how much it enlarges, where the configuration says so."""
+        scale = self.config.get("scale")
+        return scale if isinstance(scale, int) and not isinstance(scale, bool) else None
+
+
+def is_run(folder: Path) -> bool:
+    """Whether `srlit.train` worked in a folder."""
+    return any((folder / name).is_file() for name in (RECORD, METRICS, BEST))
+
+
+def read_run(folder: Path, name: str, notices: Notices) -> Run:
+    """Everything of a run but its pictures; what cannot be read is noted."""
+    return Run(
+        folder=folder,
+        name=name,
+        record=notices.attempt(_record, folder / RECORD, None),
+        selected=notices.attempt(_selected, folder / BEST, None),
+        config=notices.attempt(_config, folder / CONFIG, {}),
+        columns=notices.attempt(lambda path: read_columns(path, notices), folder / METRICS, {}),
+    )
+
+
+def read_columns(path: Path, notices: Notices) -> dict[str, Column]:
+    """The table of a run by columns; a cell that is no number is noted and becomes a gap.
+
+    Raises:
+        ValueError: there is text, but no row.
+        OSError: there is no such file.
+    """
+    rows = read_rows(path)
+    if not rows:
+        problem = "has no complete row" if path.is_file() else "is not there"
+        msg = f"{problem}: nothing was logged in this folder, or the file is damaged"
+        raise ValueError(msg)
+    cells: dict[str, dict[float, float]] = {}
+    broken = 0
+    for row in sorted(rows, key=lambda row: int(row[STEP])):
+        for name, text in _named(row):
+            value = _number(text)
+            broken += value is None
+            cells.setdefault(name, {})[int(row[STEP])] = math.nan if value is None else value
+    if broken:
+        notices.append(f"{path}: {broken} cells are no numbers; the curves have gaps there")
+    return {name: Column(list(found), list(found.values())) for name, found in cells.items()}
+
+
+def _named(row: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """The cells that have a column; csv keeps those beyond the last one as a list under None."""
+    for name, text in row.items():
+        if isinstance(name, str) and isinstance(text, str) and name != STEP:
+            yield name, text
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _record(path: Path) -> RunRecord | None:
+    if not path.is_file():
+        return None
+    record = read_record(path.parent)
+    if record is None or not isinstance(record.started, (int, float)):
+        msg = "is damaged: how the run was started and ended is not known"
+        raise ValueError(msg)
+    return record
+
+
+def _selected(path: Path) -> Selected | None:
+    """The selected checkpoint; None before the first validation."""
+    if not path.is_file():
+        return None
+    best: dict[str, Any] = read_json(path, dict)
+    return Selected(
+        iteration=expect(best.get("iteration"), int, "iteration"),
+        rule=str(best.get("rule", "")),
+        metrics=numbers(best.get("metrics"), "metrics"),
+        checkpoint=str(best.get("checkpoint", "")),
+    )
+
+
+def _config(path: Path) -> dict[str, Any]:
+    """The configuration, interpolations as they stand."""
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    except (OmegaConfBaseException, yaml.YAMLError, RecursionError) as error:
+        msg = f"cannot be read as YAML: {error}"
+        raise ValueError(msg) from error
+    return {str(key): value for key, value in expect(content, dict, "the file").items()}

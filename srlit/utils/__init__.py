@@ -1,0 +1,1 @@
+"""Small tools of all rooms: atomic files, locks, downloads."""

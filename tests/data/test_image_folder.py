@@ -1,0 +1,130 @@
+import shutil
+
+import pytest
+
+from srlit.config import build
+from srlit.data import BadDataError, FolderPhotos, SamplePhotos
+from srlit.data.image_folder import hold_back
+from srlit.train import build_data
+from tests.helpers import compose_config
+
+
+def test_the_three_sets_of_a_folder_are_disjoint(photo_folder):
+    sets = FolderPhotos(train_folder=str(photo_folder), holdout=3)
+    train, val, test = sets.train(), sets.val(), sets.test()
+    assert (len(train), len(val), len(test)) == (6, 3, 3)
+    assert len({*train, *val, *test}) == 12
+
+
+def test_what_is_held_back_stays_when_photos_are_added(photo_folder, tmp_path):
+    photos = sorted(photo_folder.iterdir())
+    _, held = hold_back(photos, 4)
+    _, from_reversed = hold_back(photos[::-1], 4)
+    assert sorted(from_reversed) == held
+    _, with_more = hold_back([*photos, tmp_path / "new.png"], 4)
+    assert len(set(held) & set(with_more)) >= 3
+
+
+def test_bsds400_holds_back_20_and_never_sees_bsd100(shared_data):
+    sets = build(compose_config("train", "data=bsds400").data.photos)
+    train, val, test = sets.train(), sets.val(), sets.test()
+    assert (len(train), len(val), len(test)) == (380, 20, 100)
+    assert len({*train, *val, *test}) == 500
+
+
+def test_the_sample_photos_are_disjoint_and_there():
+    sets = build(compose_config("train", "data=sample").data.photos)
+    assert isinstance(sets, SamplePhotos)
+    paths = [*sets.train(), *sets.val(), *sets.test()]
+    assert len(set(paths)) == len(paths)
+    assert all(path.is_file() for path in paths)
+    assert {p.name for p in sets.test()} == {"astronaut.png", "coffee.png"}
+
+
+def test_a_photo_in_two_sets_is_refused(photo_folder):
+    shutil.copytree(photo_folder, photo_folder.parent / "other")
+    cfg = compose_config(
+        "train",
+        "data=folder",
+        f"data.photos.train_folder={photo_folder}",
+        f"data.photos.val_folder={photo_folder}",
+        f"data.photos.test_folder={photo_folder.parent / 'other'}",
+        "data.patch_size=32",
+        "paths.cache=null",
+    )
+    with pytest.raises(ValueError, match="12 photos are in train and val"):
+        build_data(cfg).check()
+
+
+def test_several_folders_make_one_set(photo_folder, tmp_path):
+    shutil.copytree(photo_folder, tmp_path / "more")
+    for path in (tmp_path / "more").iterdir():
+        path.rename(path.with_name(f"more_{path.name}"))
+    sets = FolderPhotos(train_folder=[str(photo_folder), str(tmp_path / "more")], holdout=2)
+    assert (len(sets.train()), len(sets.val()), len(sets.test())) == (20, 2, 2)
+
+
+def test_nothing_held_back_is_nothing_to_validate_on(photo_folder):
+    sets = FolderPhotos(train_folder=str(photo_folder), holdout=0)
+    assert len(sets.train()) == 12
+    with pytest.raises(FileNotFoundError, match="holdout=0 leaves no photos for val"):
+        sets.val()
+    with pytest.raises(ValueError, match="data.photos.train_folder is not set"):
+        FolderPhotos().train()
+
+
+def test_formats_that_are_not_read_are_listed_to_be_reported(photo_folder):
+    (photo_folder / "raw.heic").write_bytes(b"x")
+    (photo_folder / "notes.txt").write_text("no photo")
+    (photo_folder / ".hidden.png").write_bytes(b"x")
+    listed = FolderPhotos(train_folder=str(photo_folder), holdout=0).train()
+    assert len(listed) == 13
+    assert listed[-1].name == "raw.heic"
+
+
+def test_the_same_pixels_are_not_trained_on_and_validated(photo_folder, tmp_path, caplog):
+    shutil.copytree(photo_folder, tmp_path / "val")
+    for path in (tmp_path / "val").iterdir():
+        path.rename(path.with_name(f"copy_{path.name}"))
+    kept = sorted((tmp_path / "val").iterdir())[:3]
+    for path in (tmp_path / "val").iterdir():
+        if path not in kept:
+            path.unlink()
+    cfg = compose_config(
+        "train",
+        "data=folder",
+        f"data.photos.train_folder={photo_folder}",
+        f"data.photos.val_folder={tmp_path / 'val'}",
+        "data.photos.holdout=1",
+        "data.patch_size=32",
+        "data.eval_crop=32",
+        "paths.cache=null",
+        "paths.store=null",
+    )
+    data = build_data(cfg)
+    data.check()
+    assert {p.path.name for p in data._train_photos}.isdisjoint({"00.png", "01.png", "02.png"})
+    assert len(data._val_photos) == 3
+    assert "not trained on" in caplog.text
+
+
+def test_whether_a_split_is_configured_needs_no_folder(photo_folder):
+    sets = FolderPhotos(train_folder="nowhere", val_folder="neither", holdout=0)
+    assert [sets.has(split) for split in ("train", "val", "test")] == [True, True, False]
+    assert FolderPhotos(train_folder=str(photo_folder), holdout=1).has("test")
+    assert not FolderPhotos(test_folder=str(photo_folder), holdout=1).has("val")
+
+
+def test_a_set_of_which_nothing_is_usable_is_refused_whatever_is_allowed(photo_folder):
+    for path in photo_folder.iterdir():
+        path.write_bytes(b"x")
+    cfg = compose_config(
+        "train",
+        "data=folder",
+        f"data.photos.train_folder={photo_folder}",
+        "data.photos.holdout=1",
+        "data.max_invalid_fraction=1",
+        "paths.cache=null",
+    )
+    with pytest.raises(BadDataError, match="no usable photo for train: .*not an image"):
+        build_data(cfg).check()

@@ -1,0 +1,250 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from srlit.data import BadDataError, PairFolders, PhotoReader
+from srlit.data.paired_folder import match
+from srlit.data.splits import Checks
+from srlit.train import build_data
+from tests.data.photos import write_pairs
+from tests.helpers import compose_config
+
+
+def data_of(root, *overrides):
+    cfg = compose_config(
+        "train",
+        "data=pairs",
+        f"data.photos.train_hr={root / 'hr'}",
+        f"data.photos.train_lr={root / 'lr'}",
+        "data.photos.holdout=1",
+        "data.patch_size=32",
+        "data.batch_size=3",
+        "data.workers=0",
+        "data.eval_crop=32",
+        "data.augmentation.geometry=false",
+        "iterations=5",
+        "paths.cache=null",
+        "paths.store=null",
+        *overrides,
+    )
+    return build_data(cfg)
+
+
+def corners(hr, scale):
+    """The LR patch that `write_pairs` made of an HR patch."""
+    return hr[..., ::scale, ::scale]
+
+
+@pytest.mark.parametrize("suffix", ["", "x2", "_LR", "_LR2"])
+def test_patches_of_a_pair_show_the_same(tmp_path, photo, suffix):
+    write_pairs(tmp_path, photo, suffix=suffix)
+    data = data_of(tmp_path)
+    data.check()
+    for batch in data.train_dataloader():
+        assert batch.real is None
+        assert batch.lr.shape == (3, 3, 16, 16)
+        assert torch.equal(batch.lr, corners(batch.pixels, 2))
+
+
+def test_real_pairs_are_augmented_alike_and_not_degraded(tmp_path, photo):
+    from srlit.data.transforms import training_pair
+
+    write_pairs(tmp_path, photo)
+    data = data_of(tmp_path, "data.augmentation.geometry=true", "degradation=realesrgan")
+    data.check()
+    turned = 0
+    for photos in data.train_dataloader():
+        batch = training_pair(photos, data.augmentation, data.degradation)
+        # A flip moves the corner pixel of each 2x2 block to another corner, the same of all blocks.
+        found = [batch.hr[:, :, y::2, x::2] for y in (0, 1) for x in (0, 1)]
+        for i in range(3):
+            assert any(torch.equal(batch.lr[i], part[i]) for part in found)
+        turned += not torch.equal(batch.hr, photos.pixels / 255)
+    assert turned
+
+
+def test_validation_takes_the_partner_in_place_of_the_degradation(tmp_path, photo):
+    write_pairs(tmp_path, photo)
+    data = data_of(tmp_path, "degradation@eval_degradation=realesrgan", "data.eval_crop=40")
+    data.check()
+    (photos,) = data.val_dataloader()
+    batch = data.on_after_batch_transfer(photos, 0)
+    assert batch.hr.shape[-2:] == (40, 40)
+    assert torch.equal(batch.lr, corners(batch.hr, 2))
+
+
+def test_whole_photos_are_cut_to_what_both_show(tmp_path, photo):
+    """MATLAB's imresize rounds sizes up, other tools down; both are in use."""
+    for name, size in {"up": (49, 61), "down": (48, 60)}.items():
+        root = tmp_path / name
+        write_pairs(root, photo, count=3)
+        hr = np.ascontiguousarray(photo[0, :, :97, :121].permute(1, 2, 0))
+        for i in range(3):
+            Image.fromarray(hr + i).save(root / "hr" / f"{i:02}.png")
+            Image.fromarray(hr[: 2 * size[0] : 2, : 2 * size[1] : 2] + i).save(
+                root / "lr" / f"{i:02}.png"
+            )
+        data = data_of(root, "data.eval_crop=null")
+        data.check()
+        (photos,) = data.val_dataloader()
+        assert photos.pixels.shape[-2:] == (96, 120)
+        assert torch.equal(photos.lr, corners(photos.pixels, 2))
+
+
+def test_set5_as_pairs_is_matlabs_bicubic(shared_data):
+    """Real pairs against an oracle: MATLAB's LR files are what `bicubic` makes of the HR files."""
+    from srlit.data.transforms import evaluation_pair
+    from srlit.types import Photos
+
+    root = shared_data / "set5" / "x2"
+    cfg = compose_config(
+        "train",
+        "data=pairs",
+        f"data.photos.test_hr={root / 'HR'}",
+        f"data.photos.test_lr={root / 'LR'}",
+        "degradation@eval_degradation=bicubic",
+        "data.eval_crop=null",
+        "paths.cache=null",
+    )
+    data = build_data(cfg)
+    count = 0
+    dataset = data.evaluation_photos("test")
+    for photos in map(dataset.read, dataset.groups):
+        real = evaluation_pair(photos, data.eval_degradation)
+        made = evaluation_pair(Photos(photos.pixels, photos.keys), data.eval_degradation)
+        assert ((real.lr - made.lr).abs() * 255).max() <= 1
+        assert torch.equal(real.hr, made.hr)
+        count += len(photos.keys)
+    assert count == 5
+
+
+# -- what does not match --------------------------------------------------------------------------
+
+
+def test_photos_without_partner_are_named(tmp_path, photo):
+    write_pairs(tmp_path, photo)
+    (tmp_path / "lr" / "03.png").rename(tmp_path / "lr" / "other.png")
+    with pytest.raises(BadDataError, match="2 photos without partner.*03, other"):
+        data_of(tmp_path).check()
+
+
+def test_two_files_for_one_photo_are_named(tmp_path, photo):
+    write_pairs(tmp_path, photo)
+    (tmp_path / "lr" / "03x2.png").write_bytes((tmp_path / "lr" / "03.png").read_bytes())
+    with pytest.raises(BadDataError, match="several files stand for one photo: 03"):
+        data_of(tmp_path).check()
+
+
+def test_pairs_of_another_scale_stop_the_run(tmp_path, photo):
+    write_pairs(tmp_path, photo, scale=3)
+    with pytest.raises(BadDataError, match="pairs are not scale=2 apart:\n.*120x96.*40x32"):
+        data_of(tmp_path).check()
+
+
+def test_a_pair_with_a_broken_half_is_left_out(tmp_path, photo):
+    write_pairs(tmp_path, photo, count=8)
+    names = sorted((tmp_path / "lr").iterdir())
+    data = data_of(tmp_path, "data.max_invalid_fraction=0.5")
+    broken = next(path for path in names if tmp_path / "hr" / path.name in data.sets.train())
+    broken.write_bytes(b"")
+    data.check()
+    assert len(data._train_photos) == 5
+    assert {path.name for path, _ in data.rejected} == {broken.name}
+    assert any("its partner" in reason for _, reason in data.rejected)
+
+
+def test_half_a_setting_is_named(tmp_path, photo):
+    write_pairs(tmp_path, photo)
+    with pytest.raises(ValueError, match="data.photos.train_lr is not set"):
+        PairFolders(train_hr=str(tmp_path / "hr")).train()
+    with pytest.raises(ValueError, match="data.photos.train_hr is not set"):
+        PairFolders().train()
+
+
+def test_numbers_that_belong_to_a_name_stay_in_it(tmp_path, photo):
+    write_pairs(tmp_path, photo, count=2)
+    for kind in ("hr", "lr"):
+        for i, name in enumerate(("box1", "box2")):
+            (tmp_path / kind / f"{i:02}.png").rename(tmp_path / kind / f"{name}.png")
+    pairs = match(tmp_path / "hr", tmp_path / "lr", "k")
+    assert {hr.name: lr.name for hr, lr in pairs.items()} == {
+        "box1.png": "box1.png",
+        "box2.png": "box2.png",
+    }
+    (tmp_path / "lr" / "box2.png").rename(tmp_path / "lr" / "box3.png")
+    with pytest.raises(BadDataError, match="2 photos without partner"):
+        match(tmp_path / "hr", tmp_path / "lr", "k")
+
+
+def test_names_that_are_equal_are_not_stripped(tmp_path, photo):
+    write_pairs(tmp_path, photo, count=3)
+    for kind in ("hr", "lr"):
+        for i, name in enumerate(("10x20", "10x30", "10")):
+            (tmp_path / kind / f"{i:02}.png").rename(tmp_path / kind / f"{name}.png")
+    assert all(
+        hr.name == lr.name for hr, lr in match(tmp_path / "hr", tmp_path / "lr", "k").items()
+    )
+
+
+def test_bad_photos_of_both_halves_count_together(tmp_path, photo):
+    write_pairs(tmp_path, photo, count=10)
+    (tmp_path / "hr" / "01.png").write_bytes(b"x")
+    (tmp_path / "lr" / "02.png").write_bytes(b"x")
+    sets = PairFolders(train_hr=f"{tmp_path}/hr", train_lr=f"{tmp_path}/lr", holdout=0)
+    assert len(sets.audited("train", 1, Checks(2, 0.2, None)).photos) == 8
+    with pytest.raises(
+        BadDataError, match=r"2 of 10 pairs cannot be used, more than data.max_invalid_fraction=0.1"
+    ):
+        sets.audited("train", 1, Checks(2, 0.1, None))
+
+
+def test_several_crops_of_a_pair_cost_one_decode_of_each(tmp_path, photo, monkeypatch):
+    write_pairs(tmp_path, photo, count=2)
+    sets = PairFolders(train_hr=f"{tmp_path}/hr", train_lr=f"{tmp_path}/lr", holdout=0)
+    decoded = []
+
+    def read(photo):
+        decoded.append(photo.path)
+        return sets.read(photo)
+
+    reader = PhotoReader(sets.audited("train", 1, Checks(2, 0, None)).photos, read=read)
+    for _ in range(4):
+        reader[0], reader.low(0)
+    assert len(decoded) == 2
+
+
+def test_only_the_scale_is_an_ending(tmp_path, photo):
+    """640x480 and 640x360 are two photos."""
+    write_pairs(tmp_path, photo, count=1)
+    for scale, high, low, fits in [
+        (2, "01", "01x2", True),
+        (4, "01", "01x2", False),
+        (None, "01", "01x2", True),
+        (2, "01_HR", "01_LR2", True),
+        (4, "01_HR", "01_LR2", False),
+        (2, "640x480", "640x360", False),
+        (None, "640x480", "640x360", False),
+        (2, "640x480", "640x480x2", True),
+        (2, "fox", "foxLR", False),
+        (2, "fox", "fox_lr", True),
+    ]:
+        for kind, name in (("hr", high), ("lr", low)):
+            (file,) = (tmp_path / kind).iterdir()
+            file.rename(file.with_name(f"{name}.png"))
+        sets = PairFolders(
+            train_hr=f"{tmp_path}/hr", train_lr=f"{tmp_path}/lr", holdout=0, scale=scale
+        )
+        if fits:
+            (path,) = sets.train()
+            assert sets.low(path) == tmp_path / "lr" / f"{low}.png"
+        else:
+            with pytest.raises(BadDataError, match="2 photos without partner"):
+                sets.train()
+
+
+@pytest.mark.parametrize("data", ["data=pairs", "data=mixed"])
+@pytest.mark.parametrize("command", ["train", "prepare"])
+def test_the_configuration_tells_pairs_their_scale(command, data):
+    cfg = compose_config(command, data, "scale=3").data.photos
+    assert (cfg if data == "data=pairs" else cfg.sources.real).scale == 3

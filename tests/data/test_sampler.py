@@ -1,0 +1,107 @@
+from collections import Counter
+
+import pytest
+import torch
+
+from srlit.data import sampler as order_module
+from srlit.data.sampler import ORDER, PhotoOrder, divide, epoch_order
+from srlit.ops.rng import make_keys, uniform_field
+
+
+def epoch(order, number=0):
+    length = sum(order.visits) * order.crops
+    return [order.photo(s) for s in range(number * length, (number + 1) * length)]
+
+
+def test_every_photo_is_visited_once_an_epoch_in_another_order_each():
+    order = PhotoOrder([12], shares=None, seed=0)
+    assert sorted(epoch(order, 0)) == sorted(epoch(order, 7)) == list(range(12))
+    assert epoch(order, 0) != epoch(order, 1)
+    assert epoch(order, 1) != epoch(PhotoOrder([12], shares=None, seed=1), 1)
+
+
+def test_shares_by_size_are_the_same_as_one_group():
+    whole = PhotoOrder([12], shares=None, seed=3)
+    for parts in (
+        PhotoOrder([5, 7], shares=None, seed=3),
+        PhotoOrder([5, 7], shares=[5, 7], seed=3),
+    ):
+        assert [epoch(parts, e) for e in range(3)] == [epoch(whole, e) for e in range(3)]
+
+
+def test_groups_get_their_shares_and_go_round_their_photos_evenly():
+    order = PhotoOrder([2, 10], shares=[1, 1], seed=0)
+    seen = Counter(p for e in range(10) for p in epoch(order, e))
+    assert sum(seen[p] for p in (0, 1)) == 60
+    assert seen[0] == seen[1] == 30
+    assert {seen[p] for p in range(2, 12)} == {6}
+
+
+def test_several_crops_take_a_photo_several_times_in_a_row():
+    order, once = (
+        PhotoOrder([5], shares=None, seed=0, crops=3),
+        PhotoOrder([5], shares=None, seed=0),
+    )
+    assert epoch(order) == [p for p in epoch(once) for _ in range(3)]
+
+
+def test_a_step_leads_to_the_next_visit_also_into_the_next_epoch():
+    order = PhotoOrder([5], shares=None, seed=0)
+    assert [order.photo(s, 1) for s in range(9)] == [order.photo(s) for s in range(1, 10)]
+
+
+@pytest.mark.parametrize(
+    ("total", "shares", "expected"),
+    [
+        (10, [1, 1], [5, 5]),
+        (10, [3, 1], [8, 2]),
+        (10, [1e-9, 1], [1, 9]),  # at least one each
+        (7, [1, 1, 1], [3, 2, 2]),
+        (12, [5, 7], [5, 7]),
+    ],
+)
+def test_division_follows_the_largest_remainders(total, shares, expected):
+    found = divide(total, shares)
+    assert sorted(found) == sorted(expected)
+    assert all(count >= 1 for count in found)
+
+
+@pytest.mark.parametrize(
+    ("counts", "shares"),
+    [([3, 2], [1, 1]), ([10, 10], [1, 99]), ([1, 6], [0.3, 0.7]), ([5, 4, 3], [1, 2, 2**0.5])],
+)
+def test_small_groups_get_their_shares_too(counts, shares):
+    """An epoch of these photos alone could not divide its visits so."""
+    order = PhotoOrder(counts, shares=shares, seed=0)
+    for share, visits in zip(shares, order.visits, strict=True):
+        assert visits / sum(order.visits) == pytest.approx(share / sum(shares), rel=0.01)
+    seen = Counter(epoch(order))
+    first = 0
+    for count, visits in zip(counts, order.visits, strict=True):
+        assert {seen[p] - visits // count for p in range(first, first + count)} <= {0, 1}
+        first += count
+
+
+def test_a_share_that_is_tiny_makes_no_endless_epoch():
+    order = PhotoOrder([2, 3], shares=[1e-12, 1], seed=0)
+    assert sum(order.visits) <= order_module.LONGEST
+    assert order.visits[0] == 1
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 4097])
+def test_the_order_of_an_epoch_is_its_own_whatever_is_drawn_with_it(count):
+    for number in (0, 1, 4095, 4096, 10_000):
+        keys = make_keys(3, (ORDER,), torch.tensor([number]))
+        expected = uniform_field(keys, (count,))[0].argsort(stable=True)
+        assert torch.equal(epoch_order(3, number, count), expected)
+
+
+def test_epochs_of_few_photos_are_drawn_together(monkeypatch):
+    calls = []
+    drawn = order_module.make_keys
+    monkeypatch.setattr(
+        order_module, "make_keys", lambda *given: (calls.append(given), drawn(*given))[1]
+    )
+    order = PhotoOrder([1], shares=None, seed=77)
+    assert [order.photo(sample) for sample in range(1000)] == [0] * 1000
+    assert len(calls) == 1

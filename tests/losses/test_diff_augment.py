@@ -1,0 +1,173 @@
+"""What a discriminator is shown."""
+
+import pytest
+import torch
+
+from srlit.losses import (
+    DiffAugment,
+    Hinge,
+    InstanceNoise,
+    LeastSquares,
+    LinearRamp,
+    NonSaturating,
+    RelativisticAverage,
+)
+from srlit.losses.diff_augment import Brightness, Contrast, Cutout, Saturation, Translation
+
+
+@pytest.fixture
+def images():
+    torch.manual_seed(0)
+    return torch.rand(64, 3, 24, 20)
+
+
+def test_instance_noise_has_its_strength_and_follows_its_schedule(images):
+    noise = InstanceNoise(sigma=LinearRamp(begin=0.2, end=0.0, over=10))
+    assert float((noise(images, 0) - images).std()) == pytest.approx(0.2, rel=0.02)
+    assert float((noise(images, 5) - images).std()) == pytest.approx(0.1, rel=0.02)
+    assert noise(images, 10) is images
+    with pytest.raises(
+        ValueError, match="phase.d_augment: sigma=-1: expected a finite number, at least 0"
+    ):
+        InstanceNoise(sigma=-1)
+
+
+def test_brightness_shifts_each_image(images):
+    shifts = (Brightness()(images, 0) - images).flatten(1)
+    torch.testing.assert_close(shifts, shifts[:, :1].expand_as(shifts), atol=1e-6, rtol=0)
+    assert shifts.abs().max() <= 0.5
+    assert shifts[:, 0].std() == pytest.approx(1 / 12**0.5, rel=0.25)
+
+
+def test_saturation_keeps_gray_and_scales_colour(images):
+    changed = Saturation()(images, 0)
+    torch.testing.assert_close(changed.mean(1), images.mean(1))
+    factors = (changed - changed.mean(1, keepdim=True)).flatten(1).norm(dim=1) / (
+        images - images.mean(1, keepdim=True)
+    ).flatten(1).norm(dim=1)
+    assert 0 <= factors.min() < 0.3
+    assert 1.7 < factors.max() <= 2
+
+
+def test_contrast_keeps_the_mean_and_scales_the_rest(images):
+    changed = Contrast()(images, 0)
+    torch.testing.assert_close(changed.mean((1, 2, 3)), images.mean((1, 2, 3)))
+    factors = changed.std((1, 2, 3)) / images.std((1, 2, 3))
+    assert 0.5 <= factors.min() < 0.6
+    assert 1.4 < factors.max() <= 1.5
+
+
+def test_translation_moves_whole_pixels_and_fills_with_zeros(images):
+    moved = Translation(share=0.25)(images, 0)
+    found = set()
+    for before, after in zip(images, moved, strict=True):
+        fitting = [
+            (down, right)
+            for down in range(-6, 7)
+            for right in range(-5, 6)
+            if torch.equal(after, shifted(before, down, right))
+        ]
+        assert len(fitting) == 1
+        found.add(fitting[0])
+    assert len(found) > 30
+
+
+def shifted(image, down, right):
+    """By slices, as one would by hand."""
+    _, h, w = image.shape
+    moved = torch.zeros_like(image)
+    moved[:, max(down, 0) : h + min(down, 0), max(right, 0) : w + min(right, 0)] = image[
+        :, max(-down, 0) : h - max(down, 0), max(-right, 0) : w - max(right, 0)
+    ]
+    return moved
+
+
+def test_cutout_blackens_one_square(images):
+    images = images + 1  # nothing is black before
+    holes = (Cutout(share=0.5)(images, 0) == 0).all(1)
+    sizes = {(int(hole.any(1).sum()), int(hole.any(0).sum())) for hole in holes}
+    assert max(h for h, _ in sizes) == 12  # half of 24 and of 20, less where it leaves the image
+    assert max(w for _, w in sizes) == 10
+    assert len(sizes) > 5
+    for hole in holes:
+        assert torch.equal(hole, hole.any(1)[:, None] & hole.any(0)[None])
+
+
+@pytest.mark.parametrize("shape", [(24, 20), (15, 9), (1, 2)])
+def test_cutout_is_that_of_the_papers_code(shape):
+    images = torch.ones(64, 3, *shape)
+    torch.manual_seed(3)
+    expected = images * papers_mask(*images.shape)
+    torch.manual_seed(3)
+    assert torch.equal(Cutout(share=0.5)(images, 0), expected)
+
+
+def papers_mask(n, channels, h, w):
+    """`rand_cutout` of the authors' DiffAugment_pytorch.py, one image after the other."""
+    sizes = [int(side * 0.5 + 0.5) for side in (h, w)]
+    places = [
+        torch.randint(0, side + (1 - size % 2), (n,))
+        for side, size in zip((h, w), sizes, strict=True)
+    ]
+    mask = torch.ones(n, channels, h, w)
+    for image, *centre in zip(mask, *places, strict=True):
+        rows, columns = (
+            (torch.arange(size) + at - size // 2).clamp(0, side - 1)
+            for size, at, side in zip(sizes, centre, (h, w), strict=True)
+        )
+        image[:, rows[:, None], columns] = 0
+    return mask
+
+
+def test_an_empty_policy_changes_nothing_and_a_full_one_passes_gradients(images):
+    assert torch.equal(DiffAugment(policy=[])(images, 0), images)
+    images.requires_grad_()
+    DiffAugment()(images, 0).sum().backward()
+    assert (images.grad.flatten(1).abs().sum(1) > 0).all()
+    with pytest.raises(
+        ValueError, match="has no policy 'colour'; it has color, translation, cutout"
+    ):
+        DiffAugment(policy=["colour"])
+
+
+@pytest.mark.parametrize("disguise", [DiffAugment(), InstanceNoise(sigma=0.1)])
+def test_the_same_seed_draws_the_same(images, disguise):
+    results = []
+    for seed in (7, 7, 8):
+        torch.manual_seed(seed)
+        results.append(disguise(images, 0))
+    assert torch.equal(results[0], results[1])
+    assert not torch.equal(results[0], results[2])
+
+
+def test_the_gradient_through_all_of_diffaugment_is_its_derivative():
+    def fixed(images):
+        torch.manual_seed(5)
+        return DiffAugment()(images, 0)
+
+    torch.manual_seed(0)
+    assert torch.autograd.gradcheck(
+        fixed, torch.rand(2, 3, 4, 4, dtype=torch.double).requires_grad_()
+    )
+
+
+@pytest.mark.parametrize(
+    "criterion",
+    [
+        LeastSquares(real_label=0.9),
+        NonSaturating(),
+        NonSaturating(real_label=0.8),
+        Hinge(),
+        RelativisticAverage(),
+    ],
+)
+def test_chance_is_the_least_loss_of_a_constant_logit(criterion):
+    losses = [float(criterion.discriminator(c, c)) for c in torch.linspace(-3, 3, 6001)]
+    assert min(losses) == pytest.approx(criterion.chance, abs=1e-5)
+
+
+def test_label_smoothing_is_the_cross_entropy_to_the_label():
+    real, fake = torch.tensor([0.3, -1.0]), torch.tensor([0.5, 2.0])
+    entropy = torch.nn.functional.binary_cross_entropy_with_logits
+    expected = entropy(real, torch.full((2,), 0.8)) + entropy(fake, torch.zeros(2))
+    torch.testing.assert_close(NonSaturating(real_label=0.8).discriminator(real, fake), expected)

@@ -1,0 +1,200 @@
+"""What holds for every metric of one value an image."""
+
+import pytest
+import torch
+
+from srlit.metrics import MetricSuite, to_8_bit
+from srlit.metrics.ranking import rises
+from srlit.metrics.registry import PROTOCOLS, Backbones, metric_named
+from srlit.ops.resize import imresize, shrink
+from srlit.perceptual.backbones import load_dists, load_lpips
+
+# Its value for sr = hr; NIQE, which looks at no target, has none.
+IDEAL = {
+    "psnr_rgb_b0": float("inf"),
+    "psnr_y_b4": float("inf"),
+    "ssim_rgb_b0": 1,
+    "ssim_y_b2": 1,
+    "ms_ssim_rgb_b0": 1,
+    "ms_ssim_y_b4": 1,
+    "lr_psnr_rgb_b0": float("inf"),
+    "lr_psnr_y_b0": float("inf"),
+    "mae": 0,
+    "lowfreq_mae_s8": 0,
+    "lpips_vgg": 0,
+    "dists": 0,
+}
+NAMES = [*IDEAL, "niqe_y_b0", "niqe_y_b4"]
+
+
+@pytest.fixture(params=NAMES)
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def suite(name, vgg16_folder):
+    return MetricSuite(names=[name], weights_dir=vgg16_folder)
+
+
+@pytest.fixture
+def hr(photo, request):
+    """Crops no larger than need be."""
+    name = request.getfixturevalue("name") if "name" in request.fixturenames else ""
+    h, w = (210, 220) if name.startswith(("ms_ssim", "niqe")) else (66, 72)
+    return torch.cat([photo[..., i : i + h, 2 * i : 2 * i + w] for i in (0, 50, 90)]) / 255
+
+
+@pytest.fixture
+def lr(hr):
+    return imresize(hr, 1 / 2)
+
+
+def worse(hr, amount):
+    """Paler, and noisy."""
+    noise = torch.randn(hr.shape, generator=torch.Generator().manual_seed(0))
+    return to_8_bit(hr + amount * (0.5 - hr) + amount * noise)
+
+
+def test_every_protocol_is_looked_at(vgg16_folder):
+    made = {metric_named(name, Backbones(vgg16_folder)).__class__ for name in NAMES}
+    assert len(made) == 3
+    for _, _, make in PROTOCOLS:
+        kind = make.__name__.removeprefix("_")
+        assert kind == "spatial" or any(name.startswith(kind) for name in NAMES), kind
+
+
+def test_equal_images_have_the_ideal_value(name, suite, hr, lr):
+    if name not in IDEAL:
+        pytest.skip("it looks at no target")
+    found = suite(hr, hr, lr)[name]
+    expected = torch.full_like(found, IDEAL[name])
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+
+
+def test_what_is_worse_is_worse_in_the_direction_that_selection_knows(name, suite, hr, lr):
+    targets = suite.against(hr, lr)
+    mild, harsh = targets(worse(hr, 0.02))[name], targets(worse(hr, 0.2))[name]
+    assert ((mild > harsh) if rises(name) else (mild < harsh)).all()
+    assert harsh.isfinite().all()
+
+
+def test_neither_order_nor_batch_mates_matter(name, suite, hr, lr):
+    sr = worse(hr, 0.05)
+    together = suite(sr, hr, lr)[name]
+    assert len(set(together.tolist())) == 3
+    order = torch.tensor([2, 0, 1])
+    turned = suite(sr[order], hr[order], lr[order])[name]
+    torch.testing.assert_close(turned, together[order], rtol=1e-5, atol=1e-6)
+    alone = suite(sr[1:2], hr[1:2], lr[1:2])[name]
+    torch.testing.assert_close(alone, together[1:2], rtol=1e-5, atol=1e-6)
+
+
+def test_a_target_that_is_kept_gives_the_same_numbers_to_the_bit(name, suite, hr, lr):
+    targets = suite.against(hr, lr)
+    for amount in (0.1, 0.05):
+        sr = worse(hr, amount)
+        assert torch.equal(targets(sr)[name], suite(sr, hr, lr)[name])
+
+
+def test_the_least_size_is_measured(name, suite, hr):
+    side = suite.min_size
+    small = hr[..., :side, :side]
+    lr = shrink(small, (side, side)) if side % 2 else imresize(small, 1 / 2)
+    assert suite(worse(small, 0.2), small, lr)[name].isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in NAMES if n not in {"mae", "lowfreq_mae_s8", "dists"} and n[:2] != "lr"]
+)
+def test_less_than_the_least_size_is_not(name, suite, hr, lr):
+    side = suite.min_size - 1
+    small = hr[..., :side, :side]
+    try:
+        found = suite(worse(small, 0.2), small, small)[name]
+    except (ValueError, RuntimeError):
+        return
+    assert found.isnan().all()
+
+
+@pytest.mark.parametrize("net", ["alex", "squeeze"])
+def test_the_least_size_of_other_networks(net, shared_weights, hr):
+    suite = MetricSuite(names=[f"lpips_{net}"], weights_dir=str(shared_weights))
+    side = suite.min_size
+    small = hr[..., :side, :side]
+    assert (suite(worse(small, 0.2), small)[f"lpips_{net}"] > 0).all()
+    with pytest.raises(RuntimeError, match="too small"):
+        suite(small[..., 1:], small[..., 1:])
+
+
+def test_features_of_a_target_are_computed_once(monkeypatch, vgg16_folder, hr):
+    suite = MetricSuite(names=["lpips_vgg", "dists"], weights_dir=vgg16_folder)
+    seen = []
+    for distance in (load_lpips("vgg", vgg16_folder), load_dists(vgg16_folder)):
+        features = distance.features
+
+        def counted(image, distance=distance, features=features):
+            seen.append((type(distance).__name__, torch.equal(image, hr)))
+            return features(image)
+
+        monkeypatch.setattr(distance, "features", counted)
+    targets = suite.against(hr)
+    for amount in (0.1, 0.2, 0.3):
+        targets(worse(hr, amount))
+    for kind in ("LPIPSDistance", "DISTSDistance"):
+        assert [known for found, known in seen if found == kind] == [True, False, False, False]
+
+
+def test_dists_is_what_the_loss_is(vgg16_folder, hr):
+    """Which is compared with torchmetrics' in tests/losses/test_dists.py."""
+    from srlit.losses import DISTSLoss
+
+    sr = worse(hr, 0.1)
+    found = MetricSuite(names=["dists"], weights_dir=vgg16_folder)(sr, hr)["dists"]
+    loss = DISTSLoss(weights_dir=vgg16_folder)
+    expected = torch.stack([loss(a[None], b[None]) for a, b in zip(sr, hr, strict=True)])
+    torch.testing.assert_close(found, expected)
+
+
+def test_low_frequencies_are_all_that_the_colour_sees(hr):
+    suite = MetricSuite(names=["lowfreq_mae_s8", "mae"])
+    paler = suite(0.9 * hr, hr)
+    torch.testing.assert_close(paler["lowfreq_mae_s8"], 0.1 * hr.mean((1, 2, 3)), atol=2e-3, rtol=0)
+    noise = torch.randint(0, 2, hr.shape, generator=torch.Generator().manual_seed(1)) * 0.1 - 0.05
+    inside = 0.8 * hr + 0.1
+    noisy = suite(inside + noise, inside)
+    assert (noisy["mae"] > 10 * noisy["lowfreq_mae_s8"]).all()
+
+
+def test_lr_psnr_is_that_of_what_was_shrunk(hr, lr):
+    sr = worse(hr, 0.1)
+    found = MetricSuite(names=["lr_psnr_rgb_b0"])(sr, hr, lr)["lr_psnr_rgb_b0"]
+    small = imresize(sr, 1 / 2)
+    expected = MetricSuite(names=["psnr_rgb_b0"])(small, lr)["psnr_rgb_b0"]
+    torch.testing.assert_close(found, expected)
+
+
+def test_lr_that_is_missing_or_does_not_fit_is_named(hr):
+    suite = MetricSuite(names=["mae", "lr_psnr_rgb_b0"])
+    with pytest.raises(ValueError, match="'lr_psnr_rgb_b0', which needs lr"):
+        suite(hr, hr)
+    with pytest.raises(ValueError, match="sr of 66x72 pixels is no whole multiple of lr of 30x36"):
+        suite(hr, hr, hr[..., :30, :36])
+
+
+def test_dists_on_a_random_network_says_so(tmp_path, monkeypatch, hr, caplog):
+    monkeypatch.delenv("SRLIT_WEIGHTS", raising=False)
+    monkeypatch.setattr(
+        "srlit.perceptual.backbones._from_torchvision", lambda net: (None, "no network")
+    )
+    names = ["dists", "kid_vgg_p64"]
+    suite = MetricSuite(
+        names=names[:1], set_names=names[1:], weights_dir=str(tmp_path), allow_untrained=True
+    )
+    assert suite.names == ["dists_untrained"]
+    assert set(suite(hr, hr)) == {"dists_untrained"}
+    assert "UNTRAINED" in caplog.text
+    assert suite.min_size == 64
+    sets = suite.over_set()
+    sets.update({"same": hr}, hr)
+    assert set(sets.compute()["same"]) == {"kid_vgg_p64_untrained", "kid_vgg_p64_untrained_error"}

@@ -1,0 +1,128 @@
+"""Pictures: taken apart to the bit, encoded within the budget."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from srlit.reports.folders import find_subjects
+from srlit.reports.image_viewer import (
+    Layer,
+    Shot,
+    embed,
+    evaluation_shots,
+    panel_shots,
+    size_of,
+    unrepeated,
+)
+from srlit.reports.warnings import Notices
+from tests.reports.samples import SELECTED, hr, lr, make_evaluation, make_run, sr
+
+
+def read(*folders):
+    return find_subjects(folders, Notices())
+
+
+def eight_bit(image):
+    return (image * 255).round().byte()
+
+
+def decoded(image):
+    data = base64.b64decode(image.uri.removeprefix("data:image/webp;base64,"))
+    return torch.from_numpy(np.array(Image.open(io.BytesIO(data)))).permute(2, 0, 1)
+
+
+def test_the_panel_of_the_selected_checkpoint_is_taken_apart_to_the_bit(tmp_path):
+    found = read(make_run(tmp_path / "run"))
+    notices = Notices()
+    shots = panel_shots(found.runs, notices)
+    assert [shot.note for shot in shots] == [f"iteration {SELECTED}"] * 2
+    for number, shot in enumerate(shots):
+        assert [layer.label for layer in shot.layers] == ["LR", "SR", "HR"]
+        small, restored, large = (layer.pixels for layer in shot.layers)
+        assert torch.equal(unrepeated(small), eight_bit(lr(number)))
+        assert (restored.int() - eight_bit(sr(number, SELECTED / 100)).int()).abs().max() <= 1
+        assert (large.int() - eight_bit(hr(number)).int()).abs().max() <= 1
+    assert notices == []
+
+
+def test_runs_that_validate_on_the_same_photos_share_a_viewer(tmp_path):
+    runs = read(make_run(tmp_path / "a"), make_run(tmp_path / "b", photos=3)).runs
+    shots = panel_shots(runs, Notices())
+    assert [[layer.label for layer in shot.layers] for shot in shots] == [
+        ["LR", "a", "b", "HR"],
+        ["LR", "a", "b", "HR"],
+        ["LR", "b", "HR"],
+    ]
+
+
+def test_the_worst_and_the_best_photos_are_shown_with_their_values(tmp_path):
+    (evaluation,) = read(make_evaluation(tmp_path)).evaluations
+    shots = evaluation_shots(evaluation, 2, Notices())
+    assert [shot.title for shot in shots] == [f"photo{i}.png" for i in (4, 3, 0, 1)]
+    worst = shots[0]
+    assert worst.note == "worst · lpips_alex 0.38"
+    assert (worst.left, worst.right) == ("bicubic", "run")
+    assert [layer.label for layer in worst.layers] == ["LR", "bilinear", "bicubic", "run", "HR"]
+    assert [layer.note for layer in worst.layers] == ["", "0.4", "0.39", "0.38", ""]
+    assert torch.equal(worst.layers[3].pixels, eight_bit(sr(4, 2 / 9)))
+
+
+def test_no_photo_is_shown_twice(tmp_path):
+    (evaluation,) = read(make_evaluation(tmp_path, photos=3)).evaluations
+    titles = [shot.title for shot in evaluation_shots(evaluation, 3, Notices())]
+    assert sorted(titles) == ["photo0.png", "photo1.png", "photo2.png"]
+
+
+def test_pictures_of_another_number_of_methods_are_noted(tmp_path):
+    make_evaluation(tmp_path, photos=2)
+    make_evaluation(tmp_path / "other", ("bicubic", "run"), photos=2)
+    (tmp_path / "other" / "pictures" / "001_photo1.png").replace(
+        tmp_path / "pictures" / "001_photo1.png"
+    )
+    notices = Notices()
+    evaluation = read(tmp_path).evaluations[0]
+    assert [shot.title for shot in evaluation_shots(evaluation, 2, notices)] == ["photo0.png"]
+    assert len(notices) == 1
+    assert "001_photo1.png: a picture 268 pixels wide is no row of 5 images" in notices[0]
+
+
+def noise(side, seed):
+    return torch.from_numpy(
+        np.random.default_rng(seed).integers(0, 256, (3, side, side), dtype=np.uint8)
+    )
+
+
+def shots_of(count, side):
+    layers = [Layer("LR", "", noise(side, 0)), Layer("HR", "", noise(side, 1))]
+    return [Shot(str(i), "", layers, "LR", "HR") for i in range(count)]
+
+
+def test_with_room_images_keep_every_bit():
+    album = embed([shots_of(1, 64)], 2**20, Notices())
+    ((viewer,),) = album.groups
+    assert torch.equal(decoded(viewer.images[1]), noise(64, 1))
+    assert album.words.startswith("lossless WebP")
+
+
+@pytest.mark.parametrize("budget", [200_000, 110_000, 50_000])
+def test_the_budget_is_kept(budget):
+    notices = Notices()
+    album = embed([shots_of(4, 96), []], budget, notices)
+    assert 0 < size_of(album.groups) <= budget
+    dropped = 4 - len(album.groups[0])
+    assert bool(notices) == bool(dropped)
+    if dropped:
+        assert notices[0].startswith(f"{dropped} pictures are left out")
+    assert "lossless" not in album.words
+
+
+def test_only_repeated_pixels_are_folded():
+    small = noise(8, 2)
+    large = small.repeat_interleave(4, 1).repeat_interleave(4, 2)
+    assert torch.equal(unrepeated(large), small)
+    large[0, 3, 3] ^= 1
+    assert unrepeated(large) is large
