@@ -14,8 +14,8 @@ from srlit import __version__
 from srlit.data import EvaluationPhotos, PhotoError
 from srlit.data.audit import Photo
 from srlit.data.photo import show
-from srlit.evaluation import ResultsCache
 from srlit.evaluation.recorded_draws import RecordedDraws
+from srlit.evaluation.results_cache import ResultsCache
 from srlit.ops.ragged_batch import Params
 from srlit.types import Photos
 from srlit.utils.fingerprint import fingerprint

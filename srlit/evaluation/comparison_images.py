@@ -12,10 +12,10 @@ from srlit.data import EvaluationPhotos
 from srlit.data.audit import Photo
 from srlit.data.transforms import evaluation_pair
 from srlit.degradation import Degradation
-from srlit.evaluation import ResultsCache
 from srlit.evaluation.batches import Drawn, readable
 from srlit.evaluation.image_strip import comparison
 from srlit.evaluation.recorded_draws import RecordedDraws
+from srlit.evaluation.results_cache import ResultsCache
 from srlit.inference.image_files import write_image
 from srlit.inference.upscalers import Upscaler
 from srlit.utils.fingerprint import fingerprint
