@@ -5,14 +5,22 @@ image file. uint8 appears in files, in the store and on the way to the device, n
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
+from annotated_types import Ge, Gt, Interval
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 Images = Float[Tensor, "n 3 h w"]
 AnyImages = Float[Tensor, "n 3 _ _"]  # beside others of another size
 Scalar = Float[Tensor, ""]
+
+# Ranges of constructors' arguments, checked by `srlit.config` before anything is built.
+Count = Annotated[int, Ge(1)]
+NonNegativeInt = Annotated[int, Ge(0)]
+Positive = Annotated[float, Gt(0), Interval(lt=float("inf"))]
+NonNegative = Annotated[float, Interval(ge=0, lt=float("inf"))]
+Fraction = Annotated[float, Interval(ge=0, le=1)]
 
 
 class Photos(NamedTuple):

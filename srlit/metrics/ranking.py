@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 log = logging.getLogger(__name__)
 
 RISING = ("psnr", "ssim", "ms_ssim", "lr_psnr")
-FALLING = ("lpips", "dists", "niqe", "mae", "colour", "kid", "fid", "loss")
+FALLING = ("lpips", "dists", "niqe", "mae", "lowfreq_mae", "kid", "fid", "loss")
 
 Row = TypeVar("Row", bound=Mapping[str, Any])
 

@@ -199,7 +199,7 @@ def _mae(_: Backbones) -> Metric:
     return Pairwise(double, mae)
 
 
-def _colour(_: Backbones, sigma: str) -> Metric:
+def _lowfreq_mae(_: Backbones, sigma: str) -> Metric:
     return Pairwise(partial(gaussian_blur, sigma=int(sigma)), mae)
 
 
@@ -232,7 +232,7 @@ PROTOCOLS: tuple[tuple[str, str, Callable[..., Metric]], ...] = (
     ("<psnr|ssim|ms_ssim>_<rgb|y>_b<border>", r"(psnr|ssim|ms_ssim)_(rgb|y)_b(\d+)", _spatial),
     ("lr_psnr_<rgb|y>_b0", r"lr_psnr_(rgb|y)_b0", _lr_psnr),
     ("mae", "mae", _mae),
-    ("colour_s<sigma>", r"colour_s([1-9]\d*)", _colour),
+    ("lowfreq_mae_s<sigma>", r"lowfreq_mae_s([1-9]\d*)", _lowfreq_mae),
     (f"lpips_<{'|'.join(LPIPS_NETS)}>", f"lpips_({'|'.join(LPIPS_NETS)})", _lpips),
     ("dists", "dists", _dists),
     ("niqe_y_b<border>", r"niqe_y_b(\d+)", _niqe),

@@ -89,7 +89,7 @@ def test_a_mistake_stops_at_once_and_names_the_key(command, tmp_path, arguments,
 def test_phase3_before_phase2_names_the_command_to_run(command):
     ended = command("+experiment=phase3", *SMALL)
     assert "no finished run labelled 'phase2' with this generator" in ended
-    assert "python -m srlit.train +experiment=phase2" in ended
+    assert "+experiment=phase2" in ended
 
 
 def test_a_misspelt_key_on_the_command_line(tmp_path):
@@ -177,7 +177,7 @@ def test_init_from_takes_the_judged_weights(tmp_path):
 
     train_small(tmp_path, "name=a", "label=phase1")
     cfg = compose_config(
-        "train", *SMALL, f"paths.runs={tmp_path}", "name=b", "follows=phase1", "init_from=auto"
+        "train", *SMALL, f"paths.runs={tmp_path}", "name=b", "previous_phase=phase1", "init_from=auto"
     )
     phase = train_module.build_phase(cfg)
     train_module.initialise(cfg, phase)
