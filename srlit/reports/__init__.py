@@ -1,7 +1,7 @@
-"""The report on runs: one HTML file with curves, pictures to compare, tables and differences.
+"""The HTML report on runs: one file with curves, images to compare, tables and differences.
 
-From folders to the page: `folders` finds, `runs` and `evaluations` read, the others lay out, `page`
-puts together. What is in `template/` only writes down.
+`folders` finds, `run_folders` and `evaluations` read, the others lay out, `page` assembles. The
+templates only print what was laid out.
 """
 
 from srlit.reports.page import report_page

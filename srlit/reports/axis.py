@@ -1,4 +1,4 @@
-"""From values to places on the paper: linear and logarithmic axes, their ticks and numbers."""
+"""Linear and logarithmic axes: positions, ticks and tick labels."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ MINUS = "\N{MINUS SIGN}"
 
 
 class Paper(NamedTuple):
-    """What a chart is drawn on: its size and its margins."""
+    """Size and margins of a chart."""
 
     width: float
     height: float
@@ -24,8 +24,8 @@ class Axis(NamedTuple):
     """An axis: values `low` to `high` lie at places `start` to `end`.
 
     Attributes:
-        low: the least value, positive where `log`.
-        high: the largest.
+        low: the minimum, positive where `log`.
+        high: the maximum.
         start: place of `low`.
         end: place of `high`.
         log: whether equal ratios are equal distances.
@@ -40,12 +40,12 @@ class Axis(NamedTuple):
     def place(self, value: float) -> float:
         """Where a value lies; NaN for NaN, and for what a logarithm does not know."""
         if not self.log:
-            share = (value - self.low) / (self.high - self.low)
+            fraction = (value - self.low) / (self.high - self.low)
         elif value > 0:
-            share = math.log(value / self.low) / math.log(self.high / self.low)
+            fraction = math.log(value / self.low) / math.log(self.high / self.low)
         else:
             return math.nan
-        return self.start + share * (self.end - self.start)
+        return self.start + fraction * (self.end - self.start)
 
     def labels(self, wanted: int = 4) -> list[tuple[float, str]]:
         """Places of round values and their numbers, with as many digits as tell them apart."""
@@ -58,7 +58,7 @@ class Axis(NamedTuple):
         return [(round(self.place(v), 1), text) for v, text in zip(values, texts, strict=True)]
 
     def ticks(self, wanted: int) -> list[float]:
-        """Round values on the axis, about so many."""
+        """Round values on the axis, about `wanted` of them."""
         if not self.log:
             return linear_ticks(self.low, self.high, wanted)
         powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
@@ -86,10 +86,10 @@ def fit(
 
     Args:
         values: to be shown.
-        start: place of the least.
-        end: place of the largest.
+        start: place of the minimum.
+        end: place of the maximum.
         log: None takes a logarithm where all values are positive and span more than `DECADES`.
-        pad: share of the axis left free at either end.
+        pad: fraction of the axis left free at either end.
     """
     finite = [value for value in values if math.isfinite(value)]
     if not finite:

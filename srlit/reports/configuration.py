@@ -1,4 +1,4 @@
-"""What several configurations have different, key by key."""
+"""Keys in which the configurations of several runs differ."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,11 +10,11 @@ OWN = ("name", "paths.run", "paths.runs")  # differ between any two runs and exp
 
 
 class Difference(NamedTuple):
-    """A key that not all runs have alike.
+    """A key whose value differs between runs.
 
     Attributes:
         key: with dots.
-        values: one a run, as text; `ABSENT` where a run does not have the key.
+        values: one per run, as text; `ABSENT` where a run does not have the key.
     """
 
     key: str
@@ -24,12 +24,12 @@ class Difference(NamedTuple):
 def differences(runs: Sequence[Run]) -> list[Difference]:
     """Keys whose values differ, in the order of the configurations; a run's own folder is none."""
     flat = [flattened(run.config) for run in runs]
-    own = [_own_words(run) for run in runs]
+    own = [_own_paths(run) for run in runs]
     keys = list(dict.fromkeys(key for one in flat for key in one if key not in OWN))
     found: list[Difference] = []
     for key in keys:
         values = [one.get(key, ABSENT) for one in flat]
-        neutral = {_without(text, words) for text, words in zip(values, own, strict=True)}
+        neutral = {_without(text, paths) for text, paths in zip(values, own, strict=True)}
         if len(neutral) > 1:
             found.append(Difference(key, values))
     return found
@@ -59,14 +59,14 @@ def as_text(value: Any) -> str:  # noqa: ANN401 - a YAML leaf
     return str(value)
 
 
-def _own_words(run: Run) -> list[str]:
+def _own_paths(run: Run) -> list[str]:
     """Where a run lies, as its configuration says it; longer first, as one holds the other."""
     flat = flattened(run.config)
     return [flat[key] for key in ("paths.run", "paths.runs") if flat.get(key)]
 
 
-def _without(text: str, words: Sequence[str]) -> str:
+def _without(text: str, paths: Sequence[str]) -> str:
     """The value without the run's folder in it."""
-    for word in words:
-        text = text.replace(word, "…")
+    for path in paths:
+        text = text.replace(path, "…")
     return text

@@ -1,4 +1,4 @@
-"""Charts of curves: data in, places in an SVG out, so that a template only has to write them down.
+"""Charts of curves: values in, SVG coordinates out, so that the template only prints them.
 
 Drawn here and not by matplotlib: the page's colours follow the reader's light or dark scheme, text
 stays text, and a tooltip reads the same numbers. Drawn here and not by a script in the page: it
@@ -15,16 +15,16 @@ from srlit.reports.axis import Axis, Paper, fit, short
 from srlit.reports.run_folders import Column
 
 PAPER = Paper(width=360, height=200, left=46, right=12, top=12, bottom=26)
-MOST_POINTS = 480  # about one a pixel and its neighbour on a fine display
-WIDEST = 400  # neighbours on either side that a mean is taken of
-NOISY = 60  # curves of more points are shown with their running mean
+MAX_POINTS = 480  # above one per pixel
+MAX_REACH = 400  # neighbours on either side in a running mean
+NOISY = 60  # curves with more points are shown with their running mean
 
 
 class Curve(NamedTuple):
     """One curve.
 
     Attributes:
-        label: what it is.
+        label: its name.
         column: its values over the iterations.
         tone: number of its colour.
         mark: an iteration at which it is marked, that of the selected checkpoint.
@@ -39,10 +39,10 @@ class Curve(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """What one chart shows.
+    """One chart.
 
     Attributes:
-        title: what it is about.
+        title: the heading.
         curves: on common axes.
         note: a line on how to read it.
         x_label: what the horizontal axis is.
@@ -59,13 +59,13 @@ class Chart(NamedTuple):
 
 
 class Stroke(NamedTuple):
-    """A curve on paper.
+    """A curve laid out.
 
     Attributes:
         label: of the curve.
         tone: number of its colour.
-        path: what is drawn strongly.
-        faint: what is drawn behind it: the values themselves where `path` is their mean.
+        path: the SVG path.
+        faint: the path behind it: the values themselves where `path` is their mean.
         last: the last value, for the legend.
         mark: place and value of the marked point.
         dashed: as the curve's.
@@ -81,7 +81,7 @@ class Stroke(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """A chart on paper; see `Chart` and `Stroke`.
+    """A chart laid out; see `Chart` and `Stroke`.
 
     Attributes:
         chart: what is shown.
@@ -90,7 +90,7 @@ class Drawing(NamedTuple):
         strokes: the curves.
         gaps: places of values that are not finite.
         lines: places of vertical lines.
-        summary: the chart in words.
+        summary: the chart as text.
         data: what the tooltip reads.
     """
 
@@ -119,7 +119,7 @@ def draw(chart: Chart) -> Drawing | None:
         strokes=[_stroke(curve, x, y) for curve in curves],
         gaps=sorted({round(x.place(v), 1) for c in curves for v in gaps_of(c.column)}),
         lines=[round(x.place(v), 1) for v in chart.lines if x.low <= v <= x.high],
-        summary=" ".join(_in_words(curve) for curve in curves),
+        summary=" ".join(_as_text(curve) for curve in curves),
         data=_data(curves, x, y),
     )
 
@@ -127,12 +127,12 @@ def draw(chart: Chart) -> Drawing | None:
 def _stroke(curve: Curve, x: Axis, y: Axis) -> Stroke:
     column = curve.column
     noisy = len(column.x) > NOISY
-    strong = running_mean(column, min(len(column.x) // 24, WIDEST)) if noisy else column
+    strong = running_mean(column, min(len(column.x) // 24, MAX_REACH)) if noisy else column
     return Stroke(
         label=curve.label,
         tone=curve.tone,
-        path=path_of(thin(strong, MOST_POINTS), x, y),
-        faint=path_of(thin(column, MOST_POINTS), x, y) if noisy else "",
+        path=path_of(thin(strong, MAX_POINTS), x, y),
+        faint=path_of(thin(column, MAX_POINTS), x, y) if noisy else "",
         last=short(column.y[-1]),
         mark=_mark(curve, x, y),
         dashed=curve.dashed,
@@ -172,16 +172,16 @@ def gaps_of(column: Column) -> list[float]:
     return [a for a, b in zip(column.x, column.y, strict=True) if not math.isfinite(b)]
 
 
-def thin(column: Column, most: int) -> Column:
-    """At most so many points: of each stretch its extremes, the ends, and one gap if it has any.
+def thin(column: Column, max_points: int) -> Column:
+    """At most `max_points`: the extremes of each stretch, the ends, and one gap if it has any.
 
-    A spike or a NaN of a single iteration is what a reader looks for; a mean would hide it.
+    A spike or a NaN in a single iteration matters most, and a mean would hide it.
     """
     count = len(column.x)
-    if count <= most:
+    if count <= max_points:
         return column
     kept = {0, count - 1}
-    stretches = max(most // 3 - 1, 1)
+    stretches = max(max_points // 3 - 1, 1)
     for i in range(stretches):
         part = range(i * count // stretches, (i + 1) * count // stretches)
         finite = [j for j in part if math.isfinite(column.y[j])]
@@ -211,22 +211,22 @@ def running_mean(column: Column, reach: int) -> Column:
     return Column(column.x, means.tolist())
 
 
-def _in_words(curve: Curve) -> str:
-    """A curve for those who cannot see it."""
+def _as_text(curve: Curve) -> str:
+    """A curve as text, for screen readers."""
     finite = [(a, b) for a, b in zip(*curve.column, strict=True) if math.isfinite(b)]
     if not finite:
         return f"{curve.label}: no finite value."
     low, high = min(finite, key=lambda p: p[1]), max(finite, key=lambda p: p[1])
-    words = (
+    text = (
         f"{curve.label}: from {short(finite[0][1])} to {short(finite[-1][1])}, "
         f"lowest {short(low[1])} at {short(low[0])}, highest {short(high[1])} at {short(high[0])}"
     )
     missing = len(curve.column.x) - len(finite)
-    return words + (f", {missing} values not finite." if missing else ".")
+    return text + (f", {missing} values not finite." if missing else ".")
 
 
 def _data(curves: Sequence[Curve], x: Axis, y: Axis) -> dict[str, object]:
-    """What the tooltip reads: axes to turn a place into an iteration, and the values there."""
+    """What the tooltip reads: the axes and the values."""
     return {
         "x": [x.low, x.high, x.start, x.end],
         "y": [y.low, y.high, y.start, y.end, int(y.log)],
@@ -236,7 +236,7 @@ def _data(curves: Sequence[Curve], x: Axis, y: Axis) -> dict[str, object]:
                 "tone": curve.tone,
                 "points": [
                     [a, float(f"{b:.5g}") if math.isfinite(b) else None]
-                    for a, b in zip(*thin(curve.column, MOST_POINTS), strict=True)
+                    for a, b in zip(*thin(curve.column, MAX_POINTS), strict=True)
                 ],
             }
             for curve in curves

@@ -1,4 +1,4 @@
-"""Evaluations, read: the table of means, the values a photo, and what to look at first."""
+"""Reading evaluations: the table of means and the values per photo."""
 
 import csv
 import re
@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from pydantic import BaseModel, ConfigDict
+
 from srlit.evaluation.summary import LABELS
 from srlit.evaluation.tables import Row
 from srlit.metrics.ranking import rises
-from srlit.reports.warnings import Notices, expect, read_json
+from srlit.reports.warnings import Warnings, read_json
 
 TABLE = "table.json"
 PHOTOS = "photos.csv"
@@ -21,7 +23,7 @@ class Photo(NamedTuple):
     """A photo of an evaluation.
 
     Attributes:
-        number: of the evaluation's photos; its picture's name begins with it.
+        number: of the evaluation's photos; its comparison image's name begins with it.
         name: of its file.
         values: method to metric to value.
     """
@@ -32,12 +34,12 @@ class Photo(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """What `srlit.evaluate` left in a folder.
+    """The results of `srlit.evaluate` in a folder.
 
     Attributes:
         folder: where it lies.
         title: which photos, under which degradation.
-        rows: a row a method: its name and the mean of each metric.
+        rows: one per method: its name and the mean of each metric.
         photos: every photo, in order.
     """
 
@@ -48,7 +50,7 @@ class Evaluation(NamedTuple):
 
     @property
     def methods(self) -> list[str]:
-        """Names of the methods, in their order in tables and pictures."""
+        """Names of the methods, in their order in tables and comparison images."""
         return [row["name"] for row in self.rows]
 
     @property
@@ -57,9 +59,17 @@ class Evaluation(NamedTuple):
         return [name for name in self.rows[0] if name != "name"]
 
     @property
-    def judged(self) -> str:
+    def ranked_method(self) -> str:
         """The method whose photos are ranked: the last one, as networks follow the baselines."""
         return self.methods[-1]
+
+
+class _TableRow(BaseModel):
+    """A row of `table.json`: a name, labels, and numbers."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, float | str]
+    name: str
 
 
 def is_evaluation(folder: Path) -> bool:
@@ -67,16 +77,16 @@ def is_evaluation(folder: Path) -> bool:
     return (folder / TABLE).is_file() and (folder / PHOTOS).is_file()
 
 
-def read_evaluation(folder: Path, notices: Notices) -> Evaluation | None:
+def read_evaluation(folder: Path, warnings: Warnings) -> Evaluation | None:
     """An evaluation; None where its table is damaged, which is noted."""
-    rows: list[Row] = notices.attempt(read_table, folder / TABLE, [])
+    rows: list[Row] = warnings.attempt(read_table, folder / TABLE, [])
     if not rows:
         return None
     return Evaluation(
         folder=folder,
         title=_title(folder),
         rows=rows,
-        photos=notices.attempt(read_photos, folder / PHOTOS, []),
+        photos=warnings.attempt(read_photos, folder / PHOTOS, []),
     )
 
 
@@ -86,16 +96,10 @@ def read_table(path: Path) -> list[Row]:
     Raises:
         ValueError: it holds something else.
     """
-    rows: list[Row] = []
-    for i, row in enumerate(read_json(path, list)):
-        found = expect(row, dict, f"row {i}")
-        name = expect(found.get("name"), str, f"row {i}: name")
-        values = {
-            k: expect(v, (int, float), f"{name}: {k}")
-            for k, v in found.items()
-            if k not in {"name", *LABELS}
-        }
-        rows.append({"name": name} | values)
+    rows: list[Row] = [
+        {"name": row.name} | {k: v for k, v in (row.model_extra or {}).items() if k not in LABELS}
+        for row in read_json(path, list[_TableRow])
+    ]
     if not rows or any(row.keys() != rows[0].keys() for row in rows):
         msg = "expected rows of equal keys, at least one"
         raise ValueError(msg)
@@ -103,7 +107,7 @@ def read_table(path: Path) -> list[Row]:
 
 
 def read_photos(path: Path) -> list[Photo]:
-    """`photos.csv`: a row a method and photo; each method's photos stand in their order.
+    """`photos.csv`: one row per method and photo; each method's photos are in order.
 
     Raises:
         ValueError: a column is missing, or a cell is no number.
@@ -129,7 +133,7 @@ def read_photos(path: Path) -> list[Photo]:
 
 
 def _title(folder: Path) -> str:
-    """What was measured, as the first line of `table.md` says it."""
+    """Data set and degradation, from the first line of `table.md`."""
     path = folder / "table.md"
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     first = text.partition("\n")[0].strip()

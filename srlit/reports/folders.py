@@ -1,4 +1,4 @@
-"""Which runs and evaluations a command line means: their folders, or folders of such folders."""
+"""Finding runs and evaluations in the folders that the command line names."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from srlit.reports.evaluations import Evaluation, is_evaluation, read_evaluation, row_of
 from srlit.reports.run_folders import Run, is_run, read_run
-from srlit.reports.warnings import Notices
+from srlit.reports.warnings import Warnings
 
 
 class Subjects(NamedTuple):
-    """What a report is about.
+    """The runs and evaluations of a report.
 
     Attributes:
         runs: in the order in which they were named, or started.
@@ -23,8 +23,8 @@ class Subjects(NamedTuple):
     folders: list[Path]
 
 
-def find_subjects(named: Sequence[Path], notices: Notices) -> Subjects:
-    """Runs and evaluations in the named folders, one level below, and evaluations beside the runs.
+def find_subjects(named: Sequence[Path], warnings: Warnings) -> Subjects:
+    """Runs and evaluations in the named folders, one level below, and evaluations next to the runs.
 
     Raises:
         FileNotFoundError: no such folder.
@@ -33,12 +33,12 @@ def find_subjects(named: Sequence[Path], notices: Notices) -> Subjects:
     inside = [folder for path in named for folder in _work_in(path)]
     runs = [folder for folder in _unique(inside) if is_run(folder)]
     names = _names(runs)
-    read = [read_run(folder, names[folder], notices) for folder in runs]
+    read = [read_run(folder, names[folder], warnings) for folder in runs]
     evaluations = [
         found
-        for folder in _unique([*inside, *_beside(runs)])
+        for folder in _unique([*inside, *_siblings(runs)])
         if is_evaluation(folder)
-        and (found := read_evaluation(folder, notices)) is not None
+        and (found := read_evaluation(folder, warnings)) is not None
         and (folder in inside or _is_about(found, read))
     ]
     folders = _unique([*named, *runs, *(found.folder for found in evaluations)])
@@ -71,8 +71,8 @@ def _age(folder: Path) -> tuple[float, str]:
     return (config.stat().st_mtime if config.is_file() else float("inf")), folder.name
 
 
-def _beside(runs: Iterable[Path]) -> list[Path]:
-    """Folders where an evaluation of these runs would lie."""
+def _siblings(runs: Iterable[Path]) -> list[Path]:
+    """Folders next to the runs, where an evaluation of them may be."""
     parents = _unique([run.absolute().parent for run in runs])
     return [
         folder

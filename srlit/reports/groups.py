@@ -1,7 +1,7 @@
-"""Which curves stand together: validation, losses, the game, steps, and whatever else was logged.
+"""Which curves are shown together: validation, losses, discriminator, steps, everything else.
 
-One run: what belongs together shares a chart, a colour a curve. Several runs: a chart a column, a
-colour a run.
+One run: related curves share a chart, one colour per curve. Several runs: one chart per column, one
+colour per run.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ from srlit.reports.evaluations import falls_or_rises
 from srlit.reports.run_folders import Column, Run
 
 TONES = 8
-PACE = "pace"  # what `read_pace` found goes under this name beside the columns
+PACE = "pace"  # the name of what `read_pace` found among the columns
 REAL, FAKE = "train/logits/real", "train/logits/fake"
 
 Names = Sequence[str]
@@ -50,23 +50,23 @@ def curve_groups(runs: Sequence[Run], paces: Sequence[Column]) -> list[Group]:
         return names
 
     validated = sorted(take(lambda n: n.startswith("val/")), key=_decisive_first)
-    # Shares of the sum explain one run; of several they are one chart too many.
-    lost = take(lambda n: _is_loss(n) or (_is_share(n) and len(runs) == 1))
-    stepped, played = take(_is_step), take(_is_game)
+    # Fractions of the total explain one run; for several they would clutter.
+    of_losses = take(lambda n: _is_loss(n) or (_is_fraction(n) and len(runs) == 1))
+    of_steps, of_discriminator = take(_is_step), take(_is_discriminator)
     groups = [
         Group("Validation", "Circles mark the selected checkpoint.", validation(runs, validated)),
-        Group("Loss", "Raw: what a term measures. Weighted: its part of the sum.",
-              losses(runs, lost)),
+        Group("Loss", "Raw: what a term measures. Weighted: its part of the total.",
+              losses(runs, of_losses)),
         Group("Discriminator", "The closer its logits for real and restored images, the less it "
-              "can tell them apart.", game(runs, played)),
-        Group("Steps", "The pace includes validations.", steps(runs, stepped)),
+              "can tell them apart.", discriminator(runs, of_discriminator)),
+        Group("Steps", "The pace includes validations.", steps(runs, of_steps)),
         Group("Everything else", "", each(runs, take(lambda _: True)), folded=True),
     ]  # fmt: skip
     return [group for group in groups if group.drawings]
 
 
 def validation(runs: Sequence[Run], names: Names) -> list[Drawing]:
-    """What was validated, with the selected checkpoint marked."""
+    """Validation metrics, with the selected checkpoint marked."""
     return drawn(across(runs, name, marked=True) for name in names)
 
 
@@ -75,8 +75,9 @@ def losses(runs: Sequence[Run], names: Names) -> list[Drawing]:
     if len(runs) != 1:
         return drawn(across(runs, name, log=None) for name in names)
     (run,) = runs
-    weighted, raw, shares = (
-        [name for name in names if f"/{kind}/" in name] for kind in ("weighted", "raw", "share")
+    weighted, raw, fractions = (
+        [name for name in names if f"/{kind}/" in name]
+        for kind in ("weighted", "raw", "loss_fraction")
     )
     tones = {_last(name): (i + 1) % TONES for i, name in enumerate(weighted)}
     charts = [
@@ -84,11 +85,11 @@ def losses(runs: Sequence[Run], names: Names) -> list[Drawing]:
         *(together(run, f"{_last(name)}, raw", [name], tones, log=None) for name in raw),
     ]
     if len(weighted) > 1:
-        charts.append(together(run, "share of the sum", shares, tones))
+        charts.append(together(run, "fraction of the sum", fractions, tones))
     return drawn(charts)
 
 
-def game(runs: Sequence[Run], names: Names) -> list[Drawing]:
+def discriminator(runs: Sequence[Run], names: Names) -> list[Drawing]:
     """The discriminator's logits for both kinds on common axes, then what else is known of it."""
     several = len(runs) > 1
     logits = Chart(
@@ -110,7 +111,7 @@ def steps(runs: Sequence[Run], names: Names) -> list[Drawing]:
 
 
 def each(runs: Sequence[Run], names: Names) -> list[Drawing]:
-    """A chart a column."""
+    """One chart per column."""
     return drawn(across(runs, name) for name in names)
 
 
@@ -164,15 +165,15 @@ def _is_loss(name: str) -> bool:
     return name == "train/loss" or name.startswith(("train/raw/", "train/weighted/"))
 
 
-def _is_share(name: str) -> bool:
+def _is_fraction(name: str) -> bool:
     return name.startswith("train/loss_fraction/")
 
 
 def _is_step(name: str) -> bool:
-    return name in (PACE, "learning_rate") or "grad_clip_norm" in name
+    return name in (PACE, "learning_rate") or "gradient_norm" in name
 
 
-def _is_game(name: str) -> bool:
+def _is_discriminator(name: str) -> bool:
     return any(word in name for word in ("logits/", "discriminator", "penalty"))
 
 

@@ -1,6 +1,6 @@
-"""Robustness: a metric over two strengths of a degradation, a map a model, and their difference.
+"""Robustness: a metric over two strengths of a degradation, one map per model, and their difference.
 
-`robustness.json` is a list of objects, a map each, of
+`robustness.json` is a list of objects, one per map, of
 
     where    other parameters of the degradation and their values, the same for the whole map
     axes     two objects {name, values}: rows, then columns; values are numbers or texts
@@ -12,12 +12,15 @@
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+from annotated_types import Len
+from pydantic import BaseModel
 
 from srlit.reports.axis import MINUS
 from srlit.reports.configuration import as_text
 from srlit.reports.evaluations import falls_or_rises
-from srlit.reports.warnings import expect, read_json
+from srlit.reports.warnings import read_json
 
 FILE = "robustness.json"
 LEVELS = 10
@@ -41,13 +44,13 @@ class Cell(NamedTuple):
 
 
 class Map(NamedTuple):
-    """A map on paper.
+    """A map laid out.
 
     Attributes:
         title: the model, or which is compared with which.
         diverging: whether two colours tell better from worse.
         cells: by rows.
-        worst: where the worst cell lies and what it says, in words.
+        worst: value and position of the worst cell, as text.
     """
 
     title: str
@@ -57,16 +60,16 @@ class Map(NamedTuple):
 
 
 class Robustness(NamedTuple):
-    """A map of a file, a model each.
+    """The maps of one file entry.
 
     Attributes:
-        where: what else was set, in words; empty where nothing was.
+        where: other settings, as text; empty without any.
         metric: what was measured.
         better: 'higher' or 'lower'.
         names: of the two axes, rows first.
         rows: labels.
         columns: labels.
-        maps: one a model; then the last less the first.
+        maps: one per model; then last minus first.
     """
 
     where: str
@@ -78,58 +81,58 @@ class Robustness(NamedTuple):
     maps: list[Map]
 
 
+class _AxisFile(BaseModel):
+    name: str
+    values: list[Any]
+
+
+class _MapFile(BaseModel):
+    axes: tuple[_AxisFile, _AxisFile]
+    metric: str
+    models: Annotated[dict[str, list[list[float | None]]], Len(min_length=1)]
+    where: dict[str, Any] = {}
+
+
 def read_robustness(path: Path) -> list[Robustness]:
     """Read and lay out `robustness.json`.
 
     Raises:
         ValueError: it does not hold what the module's docstring says.
     """
-    maps: list[Any] = read_json(path, list)
-    return [_robustness(expect(content, dict, f"map {i}")) for i, content in enumerate(maps)]
+    return [_robustness(content) for content in read_json(path, list[_MapFile])]
 
 
-def _robustness(content: dict[str, Any]) -> Robustness:
-    axes = expect(content.get("axes"), list, "axes")
-    if len(axes) != 2:
-        msg = f"axes has {len(axes)} entries, expected 2"
-        raise ValueError(msg)
-    (row_name, rows), (column_name, columns) = (_axis(axis) for axis in axes)
-    metric = expect(content.get("metric"), str, "metric")
+def _robustness(content: _MapFile) -> Robustness:
+    (row_name, rows), (column_name, columns) = (
+        (axis.name, [as_text(value) for value in axis.values]) for axis in content.axes
+    )
     matrices = {
-        str(name): _matrix(matrix, len(rows), len(columns), f"models.{name}")
-        for name, matrix in expect(content.get("models"), dict, "models").items()
+        name: _matrix(matrix, len(rows), len(columns), f"models.{name}")
+        for name, matrix in content.models.items()
     }
-    if not matrices:
-        msg = "models is empty"
-        raise ValueError(msg)
-    rises = bool(falls_or_rises(metric))
+    rises = bool(falls_or_rises(content.metric))
     where = _describer(row_name, rows, column_name, columns)
     scale = [value for matrix in matrices.values() for value in _finite(matrix)]
     maps = [_map(name, matrix, scale, where, rises=rises) for name, matrix in matrices.items()]
     if len(matrices) > 1:
         maps.append(_difference(matrices, where, rises=rises))
-    names = (row_name, column_name)
-    settings = expect(content.get("where", {}), dict, "where")
-    also = ", ".join(f"{name} {as_text(value)}" for name, value in settings.items())
-    return Robustness(also, metric, "higher" if rises else "lower", names, rows, columns, maps)
+    return Robustness(
+        where=", ".join(f"{name} {as_text(value)}" for name, value in content.where.items()),
+        metric=content.metric,
+        better="higher" if rises else "lower",
+        names=(row_name, column_name),
+        rows=rows,
+        columns=columns,
+        maps=maps,
+    )
 
 
-def _axis(content: Any) -> tuple[str, list[str]]:  # noqa: ANN401 - JSON
-    axis = expect(content, dict, "an axis")
-    values = expect(axis.get("values"), list, "an axis' values")
-    return expect(axis.get("name"), str, "an axis' name"), [as_text(value) for value in values]
-
-
-def _matrix(content: Any, rows: int, columns: int, what: str) -> Matrix:  # noqa: ANN401
+def _matrix(lines: list[list[float | None]], rows: int, columns: int, what: str) -> Matrix:
     """Numbers by rows, NaN for null."""
-    lines = [expect(line, list, f"a row of {what}") for line in expect(content, list, what)]
     if len(lines) != rows or any(len(line) != columns for line in lines):
         msg = f"{what} is not of {rows} rows of {columns} values, as axes say"
         raise ValueError(msg)
-    return [
-        [math.nan if v is None else float(expect(v, (int, float), what)) for v in line]
-        for line in lines
-    ]
+    return [[math.nan if v is None else v for v in line] for line in lines]
 
 
 def _describer(row_name: str, rows: list[str], column_name: str, columns: list[str]) -> Where:
@@ -141,24 +144,24 @@ def _map(name: str, matrix: Matrix, scale: Sequence[float], where: Where, *, ris
     low, high = min(scale, default=0.0), max(scale, default=0.0)
 
     def level(value: float) -> int:
-        share = (value - low) / (high - low) if high > low else 0.0
-        return round(LEVELS * (1 - share if rises else share))
+        fraction = (value - low) / (high - low) if high > low else 0.0
+        return round(LEVELS * (1 - fraction if rises else fraction))
 
     worst = (min if rises else max)(_finite(matrix), default=0.0)
     return _laid_out(name, matrix, where, level, worst, diverging=False)
 
 
 def _difference(matrices: dict[str, Matrix], where: Where, *, rises: bool) -> Map:
-    """The last model less the first; the worst cell is where it gains least, or loses most."""
+    """Last model minus first; the worst cell has the smallest gain or the largest loss."""
     (first, before), (last, after) = next(iter(matrices.items())), list(matrices.items())[-1]
     matrix = [
         [b - a for a, b in zip(*lines, strict=True)] for lines in zip(before, after, strict=True)
     ]
-    most = max(map(abs, _finite(matrix)), default=0.0)
+    largest = max(map(abs, _finite(matrix)), default=0.0)
 
     def level(value: float) -> int:
         loss = -value if rises else value
-        return round(LEVELS * loss / most) if most else 0
+        return round(LEVELS * loss / largest) if largest else 0
 
     worst = (min if rises else max)(_finite(matrix), default=0.0)
     return _laid_out(f"{last} {MINUS} {first}", matrix, where, level, worst, diverging=True)
@@ -186,8 +189,8 @@ def _laid_out(
         for line in matrix
     ]
     places = [where(i, j) for i, line in enumerate(cells) for j, c in enumerate(line) if c.worst]
-    words = f"{text(worst)} at {places[0]}" if places else "nothing was measured"
-    return Map(title, diverging, cells, words)
+    summary = f"{text(worst)} at {places[0]}" if places else "nothing was measured"
+    return Map(title, diverging, cells, summary)
 
 
 def _finite(matrix: Matrix) -> list[float]:

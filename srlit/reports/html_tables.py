@@ -1,4 +1,4 @@
-"""Tables of a report: cells that know whether they are the best, and by how much."""
+"""HTML tables: cells with marks for the best value and differences to the reference."""
 
 import datetime as dt
 import math
@@ -60,7 +60,7 @@ def evaluation_table(evaluation: Evaluation) -> Table:
 
 
 def runs_table(runs: Sequence[Run]) -> Table:
-    """Selected checkpoints beside each other."""
+    """Selected checkpoints, one row per run."""
     rows: list[Row] = [(run.selected.metrics if run.selected else {}) for run in runs]
     # Losses of different terms and weights cannot be compared.
     metrics = list(dict.fromkeys(name for row in rows for name in row if name != "loss"))

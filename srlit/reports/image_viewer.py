@@ -1,4 +1,4 @@
-"""Pictures of runs and evaluations, taken apart into images that a page can lay over each other."""
+"""Comparison images of runs and evaluations, split into layers that a page can overlay."""
 
 import base64
 import io
@@ -17,16 +17,16 @@ from srlit.evaluation.image_strip import parted
 from srlit.reports.axis import short
 from srlit.reports.evaluations import REFERENCE, Evaluation, Photo, deciding_metric, ranked
 from srlit.reports.run_folders import Run
-from srlit.reports.warnings import Notices
+from srlit.reports.warnings import Warnings
 
 Pixels = UInt8[Tensor, "3 _ _"]
 
-# WebP quality and greatest side, tried from the best on until the pictures fit the budget; None is
-# lossless. One rung serves all pictures, so that they can be compared with each other.
+# WebP quality and maximum side, tried from the best on until the images fit the budget; None is
+# lossless. All images get the same, so that they can be compared with each other.
 LADDER: tuple[tuple[int | None, int], ...] = (
     (None, 1024), (95, 1024), (88, 768), (80, 512), (70, 384),
 )  # fmt: skip
-MOST_PANELS = 3
+MAX_PANELS = 3
 
 
 class Layer(NamedTuple):
@@ -61,70 +61,48 @@ class Shot(NamedTuple):
     right: str
 
 
-class Image64(NamedTuple):
-    """An image for a page; see `Layer`.
+class EncodedLayer(NamedTuple):
+    """A layer as the page embeds it.
 
     Attributes:
         label: as the layer's.
         note: likewise.
         uri: the file as a data: URI.
-        width: in pixels.
-        height: likewise.
-        coarse: whether its pixels shall be seen as squares: LR.
+        coarse: whether its pixels are shown as squares: LR.
     """
 
     label: str
     note: str
     uri: str
-    width: int
-    height: int
     coarse: bool
 
 
 class Viewer(NamedTuple):
-    """A shot for a page; see `Shot`.
+    """A shot as the page embeds it.
 
     Attributes:
-        title: as the shot's.
-        note: likewise.
+        shot: title, note and the labels shown first.
         images: its layers.
-        left: as the shot's.
-        right: likewise.
         width: of the photo, in HR pixels.
         height: likewise.
     """
 
-    title: str
-    note: str
-    images: list[Image64]
-    left: str
-    right: str
+    shot: Shot
+    images: list[EncodedLayer]
     width: int
     height: int
 
 
-class Album(NamedTuple):
-    """All pictures of a page.
-
-    Attributes:
-        groups: viewers, grouped as their shots were.
-        words: how they are stored and what that takes.
-    """
-
-    groups: list[list[Viewer]]
-    words: str
+# -- splitting ----------------------------------------------------------------------------------
 
 
-# -- taking apart -------------------------------------------------------------------------------
-
-
-def panel_shots(runs: Sequence[Run], notices: Notices) -> list[Shot]:
+def panel_shots(runs: Sequence[Run], warnings: Warnings) -> list[Shot]:
     """The validation photos of each run at its selected checkpoint; the same photos as one shot."""
     shots: list[Shot] = []
     for run in runs:
         path = _panel(run)
-        rows: list[list[Tensor]] = notices.attempt(read_panel, path, []) if path else []
-        for number, (lr, sr, hr) in enumerate(rows[:MOST_PANELS], 1):
+        rows: list[list[Tensor]] = warnings.attempt(read_panel, path, []) if path else []
+        for number, (lr, sr, hr) in enumerate(rows[:MAX_PANELS], 1):
             label = run.name if len(runs) > 1 else "SR"
             made = [
                 Layer("LR", "", _bytes(lr)),
@@ -138,14 +116,14 @@ def panel_shots(runs: Sequence[Run], notices: Notices) -> list[Shot]:
 
 
 def _panel(run: Run) -> Path | None:
-    """The picture of the selected checkpoint, or else the newest."""
-    pictures = sorted((run.folder / "panels").glob("iteration_*.png"))
+    """The validation images of the selected checkpoint, or else the newest."""
+    panels = sorted((run.folder / "panels").glob("iteration_*.png"))
     if (
         run.selected
-        and (best := run.folder / "panels" / panel_name(run.selected.iteration)) in pictures
+        and (best := run.folder / "panels" / panel_name(run.selected.iteration)) in panels
     ):
         return best
-    return pictures[-1] if pictures else None
+    return panels[-1] if panels else None
 
 
 def _join(shots: list[Shot], new: Shot) -> None:
@@ -159,39 +137,41 @@ def _join(shots: list[Shot], new: Shot) -> None:
     shots.append(new)
 
 
-def evaluation_shots(evaluation: Evaluation, most: int, notices: Notices) -> list[Shot]:
-    """The worst and the best photos of an evaluation that have a picture."""
+def evaluation_shots(evaluation: Evaluation, count: int, warnings: Warnings) -> list[Shot]:
+    """The worst and the best photos of an evaluation that have a comparison image."""
     metric = deciding_metric(evaluation.metrics)
     if metric is None:
         return []
     files = {int(path.name.split("_")[0]): path for path in _numbered(evaluation.folder)}
-    order = [p for p in ranked(evaluation.photos, evaluation.judged, metric) if p.number in files]
-    worst = order[: min(most, (len(order) + 1) // 2)]
-    best = order[::-1][: min(most, len(order) - len(worst))]
-    told = [(photo, "worst") for photo in worst] + [(photo, "best") for photo in best]
+    order = [
+        p for p in ranked(evaluation.photos, evaluation.ranked_method, metric) if p.number in files
+    ]
+    worst = order[: min(count, (len(order) + 1) // 2)]
+    best = order[::-1][: min(count, len(order) - len(worst))]
+    chosen = [(photo, "worst") for photo in worst] + [(photo, "best") for photo in best]
     shots: list[Shot] = []
-    for photo, word in told:
+    for photo, word in chosen:
         read = partial(_shot, evaluation=evaluation, photo=photo, metric=metric, word=word)
-        shot: Shot | None = notices.attempt(read, files[photo.number], None)
+        shot: Shot | None = warnings.attempt(read, files[photo.number], None)
         shots += [shot] if shot else []
     return shots
 
 
 def _numbered(folder: Path) -> Iterator[Path]:
-    pictures = sorted((folder / "pictures").glob("*.png"))
-    return (path for path in pictures if path.name.split("_")[0].isdecimal())
+    files = sorted((folder / "pictures").glob("*.png"))
+    return (path for path in files if path.name.split("_")[0].isdecimal())
 
 
 def _shot(path: Path, evaluation: Evaluation, photo: Photo, metric: str, word: str) -> Shot:
-    """A comparison picture as a shot."""
+    """A comparison image as a shot."""
     methods = evaluation.methods
     images = parted(read_photo(path).float() / 255, ["LR", *methods, "HR"])
     notes = {m: short(values[metric]) for m, values in photo.values.items() if metric in values}
     layers = [Layer(name, notes.get(name, ""), _bytes(one)) for name, one in images.items()]
     left = REFERENCE if REFERENCE in methods else "LR"
-    judged = evaluation.judged
-    note = f"{word} · {metric} {notes.get(judged, '')}"
-    return Shot(photo.name, note, layers, left, judged)
+    ranked_method = evaluation.ranked_method
+    note = f"{word} · {metric} {notes.get(ranked_method, '')}"
+    return Shot(photo.name, note, layers, left, ranked_method)
 
 
 def _bytes(image: Tensor) -> Pixels:
@@ -201,13 +181,18 @@ def _bytes(image: Tensor) -> Pixels:
 # -- embedding ----------------------------------------------------------------------------------
 
 
-def embed(groups: Sequence[Sequence[Shot]], budget: int, notices: Notices) -> Album:
+def embed(
+    groups: Sequence[Sequence[Shot]], budget: int, warnings: Warnings
+) -> tuple[list[list[Viewer]], str]:
     """Encode all shots as well as the budget allows; the last ones are left out if nothing helps.
 
     Args:
         groups: shots.
         budget: bytes that all images together may take in the page.
-        notices: told of what is left out.
+        warnings: told of what is left out.
+
+    Returns:
+        Viewers, grouped as their shots were; how they are stored and what that takes.
     """
     for quality, side in LADDER:
         made = [[_viewer(shot, quality, side) for shot in shots] for shots in groups]
@@ -218,41 +203,35 @@ def embed(groups: Sequence[Sequence[Shot]], budget: int, notices: Notices) -> Al
         max(made, key=len).pop()
         dropped += 1
     if dropped:
-        notices.append(f"{dropped} pictures are left out: image_megabytes={budget / 2**20:g}")
-    return Album(made, _words(size_of(made), budget, quality, side))
+        warnings.append(f"{dropped} images are left out: image_megabytes={budget / 2**20:g}")
+    kind = "lossless WebP" if quality is None else f"WebP of quality {quality}"
+    used = f"{size_of(made) / 2**20:.1f} of {budget / 2**20:g} MiB"
+    return made, f"{kind}, centres of at most {side} pixels a side, {used}"
 
 
 def size_of(groups: Sequence[Sequence[Viewer]]) -> int:
-    """What all images take in the page."""
+    """Bytes of all images in the page."""
     return sum(len(i.uri) for viewers in groups for one in viewers for i in one.images)
-
-
-def _words(size: int, budget: int, quality: int | None, side: int) -> str:
-    kind = "lossless WebP" if quality is None else f"WebP of quality {quality}"
-    return (
-        f"{kind}, centres of at most {side} pixels a side, {size / 2**20:.1f} of "
-        f"{budget / 2**20:g} MiB"
-    )
 
 
 def _viewer(shot: Shot, quality: int | None, side: int) -> Viewer:
     height, width = centre(shot.layers[-1].pixels, side).shape[1:]
     images = [_image(layer, quality, side) for layer in shot.layers]
-    return Viewer(shot.title, shot.note, images, shot.left, shot.right, width, height)
+    return Viewer(shot, images, width, height)
 
 
-def _image(layer: Layer, quality: int | None, side: int) -> Image64:
+def _image(layer: Layer, quality: int | None, side: int) -> EncodedLayer:
     pixels = centre(layer.pixels, side)
     small = unrepeated(pixels) if layer.label == "LR" else pixels
-    picture = Image.fromarray(small.permute(1, 2, 0).numpy())
+    image = Image.fromarray(small.permute(1, 2, 0).numpy())
     file = io.BytesIO()
-    # What is magnified by squares keeps its pixels: a codec's noise would pass for the camera's.
+    # LR is magnified as squares: lossless, as a codec's artefacts would pass for the camera's.
     if quality is None or small is not pixels:
-        picture.save(file, "webp", lossless=True, quality=60, method=3)
+        image.save(file, "webp", lossless=True, quality=60, method=3)
     else:
-        picture.save(file, "webp", quality=quality, method=4)
+        image.save(file, "webp", quality=quality, method=4)
     uri = f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
-    return Image64(layer.label, layer.note, uri, *picture.size, coarse=layer.label == "LR")
+    return EncodedLayer(layer.label, layer.note, uri, coarse=layer.label == "LR")
 
 
 def unrepeated(pixels: Pixels) -> Pixels:

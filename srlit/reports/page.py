@@ -1,4 +1,4 @@
-"""The page: everything that was found, in one HTML file that needs nothing else."""
+"""The page: one self-contained HTML file."""
 
 import base64
 import hashlib
@@ -23,10 +23,10 @@ from srlit.reports.heatmap import Robustness, read_robustness
 from srlit.reports.html_tables import Table, evaluation_table, runs_table
 from srlit.reports.image_viewer import Viewer, embed, evaluation_shots, panel_shots
 from srlit.reports.pareto import Plane, plane
+from srlit.reports.report_header import Head, head
 from srlit.reports.run_folders import Column, Run
-from srlit.reports.summary import Head, head
 from srlit.reports.throughput import read_pace
-from srlit.reports.warnings import Notices
+from srlit.reports.warnings import Warnings
 
 TEMPLATES = Path(__file__).parent / "template"
 
@@ -54,7 +54,7 @@ class Measurement(NamedTuple):
         table: all methods.
         plane: the methods by fidelity and perception.
         extremes: its worst and best photos, if it has values a photo.
-        viewers: those of them that have pictures.
+        viewers: those of them that have comparison images.
     """
 
     table: Table
@@ -64,21 +64,21 @@ class Measurement(NamedTuple):
 
 
 class Content(NamedTuple):
-    """What a page shows; the templates read it under these names.
+    """What the templates read.
 
     Attributes:
-        head: what was trained, and how good it became.
+        head: title, key numbers and facts.
         runs: names, colours, whole configurations and commands.
-        table: the runs' selected checkpoints beside each other, if there are several.
+        table: the runs' selected checkpoints, if there are several.
         sweep: the runs by fidelity and perception, if there are several.
         panels: validation photos to compare.
-        stored: how pictures are stored; empty without any.
+        stored: how images are stored; empty without any.
         measurements: the evaluations.
         groups: curves.
-        robustness: maps, each with the folder it is from.
+        robustness: maps, each with its folder.
         interpolations: curves between two networks, likewise.
         differences: keys that the runs have different.
-        notices: what could not be read.
+        warnings: what could not be read.
     """
 
     head: Head
@@ -92,7 +92,7 @@ class Content(NamedTuple):
     robustness: list[tuple[str, Robustness]]
     interpolations: list[tuple[str, list[Drawing]]]
     differences: list[Difference]
-    notices: list[str]
+    warnings: list[str]
 
 
 def report_page(named: Sequence[Path], *, image_bytes: int, extremes: int) -> str:
@@ -100,25 +100,25 @@ def report_page(named: Sequence[Path], *, image_bytes: int, extremes: int) -> st
 
     Args:
         named: the folders.
-        image_bytes: what all pictures together may take.
+        image_bytes: bytes that all images together may take.
         extremes: how many of the worst and of the best photos to show of each evaluation.
 
     Raises:
         FileNotFoundError: no such folder.
         ValueError: a folder that holds neither.
     """
-    notices = Notices()
-    subjects = find_subjects(named, notices)
-    return render(collect(subjects, notices, image_bytes=image_bytes, extremes=extremes))
+    warnings = Warnings()
+    subjects = find_subjects(named, warnings)
+    return render(collect(subjects, warnings, image_bytes=image_bytes, extremes=extremes))
 
 
-def collect(subjects: Subjects, notices: Notices, *, image_bytes: int, extremes: int) -> Content:
+def collect(subjects: Subjects, warnings: Warnings, *, image_bytes: int, extremes: int) -> Content:
     """Everything that the page shows; what cannot be read is noted and left out."""
     runs, evaluations, folders = subjects
-    paces = [notices.attempt(read_pace, run.folder, Column([], [])) for run in runs]
-    shots = [evaluation_shots(evaluation, extremes, notices) for evaluation in evaluations]
-    album = embed([panel_shots(runs, notices), *shots], image_bytes, notices)
-    panels, *extreme = album.groups
+    paces = [warnings.attempt(read_pace, run.folder, Column([], [])) for run in runs]
+    shots = [evaluation_shots(evaluation, extremes, warnings) for evaluation in evaluations]
+    viewers, stored = embed([panel_shots(runs, warnings), *shots], image_bytes, warnings)
+    panels, *extreme = viewers
     several = len(runs) > 1
     return Content(
         head=head(runs, evaluations),
@@ -126,21 +126,21 @@ def collect(subjects: Subjects, notices: Notices, *, image_bytes: int, extremes:
         table=runs_table(runs) if several else None,
         sweep=plane("Selected checkpoints on their validation photos", _rows(runs)),
         panels=panels,
-        stored=album.words if any(album.groups) else "",
+        stored=stored if any(viewers) else "",
         measurements=[
             Measurement(evaluation_table(e), plane(e.title, e.rows), _extremes(e, extremes), found)
             for e, found in zip(evaluations, extreme, strict=True)
         ],
         groups=curve_groups(runs, paces),
-        robustness=_robustness(folders, notices),
-        interpolations=_interpolations(folders, notices),
+        robustness=_robustness(folders, warnings),
+        interpolations=_interpolations(folders, warnings),
         differences=differences(runs) if several else [],
-        notices=notices,
+        warnings=warnings,
     )
 
 
 def _about(run: Run, number: int) -> dict[str, Any]:
-    """A run's name and colour, and the words that made it."""
+    """A run's name, colour, command and configuration."""
     return {
         "name": run.name,
         "tone": number % 8,
@@ -154,33 +154,33 @@ def _rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
     return [{"name": run.name} | run.selected.metrics for run in runs if run.selected]
 
 
-def _extremes(evaluation: Evaluation, most: int) -> Extremes | None:
-    """The worst and the best photos, with and without pictures."""
+def _extremes(evaluation: Evaluation, count: int) -> Extremes | None:
+    """The worst and the best photos, with and without comparison images."""
     metric = deciding_metric(evaluation.metrics)
     if metric is None or not evaluation.photos:
         return None
-    method = evaluation.judged
+    method = evaluation.ranked_method
     order = [(p.name, p.values[method][metric]) for p in ranked(evaluation.photos, method, metric)]
-    return Extremes(metric, method, order[:most], order[::-1][:most]) if order else None
+    return Extremes(metric, method, order[:count], order[::-1][:count]) if order else None
 
 
-def _robustness(folders: Sequence[Path], notices: Notices) -> list[tuple[str, Robustness]]:
+def _robustness(folders: Sequence[Path], warnings: Warnings) -> list[tuple[str, Robustness]]:
     """Every map of the folders."""
     found: list[tuple[str, Robustness]] = []
     for folder in folders:
         if (folder / ROBUSTNESS).is_file():
-            maps: list[Robustness] = notices.attempt(read_robustness, folder / ROBUSTNESS, [])
+            maps: list[Robustness] = warnings.attempt(read_robustness, folder / ROBUSTNESS, [])
             found += [(folder.name, each) for each in maps]
     return found
 
 
-def _interpolations(folders: Sequence[Path], notices: Notices) -> list[tuple[str, list[Drawing]]]:
+def _interpolations(folders: Sequence[Path], warnings: Warnings) -> list[tuple[str, list[Drawing]]]:
     """Every `interpolation.json` of the folders, drawn."""
     found: list[tuple[str, list[Drawing]]] = []
     for folder in folders:
         path = folder / interpolation.FILE
         if path.is_file():
-            charts: list[Chart] = notices.attempt(interpolation.read_interpolation, path, [])
+            charts: list[Chart] = warnings.attempt(interpolation.read_interpolation, path, [])
             found += [(folder.name, drawings)] if (drawings := drawn(charts)) else []
     return found
 

@@ -1,4 +1,4 @@
-"""Fidelity against perception: points in a plane, and the front that no other point beats."""
+"""The perception-distortion plane: PSNR against LPIPS, with the Pareto front."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,13 +13,13 @@ LETTER = 6.6  # mean width of a letter at the size of the names
 
 
 class Point(NamedTuple):
-    """A point on paper.
+    """A point laid out.
 
     Attributes:
         x: its place.
         y: likewise.
         label: what it is, and its values.
-        name: what is written beside it.
+        name: the label next to it.
         on_front: whether no other point is better in both.
         text: place of the name, and whether it starts or ends there.
     """
@@ -33,13 +33,13 @@ class Point(NamedTuple):
 
 
 class Plane(NamedTuple):
-    """Points by two metrics, on paper.
+    """Points by two metrics, laid out.
 
     Attributes:
         title: what the points are.
         x_metric: horizontal; better to the right.
         y_metric: vertical; better at the top.
-        points: one a row.
+        points: one per row.
         front: an SVG path along the points that no other beats.
         x_ticks: places and numbers.
         y_ticks: likewise.
@@ -128,7 +128,7 @@ def _shortened(name: str) -> str:
 
 
 def _touch(one: Box, other: Box) -> bool:
-    """Whether two boxes (left, top, right, bottom) share a place."""
+    """Whether two boxes (left, top, right, bottom) overlap."""
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 

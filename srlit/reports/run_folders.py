@@ -1,4 +1,4 @@
-"""Run folders, read: what was trained, what was logged, what was selected."""
+"""Reading run folders: record, configuration, logged columns, selected checkpoint."""
 
 import math
 from collections.abc import Iterator
@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel
 
 from srlit.callbacks.csv_logger import STEP, read_rows
 from srlit.checkpoint import RunRecord
 from srlit.checkpoint.runs import BEST, RECORD, read_record
-from srlit.reports.warnings import Notices, expect, numbers, read_json
+from srlit.reports.warnings import Warnings, read_json
 
 METRICS = "metrics.csv"
 CONFIG = "config.yaml"
@@ -30,20 +31,20 @@ class Column(NamedTuple):
     y: list[float]
 
 
-class Selected(NamedTuple):
-    """The selected checkpoint.
+class Selected(BaseModel):
+    """The selected checkpoint, as `best.json` describes it.
 
     Attributes:
-        iteration: when it was made.
-        rule: what selected it, in words.
-        metrics: on the validation photos.
+        iteration: when it was saved.
+        rule: what selected it, as text.
+        metrics: on the validation images.
         checkpoint: its file below the run's folder.
     """
 
     iteration: int
-    rule: str
     metrics: dict[str, float]
-    checkpoint: str
+    rule: str = ""
+    checkpoint: str = ""
 
 
 class Run(NamedTuple):
@@ -52,7 +53,7 @@ class Run(NamedTuple):
     Attributes:
         folder: where it lies.
         name: what the report calls it.
-        record: how it was started and how it ended.
+        record: how it was started and ended.
         selected: the checkpoint that was selected.
         config: the whole configuration.
         columns: what was logged, by its name in `metrics.csv`.
@@ -66,7 +67,7 @@ class Run(NamedTuple):
     columns: dict[str, Column]
 
     def column(self, name: str) -> Column:
-        """What was logged under a name; nothing where it was not."""
+        """A logged column; empty where it was not logged."""
         return self.columns.get(name, Column([], []))
 
     @property
@@ -86,19 +87,19 @@ def is_run(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (RECORD, METRICS, BEST))
 
 
-def read_run(folder: Path, name: str, notices: Notices) -> Run:
-    """Everything of a run but its pictures; what cannot be read is noted."""
+def read_run(folder: Path, name: str, warnings: Warnings) -> Run:
+    """A run without its images; what cannot be read becomes a warning."""
     return Run(
         folder=folder,
         name=name,
-        record=notices.attempt(_record, folder / RECORD, None),
-        selected=notices.attempt(_selected, folder / BEST, None),
-        config=notices.attempt(_config, folder / CONFIG, {}),
-        columns=notices.attempt(lambda path: read_columns(path, notices), folder / METRICS, {}),
+        record=warnings.attempt(_record, folder / RECORD, None),
+        selected=warnings.attempt(_selected, folder / BEST, None),
+        config=warnings.attempt(_config, folder / CONFIG, {}),
+        columns=warnings.attempt(lambda path: read_columns(path, warnings), folder / METRICS, {}),
     )
 
 
-def read_columns(path: Path, notices: Notices) -> dict[str, Column]:
+def read_columns(path: Path, warnings: Warnings) -> dict[str, Column]:
     """The table of a run by columns; a cell that is no number is noted and becomes a gap.
 
     Raises:
@@ -118,7 +119,7 @@ def read_columns(path: Path, notices: Notices) -> dict[str, Column]:
             broken += value is None
             cells.setdefault(name, {})[int(row[STEP])] = math.nan if value is None else value
     if broken:
-        notices.append(f"{path}: {broken} cells are no numbers; the curves have gaps there")
+        warnings.append(f"{path}: {broken} cells are no numbers; the curves have gaps there")
     return {name: Column(list(found), list(found.values())) for name, found in cells.items()}
 
 
@@ -148,15 +149,8 @@ def _record(path: Path) -> RunRecord | None:
 
 def _selected(path: Path) -> Selected | None:
     """The selected checkpoint; None before the first validation."""
-    if not path.is_file():
-        return None
-    best: dict[str, Any] = read_json(path, dict)
-    return Selected(
-        iteration=expect(best.get("iteration"), int, "iteration"),
-        rule=str(best.get("rule", "")),
-        metrics=numbers(best.get("metrics"), "metrics"),
-        checkpoint=str(best.get("checkpoint", "")),
-    )
+    selected: Selected | None = read_json(path, Selected) if path.is_file() else None
+    return selected
 
 
 def _config(path: Path) -> dict[str, Any]:
@@ -166,4 +160,7 @@ def _config(path: Path) -> dict[str, Any]:
     except (OmegaConfBaseException, yaml.YAMLError, RecursionError) as error:
         msg = f"cannot be read as YAML: {error}"
         raise ValueError(msg) from error
-    return {str(key): value for key, value in expect(content, dict, "the file").items()}
+    if not isinstance(content, dict):
+        msg = f"is {content!r:.60}, expected a mapping"
+        raise ValueError(msg)  # noqa: TRY004 - a damaged file, like the others
+    return {str(key): value for key, value in content.items()}

@@ -1,4 +1,4 @@
-"""How fast a training went, by the times that TensorBoard's files note beside each value.
+"""Iterations per second, from the times in TensorBoard's files.
 
 `metrics.csv` holds no times: a resumed training would not leave the rows it would have had.
 """

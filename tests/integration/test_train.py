@@ -177,7 +177,12 @@ def test_init_from_takes_the_judged_weights(tmp_path):
 
     train_small(tmp_path, "name=a", "label=phase1")
     cfg = compose_config(
-        "train", *SMALL, f"paths.runs={tmp_path}", "name=b", "previous_phase=phase1", "init_from=auto"
+        "train",
+        *SMALL,
+        f"paths.runs={tmp_path}",
+        "name=b",
+        "previous_phase=phase1",
+        "init_from=auto",
     )
     phase = train_module.build_phase(cfg)
     train_module.initialise(cfg, phase)

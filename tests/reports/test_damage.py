@@ -6,14 +6,14 @@ import pytest
 
 from srlit.reports.folders import find_subjects
 from srlit.reports.page import collect
-from srlit.reports.warnings import Notices
+from srlit.reports.warnings import Warnings
 from tests.reports.samples import make_evaluation, make_run
 
 
 def content(folder):
-    notices = Notices()
-    found = find_subjects([folder], notices)
-    return collect(found, notices, image_bytes=2**20, extremes=2)
+    warnings = Warnings()
+    found = find_subjects([folder], warnings)
+    return collect(found, warnings, image_bytes=2**20, extremes=2)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def parts(found):
 
 def test_a_whole_run_has_every_part_and_no_notice(folder):
     found = content(folder)
-    assert found.notices == []
+    assert found.warnings == []
     assert all(parts(found).values())
 
 
@@ -49,29 +49,29 @@ GARBAGE = b"\x00\xff\xfe{[" * 50
         ("run/metrics.csv", GARBAGE, "decode", {"curves"}),
         ("run/metrics.csv", b"", "has no complete row", {"curves"}),
         ("run/metrics.csv", b"step,a\n1,2", "has no complete row", {"curves"}),  # torn
-        ("run/best.json", b'{"iteration": 60', "Expecting", set()),
+        ("run/best.json", b'{"iteration": 60', "line 1 column 16", set()),
         ("run/best.json", b'{"iteration": "60", "metrics": {}}', "iteration is '60'", set()),
         ("run/best.json", b'{"iteration": 60, "metrics": {"a": []}}', "metrics.a is []", set()),
         ("run/run.json", b"[]", "is damaged", {"command"}),
-        ("run/config.yaml", b"a: [", "cannot be read as YAML", {"config"}),
-        ("run/config.yaml", b"- a", "is ['a'], expected dict", {"config"}),
+        ("run/config.yaml", b"a: [", "YAML", {"config"}),
+        ("run/config.yaml", b"- a", "['a']", {"config"}),
         ("run/config.yaml", GARBAGE, "decode", {"config"}),
         ("run/panels/iteration_0000060.png", GARBAGE, "image", {"panels"}),
-        ("table.json", b"{}", "expected list", {"table", "extremes"}),
-        ("table.json", b'[{"name": "a", "x": null}]', "a: x is None", {"table", "extremes"}),
+        ("table.json", b"{}", "the file is {}", {"table", "extremes"}),
+        ("table.json", b'[{"name": "a", "x": null}]', "0.x.float is None", {"table", "extremes"}),
         ("photos.csv", b"name,photo,x\na,b\n", "line 2 is not whole", {"extremes"}),
         ("photos.csv", b"name,photo,x\na,b,c\n", "line 2: could not convert", {"extremes"}),
         ("photos.csv", b"a,b\n1,2\n", "name and photo are no columns", {"extremes"}),
-        ("robustness.json", b"[{}]", "axes is None", set()),
+        ("robustness.json", b"[{}]", "0.axes", set()),
         ("interpolation.json", b"7", "the file is 7", set()),
     ],
 )
 def test_what_is_damaged_is_named_and_left_out(folder, name, data, problem, lost):
     (folder / name).write_bytes(data)
     found = content(folder)
-    assert len(found.notices) == 1
-    assert str(folder / name) in found.notices[0]
-    assert problem in found.notices[0]
+    assert len(found.warnings) == 1
+    assert str(folder / name) in found.warnings[0]
+    assert problem in found.warnings[0]
     assert {part for part, there in parts(found).items() if not there} == lost
 
 
@@ -81,7 +81,7 @@ def test_a_cell_that_is_no_number_is_a_gap(folder):
     cells = rows[1].split(",")
     path.write_text("\n".join([rows[0], ",".join([cells[0], "oops", *cells[2:]]), *rows[2:], ""]))
     found = content(folder)
-    assert found.notices == [f"{path}: 1 cells are no numbers; the curves have gaps there"]
+    assert found.warnings == [f"{path}: 1 cells are no numbers; the curves have gaps there"]
     assert any(drawing.gaps for group in found.groups for drawing in group.drawings)
 
 
@@ -89,8 +89,8 @@ def test_a_picture_that_lies_about_its_size_is_left_out(folder):
     path = folder / "pictures" / "000_photo0.png"
     path.write_bytes(path.read_bytes()[:200])
     found = content(folder)
-    assert len(found.notices) == 1
-    assert "000_photo0.png" in found.notices[0]
+    assert len(found.warnings) == 1
+    assert "000_photo0.png" in found.warnings[0]
     assert len(found.measurements[0].viewers) == 2
 
 
@@ -99,4 +99,4 @@ def test_nan_in_best_json_is_shown_as_it_is(folder):
     best = json.loads(path.read_text())
     best["metrics"]["lpips_alex"] = float("nan")
     path.write_text(json.dumps(best))
-    assert content(folder).notices == []
+    assert content(folder).warnings == []

@@ -4,7 +4,7 @@ import pytest
 
 from srlit.reports.evaluations import ranked, read_photos, row_of
 from srlit.reports.folders import find_subjects
-from srlit.reports.warnings import Notices
+from srlit.reports.warnings import Warnings
 from tests.reports.samples import make_evaluation, make_run
 
 
@@ -13,9 +13,9 @@ def names(found):
 
 
 def subjects(*folders):
-    notices = Notices()
-    found = find_subjects(folders, notices)
-    assert notices == []
+    warnings = Warnings()
+    found = find_subjects(folders, warnings)
+    assert warnings == []
     return found
 
 
@@ -47,9 +47,9 @@ def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path):
 
 def test_other_folders_are_refused_by_name(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nothing: no such folder"):
-        find_subjects([tmp_path / "nothing"], Notices())
+        find_subjects([tmp_path / "nothing"], Warnings())
     with pytest.raises(ValueError, match=f"{tmp_path}: neither a run"):
-        find_subjects([tmp_path], Notices())
+        find_subjects([tmp_path], Warnings())
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_the_page_is_well_formed_and_no_name_becomes_an_element(evil):
     assert not any("style" in a for _, a in found.elements)
     assert all(a["src"].startswith("data:image/webp") for t, a in found.elements
                if t == "img" and "src" in a)  # fmt: skip
-    # It was there, as text: in the heading, the table, the configuration, the notices.
+    # It was there, as text: in the heading, the table, the configuration, the warnings.
     places = {tag for tag, text in found.texts if "alert(1)" in text}
     assert {"li", "th", "td", "pre", "strong", "title", "option"} <= places
 

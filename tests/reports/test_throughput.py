@@ -4,7 +4,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from srlit.reports.run_folders import Column
 from srlit.reports.throughput import read_pace
-from srlit.reports.warnings import Notices
+from srlit.reports.warnings import Warnings
 
 
 def write(folder, suffix, times):
@@ -43,10 +43,10 @@ def test_a_record_that_is_no_event_is_noted(tmp_path):
     path.parent.mkdir()
     with path.open("wb") as file:
         RecordWriter(file).write(b"\xff\xff\xff no event")
-    notices = Notices()
-    assert notices.attempt(read_pace, tmp_path, Column([], [])) == ([], [])
-    assert len(notices) == 1
-    assert path.name in notices[0]
+    warnings = Warnings()
+    assert warnings.attempt(read_pace, tmp_path, Column([], [])) == ([], [])
+    assert len(warnings) == 1
+    assert path.name in warnings[0]
 
 
 @pytest.mark.parametrize("data", [b"\x00" * 64, b"garbage" * 40, b""])
@@ -54,4 +54,4 @@ def test_no_damage_ends_the_report(tmp_path, data):
     path = tmp_path / "tensorboard" / "events.out.tfevents.1"
     path.parent.mkdir()
     path.write_bytes(data)
-    assert Notices().attempt(read_pace, tmp_path, Column([], [])) == ([], [])
+    assert Warnings().attempt(read_pace, tmp_path, Column([], [])) == ([], [])

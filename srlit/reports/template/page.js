@@ -13,7 +13,7 @@ function viewer(figure) {
   const shown = figure.querySelector(".zoom output");
   const sources = [...figure.querySelectorAll(".frame img")];
   const frames = [stage, ...figure.querySelectorAll(".frame")];
-  const view = { zoom: 1, x: 0, y: 0 }; // x and y: what is at the left and top, as shares
+  const view = { zoom: 1, x: 0, y: 0 }; // x and y: what is at the left and top, as fractions
 
   const holder = document.createElement("div");
   holder.className = "over-holder";
@@ -50,7 +50,7 @@ function viewer(figure) {
     figure.classList.toggle("close", view.zoom >= 3);
   }
 
-  // Zoom by a factor about a place, given as shares of the frame; the place stays where it is.
+  // Zoom by a factor about a place, given as fractions of the frame; the place stays where it is.
   function zoom(factor, a = 0.5, b = 0.5) {
     const before = view.zoom;
     view.zoom = clamp(before * factor, 1, 16);
@@ -65,7 +65,7 @@ function viewer(figure) {
     show();
   }
 
-  function shares(event, frame) {
+  function fractions(event, frame) {
     const box = frame.getBoundingClientRect();
     return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
   }
@@ -75,15 +75,15 @@ function viewer(figure) {
     let dividing = false;
     frame.addEventListener("pointerdown", (event) => {
       if (event.button !== 0) return;
-      fingers.set(event.pointerId, shares(event, frame));
+      fingers.set(event.pointerId, fractions(event, frame));
       dividing = frame === stage && (view.zoom === 1 || event.target.closest(".divider") !== null);
-      if (dividing) split(100 * shares(event, frame)[0]);
+      if (dividing) split(100 * fractions(event, frame)[0]);
       frame.setPointerCapture(event.pointerId);
     });
     frame.addEventListener("pointermove", (event) => {
       const before = fingers.get(event.pointerId);
       if (!before) return;
-      const now = shares(event, frame);
+      const now = fractions(event, frame);
       const other = [...fingers].find(([id]) => id !== event.pointerId)?.[1];
       if (other) {
         const apart = (p) => Math.hypot(p[0] - other[0], p[1] - other[1]);
@@ -98,9 +98,9 @@ function viewer(figure) {
     frame.addEventListener("wheel", (event) => {
       if (!event.ctrlKey && !event.metaKey) return; // the page scrolls
       event.preventDefault();
-      zoom(Math.exp(-event.deltaY / 200), ...shares(event, frame));
+      zoom(Math.exp(-event.deltaY / 200), ...fractions(event, frame));
     }, { passive: false });
-    frame.addEventListener("dblclick", (event) => zoom(view.zoom > 1 ? 0 : 4, ...shares(event, frame)));
+    frame.addEventListener("dblclick", (event) => zoom(view.zoom > 1 ? 0 : 4, ...fractions(event, frame)));
   }
 
   const keys = {
@@ -153,9 +153,9 @@ function chart(svg) {
     tip.hidden = false;
     cursor.setAttribute("visibility", "visible");
     cursor.setAttribute("transform", `translate(${place(x)} 0)`);
-    const share = place(x) / svg.viewBox.baseVal.width;
-    tip.style.left = share < 0.5 ? `calc(${100 * share}% + 10px)` : "auto";
-    tip.style.right = share < 0.5 ? "auto" : `calc(${100 - 100 * share}% + 10px)`;
+    const fraction = place(x) / svg.viewBox.baseVal.width;
+    tip.style.left = fraction < 0.5 ? `calc(${100 * fraction}% + 10px)` : "auto";
+    tip.style.right = fraction < 0.5 ? "auto" : `calc(${100 - 100 * fraction}% + 10px)`;
   }
 
   function hide() {

@@ -1,4 +1,4 @@
-"""The head of a report: what was trained, and how good it became."""
+"""The header of a report: title, key numbers, facts of the training."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -51,8 +51,8 @@ def head(runs: Sequence[Run], evaluations: Sequence[Evaluation]) -> Head:
         return Head(run.name, _line(run), _figures(run, evaluations), facts(run))
     if not runs:
         return Head(evaluations[0].folder.name, "An evaluation.", [], [])
-    shared = [facts(run) for run in runs]
-    common = [fact for fact in shared[0] if all(fact in other for other in shared)]
+    of_runs = [facts(run) for run in runs]
+    common = [fact for fact in of_runs[0] if all(fact in other for other in of_runs)]
     names = ", ".join(run.name for run in runs[:4]) + (", …" if len(runs) > 4 else "")
     return Head(f"{len(runs)} runs", names, _figures_of_best(runs, evaluations), common)
 
@@ -97,7 +97,7 @@ def _figures_of_best(runs: Sequence[Run], evaluations: Sequence[Evaluation]) -> 
 
 
 def _test_figures(run: Run, evaluations: Sequence[Evaluation]) -> list[Figure]:
-    """What the first evaluation with this run measured, the deciding metric first."""
+    """Metrics of this run in the first evaluation that has it, the deciding one first."""
     for evaluation in evaluations:
         name = row_of(run.name, evaluation)
         if name is None:
@@ -122,9 +122,9 @@ def _figure(metric: str, row: Mapping[str, Any], base: Mapping[str, Any] | None)
 
 
 def facts(run: Run) -> list[tuple[str, str]]:
-    """What was trained on what, as far as the configuration tells."""
+    """Network, phase, loss, data and degradation, as far as the configuration tells."""
     config = run.config
-    told = [
+    found = [
         ("network", _with_scale(config)),
         ("phase", class_name(config.get("phase")).removesuffix("Phase").lower()),
         ("loss", _weights(config)),
@@ -133,7 +133,7 @@ def facts(run: Run) -> list[tuple[str, str]]:
         ("batch", _batch(config)),
         ("iterations", _count(config.get("iterations"))),
     ]
-    return [(term, text) for term, text in told if text]
+    return [(term, text) for term, text in found if text]
 
 
 def _node(config: Mapping[str, Any], *keys: str) -> dict[str, Any]:
@@ -187,8 +187,8 @@ def _photos(config: Mapping[str, Any]) -> str:
 def _degradations(config: Mapping[str, Any]) -> str:
     """Of the training; and of the validation, where it is another."""
     names = [_node(config, key).get("name") for key in ("degradation", "eval_degradation")]
-    trained, judged = (name if isinstance(name, str) else "" for name in names)
-    return trained if trained == judged or not judged else f"{trained}, judged under {judged}"
+    trained, validated = (name if isinstance(name, str) else "" for name in names)
+    return trained if validated in (trained, "") else f"{trained}, validated under {validated}"
 
 
 def _batch(config: Mapping[str, Any]) -> str:
