@@ -75,10 +75,8 @@ def losses(runs: Sequence[Run], names: Names) -> list[Drawing]:
     if len(runs) != 1:
         return drawn(across(runs, name, log=None) for name in names)
     (run,) = runs
-    weighted, raw, fractions = (
-        [name for name in names if f"/{kind}/" in name]
-        for kind in ("weighted", "raw", "loss_fraction")
-    )
+    kinds = ("weighted", "raw", "loss_fraction")
+    weighted, raw, fractions = ([n for n in names if f"/{kind}/" in n] for kind in kinds)
     tones = {_last(name): (i + 1) % TONES for i, name in enumerate(weighted)}
     charts = [
         together(run, "weighted, and their sum", [*_sums(names), *weighted], tones, log=None),

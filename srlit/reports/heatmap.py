@@ -1,4 +1,4 @@
-"""Robustness: a metric over two strengths of a degradation, one map per model, and their difference.
+"""Robustness: a metric over two strengths of a degradation, as one map per model.
 
 `robustness.json` is a list of objects, one per map, of
 

@@ -143,9 +143,8 @@ def evaluation_shots(evaluation: Evaluation, count: int, warnings: Warnings) -> 
     if metric is None:
         return []
     files = {int(path.name.split("_")[0]): path for path in _numbered(evaluation.folder)}
-    order = [
-        p for p in ranked(evaluation.photos, evaluation.ranked_method, metric) if p.number in files
-    ]
+    photos = ranked(evaluation.photos, evaluation.ranked_method, metric)
+    order = [photo for photo in photos if photo.number in files]
     worst = order[: min(count, (len(order) + 1) // 2)]
     best = order[::-1][: min(count, len(order) - len(worst))]
     chosen = [(photo, "worst") for photo in worst] + [(photo, "best") for photo in best]
