@@ -54,20 +54,18 @@ def curve_groups(runs: Sequence[Run], paces: Sequence[Column]) -> list[Group]:
     of_losses = take(lambda n: _is_loss(n) or (_is_fraction(n) and len(runs) == 1))
     of_steps, of_discriminator = take(_is_step), take(_is_discriminator)
     groups = [
-        Group("Validation", "Circles mark the selected checkpoint.", validation(runs, validated)),
+        Group("Validation", "Circles mark the selected checkpoint.",
+              drawn(across(runs, name, marked=True) for name in validated)),
         Group("Loss", "Raw: what a term measures. Weighted: its part of the total.",
               losses(runs, of_losses)),
         Group("Discriminator", "The closer its logits for real and restored images, the less it "
               "can tell them apart.", discriminator(runs, of_discriminator)),
-        Group("Steps", "The pace includes validations.", steps(runs, of_steps)),
-        Group("Everything else", "", each(runs, take(lambda _: True)), folded=True),
+        Group("Steps", "The pace includes validations.",
+              drawn(across(runs, n, log=None if "gradient" in n else False) for n in of_steps)),
+        Group("Everything else", "",
+              drawn(across(runs, name) for name in take(lambda _: True)), folded=True),
     ]  # fmt: skip
     return [group for group in groups if group.drawings]
-
-
-def validation(runs: Sequence[Run], names: Names) -> list[Drawing]:
-    """Validation metrics, with the selected checkpoint marked."""
-    return drawn(across(runs, name, marked=True) for name in names)
 
 
 def losses(runs: Sequence[Run], names: Names) -> list[Drawing]:
@@ -101,16 +99,6 @@ def discriminator(runs: Sequence[Run], names: Names) -> list[Drawing]:
         lines=_selected(runs),
     )  # fmt: skip
     return drawn([logits, *(across(runs, name) for name in names if name not in (REAL, FAKE))])
-
-
-def steps(runs: Sequence[Run], names: Names) -> list[Drawing]:
-    """Learning rate, gradient norms and pace."""
-    return drawn(across(runs, n, log=None if "gradient" in n else False) for n in names)
-
-
-def each(runs: Sequence[Run], names: Names) -> list[Drawing]:
-    """One chart per column."""
-    return drawn(across(runs, name) for name in names)
 
 
 # -- charts -------------------------------------------------------------------------------------

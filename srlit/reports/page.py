@@ -2,19 +2,19 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jinja2
 import yaml
 from markupsafe import Markup
 
 import srlit
-from srlit.reports import curves, interpolation, pareto
+from srlit.reports import curves, pareto
 from srlit.reports.configuration import Difference, differences
-from srlit.reports.curves import Chart, Drawing
+from srlit.reports.curves import Drawing
 from srlit.reports.evaluations import Evaluation, deciding_metric, ranked
 from srlit.reports.folders import Subjects, find_subjects
 from srlit.reports.groups import Group, curve_groups, drawn
@@ -22,6 +22,8 @@ from srlit.reports.heatmap import FILE as ROBUSTNESS
 from srlit.reports.heatmap import Robustness, read_robustness
 from srlit.reports.html_tables import Table, evaluation_table, runs_table
 from srlit.reports.image_viewer import Viewer, embed, evaluation_shots, panel_shots
+from srlit.reports.interpolation import FILE as INTERPOLATION
+from srlit.reports.interpolation import read_interpolation
 from srlit.reports.pareto import Plane, plane
 from srlit.reports.report_header import Head, head
 from srlit.reports.run_folders import Column, Run
@@ -29,6 +31,8 @@ from srlit.reports.throughput import read_pace
 from srlit.reports.warnings import Warnings
 
 TEMPLATES = Path(__file__).parent / "template"
+
+T = TypeVar("T")
 
 
 class Extremes(NamedTuple):
@@ -132,8 +136,16 @@ def collect(subjects: Subjects, warnings: Warnings, *, image_bytes: int, extreme
             for e, found in zip(evaluations, extreme, strict=True)
         ],
         groups=curve_groups(runs, paces),
-        robustness=_robustness(folders, warnings),
-        interpolations=_interpolations(folders, warnings),
+        robustness=[
+            (folder, each)
+            for folder, maps in _in_each(folders, ROBUSTNESS, read_robustness, warnings)
+            for each in maps
+        ],
+        interpolations=[
+            (folder, drawings)
+            for folder, charts in _in_each(folders, INTERPOLATION, read_interpolation, warnings)
+            if (drawings := drawn(charts))
+        ],
         differences=differences(runs) if several else [],
         warnings=warnings,
     )
@@ -164,25 +176,13 @@ def _extremes(evaluation: Evaluation, count: int) -> Extremes | None:
     return Extremes(metric, method, order[:count], order[::-1][:count]) if order else None
 
 
-def _robustness(folders: Sequence[Path], warnings: Warnings) -> list[tuple[str, Robustness]]:
-    """Every map of the folders."""
-    found: list[tuple[str, Robustness]] = []
-    for folder in folders:
-        if (folder / ROBUSTNESS).is_file():
-            maps: list[Robustness] = warnings.attempt(read_robustness, folder / ROBUSTNESS, [])
-            found += [(folder.name, each) for each in maps]
-    return found
-
-
-def _interpolations(folders: Sequence[Path], warnings: Warnings) -> list[tuple[str, list[Drawing]]]:
-    """Every `interpolation.json` of the folders, drawn."""
-    found: list[tuple[str, list[Drawing]]] = []
-    for folder in folders:
-        path = folder / interpolation.FILE
-        if path.is_file():
-            charts: list[Chart] = warnings.attempt(interpolation.read_interpolation, path, [])
-            found += [(folder.name, drawings)] if (drawings := drawn(charts)) else []
-    return found
+def _in_each(
+    folders: Sequence[Path], name: str, read: Callable[[Path], list[T]], warnings: Warnings
+) -> list[tuple[str, list[T]]]:
+    """What the files of a name hold, with their folders' names."""
+    paths = [folder / name for folder in folders if (folder / name).is_file()]
+    empty: list[T] = []
+    return [(path.parent.name, warnings.attempt(read, path, empty)) for path in paths]
 
 
 # -- rendering ----------------------------------------------------------------------------------
