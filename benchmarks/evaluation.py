@@ -36,7 +36,7 @@ from srlit.config import CONF_DIR, build, quieten
 from srlit.data.transforms import evaluation_pair
 from srlit.evaluate import Task, tasks
 from srlit.evaluation import ResultsCache, measure
-from srlit.inference import Network
+from srlit.inference import NetworkUpscaler
 from srlit.metrics import MetricSuite
 from srlit.ops.malloc import keep_freed_memory
 
@@ -48,7 +48,7 @@ def overrides(folder: Path) -> list[str]:
     """Of `srlit.evaluate`: the photos, and everything else beside them in a folder of its own."""
     data = data_folder()
     photos = ["data=bsd100", f"paths.data={data}"] if data else ["data=sample"]
-    own = [f"paths.runs={folder}", "weights.allow_untrained=true", "pictures=0", "device=cpu"]
+    own = [f"paths.runs={folder}", "weights.allow_untrained=true", "images=0", "device=cpu"]
     return [*photos, METRICS, "data.eval_crop=null", *own]
 
 
@@ -64,7 +64,7 @@ def generator_of(name: str) -> Any:
     return build(config("train", f"model={name}").model).eval()
 
 
-def whole_way(task: Task, network: Network, metrics: MetricSuite, folder: Path) -> float:
+def whole_way(task: Task, network: NetworkUpscaler, metrics: MetricSuite, folder: Path) -> float:
     """Seconds for all photos, on every way that srlit goes."""
     ledger = ResultsCache(folder / "measured.jsonl")
     started = time.perf_counter()
@@ -72,7 +72,9 @@ def whole_way(task: Task, network: Network, metrics: MetricSuite, folder: Path) 
     return time.perf_counter() - started
 
 
-def own_arithmetic(task: Task, network: Network, metrics: MetricSuite) -> Callable[[], float]:
+def own_arithmetic(
+    task: Task, network: NetworkUpscaler, metrics: MetricSuite
+) -> Callable[[], float]:
     """Makes the pairs ready; gives seconds for all photos."""
     pairs = [
         evaluation_pair(task.photos.read(indices), task.degradation)
@@ -100,7 +102,7 @@ def measuring(args: argparse.Namespace) -> list[Row]:
         [task] = tasks(cfg, metrics)
         if args.quick:
             del task.photos.groups[QUICK_GROUPS:]
-        network = Network("network", generator_of(args.model), device=torch.device("cpu"))
+        network = NetworkUpscaler("network", generator_of(args.model), device=torch.device("cpu"))
         numbers = count()
         blocks = take_turns(
             {

@@ -98,7 +98,7 @@ def compare(minutes: float, networks: list[str], preset: str, runs: Path) -> Res
             f"degradation={preset}",
             f"paths.runs={runs}",
             "baselines=[bicubic]",
-            "pictures=0",
+            "images=0",
         )
     )
     # One set, one degradation: their columns would say the same in every row.

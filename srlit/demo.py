@@ -54,7 +54,7 @@ def demo(folder: Path, overrides: list[str]) -> None:
 
 def remove_old_demo(folder: Path) -> None:
     """Remove what an earlier demo left in its folder, and nothing else."""
-    for name in (*PHASES, "pictures"):
+    for name in (*PHASES, "images"):
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in ("comparison.png", "report.html", "measured.jsonl", "draws.json", *TABLES):
         (folder / name).unlink(missing_ok=True)
@@ -65,7 +65,7 @@ def draw_comparison(folder: Path) -> None:
     from srlit.inference import read_image, write_image
     from srlit.ops.image_grid import stacked
 
-    rows = [read_image(path).rgb[0] for path in sorted((folder / "pictures").glob("*.png"))]
+    rows = [read_image(path).rgb[0] for path in sorted((folder / "images").glob("*.png"))]
     write_image(folder / "comparison.png", stacked(rows)[None])
 
 

@@ -111,9 +111,9 @@ def check(cfg: DictConfig, work: "list[Task]", metrics: "MetricSuite") -> None:
         )
         raise ConfigError(msg)
     decides = [cfg.metric] if cfg.grid is not None else []
-    decides += [cfg.metric, *cfg.slack] if cfg.save_best is not None else []
+    decides += [cfg.metric, *cfg.tolerance] if cfg.save_best is not None else []
     if missing := {metrics.reported_name(name) for name in decides} - set(metrics.names):
-        msg = f"metric or slack names {sorted(missing)}, but metrics.names has {metrics.names}"
+        msg = f"metric or tolerance names {sorted(missing)}, but metrics.names has {metrics.names}"
         raise ConfigError(msg)
 
 
@@ -238,7 +238,7 @@ def measured(
         task.degradation,
         metrics,
         pick_device(cfg.device),
-        pictures=Pictures(place / "pictures", cfg.pictures),
+        pictures=Pictures(place / "images", cfg.images),
         book=book,
         ledger=ResultsCache(place / MEASURED, fingerprint(task.config, cfg.scale)),
     )
@@ -368,7 +368,7 @@ def write_interpolation(cfg: DictConfig, place: Path, means: "list[Row]") -> Non
         shown = [row | {"name": f"{row['weight']:g}"} for row in rows]
         plot_tradeoff(place / "interpolation.png", shown, psnr, lpips, line=True)
     if cfg.save_best is not None:
-        rule = SelectionRule(metric=cfg.metric, slack=plain(cfg.slack)).named_as(metrics)
+        rule = SelectionRule(metric=cfg.metric, tolerance=plain(cfg.tolerance)).named_as(metrics)
         best = rule.rank(rows)[0]
         save_blend(cfg, best["weight"], Path(cfg.save_best))
         log.info("%s: %s (%s)", cfg.save_best, best["name"], rule.describe())

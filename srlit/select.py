@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from srlit.data import EvaluationPhotos
     from srlit.degradation import Degradation
     from srlit.evaluation import Row
-    from srlit.inference import Network
+    from srlit.inference import NetworkUpscaler
     from srlit.metrics import MetricSuite, SelectionRule
 
 log = logging.getLogger(__name__)
@@ -57,8 +57,8 @@ def select(cfg: DictConfig) -> "list[Row]":
         for candidate, mean in zip(candidates, found.means, strict=True)
     ]
     past = [row for folder in folders for row in history(folder, rule)]
-    judge = rule.among([*measured, *past])
-    ranked = sorted(measured, key=judge.cost)
+    resolved = rule.among([*measured, *past])
+    ranked = sorted(measured, key=resolved.cost)
     shown = [{key: row[key] for key in row if key != "run"} for row in ranked]
     title = f"{', '.join(map(str, folders))}: {rule.describe()}, on the validation photos"
     print_table(title, shown)
@@ -67,13 +67,13 @@ def select(cfg: DictConfig) -> "list[Row]":
         {
             "rule": rule.describe(),
             "photos": "validation",
-            "reaches_floors": judge.admits(ranked[0]),
+            "reaches_minimum": resolved.admits(ranked[0]),
             "ranked": ranked,
         },
     )
-    plot(where / "selection.png", judge, ranked, past)
+    plot(where / "selection.png", resolved, ranked, past)
     best = Path(ranked[0]["run"]) / "checkpoints" / Path(ranked[0]["name"]).name
-    log.info("best: %s%s", best, "" if judge.admits(ranked[0]) else ", though below a floor")
+    log.info("best: %s%s", best, "" if resolved.admits(ranked[0]) else ", though below the minimum")
     return ranked
 
 
@@ -88,12 +88,12 @@ def chosen_rule(cfg: DictConfig, run: Path, metrics: "MetricSuite") -> "Selectio
     own = stored_config(run)["callbacks"]["lpips_checkpoint"]
     rule = SelectionRule(
         metric=cfg.metric or own.get("metric", "lpips_alex"),
-        floors=plain(cfg.floors) if cfg.floors is not None else own.get("floors"),
-        slack=plain(cfg.slack) if cfg.slack is not None else own.get("slack"),
+        minimum=plain(cfg.minimum) if cfg.minimum is not None else own.get("minimum"),
+        tolerance=plain(cfg.tolerance) if cfg.tolerance is not None else own.get("tolerance"),
     )
     rule = rule.where_measured(metrics.names).named_as(metrics.names)
     if missing := rule.names - set(metrics.names):
-        msg = f"metric or floors name {sorted(missing)}, but metrics.names has {metrics.names}"
+        msg = f"metric or minimum name {sorted(missing)}, but metrics.names has {metrics.names}"
         raise ConfigError(msg)
     return rule
 
@@ -126,7 +126,7 @@ class Candidate(NamedTuple):
 
     run: Path
     iteration: int
-    network: "Network"
+    network: "NetworkUpscaler"
 
 
 def candidates_of(cfg: DictConfig, run: Path) -> list[Candidate]:
@@ -137,7 +137,7 @@ def candidates_of(cfg: DictConfig, run: Path) -> list[Candidate]:
     """
     from srlit.checkpoint.manifest import digest_of
     from srlit.checkpoint.runs import checkpoints_of
-    from srlit.inference import Network, pick_device
+    from srlit.inference import NetworkUpscaler, pick_device
     from srlit.utils.fingerprint import fingerprint
 
     paths = checkpoints_of(run)
@@ -148,7 +148,7 @@ def candidates_of(cfg: DictConfig, run: Path) -> list[Candidate]:
         Candidate(
             run,
             iteration,
-            Network(
+            NetworkUpscaler(
                 path.name if isinstance(cfg.run, str) else f"{run}/{path.name}",
                 load_generator(path, cfg.get("model"))[0],
                 device=pick_device(cfg.device),
@@ -237,14 +237,14 @@ def validation_of(cfg: DictConfig, run: Path, metrics: "MetricSuite") -> Validat
 
 
 def plot(
-    path: Path, judge: "SelectionRule", ranked: "Sequence[Row]", past: "Sequence[Row]"
+    path: Path, resolved: "SelectionRule", ranked: "Sequence[Row]", past: "Sequence[Row]"
 ) -> None:
     """Each metric of the rule over the iterations: a line a run, a ring around the best."""
     from matplotlib.figure import Figure
 
     from srlit.utils.atomic import atomic_file
 
-    names = [judge.metric, *judge.floors]
+    names = [resolved.metric, *resolved.minimum]
     figure = Figure(figsize=(8, 3 * len(names)), layout="constrained")
     for axes, name in zip(figure.subplots(len(names), squeeze=False)[:, 0], names, strict=True):
         for run in sorted({row["run"] for row in ranked}):
@@ -255,10 +255,13 @@ def plot(
         axes.plot(
             ranked[0]["iteration"], ranked[0][name], "o", mfc="none", mec="black", ms=12, mew=1.5
         )
-        if name in judge.floors:
-            axes.axhline(judge.floors[name], color="black", lw=1, ls="--")
+        if name in resolved.minimum:
+            axes.axhline(resolved.minimum[name], color="black", lw=1, ls="--")
             axes.annotate(
-                "floor", (1, judge.floors[name]), xycoords=("axes fraction", "data"), ha="right"
+                "minimum",
+                (1, resolved.minimum[name]),
+                xycoords=("axes fraction", "data"),
+                ha="right",
             )
         axes.set(ylabel=name, xlabel="iteration")
         axes.grid(alpha=0.3)

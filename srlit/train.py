@@ -69,8 +69,8 @@ def train(cfg: DictConfig) -> float:
 
     best = read_best(folder)
     log.info("selected %s (%s)", folder / best["checkpoint"], best["rule"])
-    if not best["reaches_floors"]:
-        log.warning("no checkpoint reaches the floors and slack of callbacks.lpips_checkpoint")
+    if not best["reaches_minimum"]:
+        log.warning("no checkpoint reaches the minimum and tolerance of callbacks.lpips_checkpoint")
     _log_best(trainer, folder / best["checkpoint"], cfg.name)
     return float(best["metrics"][measured_name(selector.asked.metric, best["metrics"])])
 

@@ -15,7 +15,7 @@ from srlit.config import ConfigError, entry_point, load_generator
 if TYPE_CHECKING:
     from torch import nn
 
-    from srlit.inference import Network
+    from srlit.inference import NetworkUpscaler
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def upscale(cfg: DictConfig) -> list[Path]:
 
     from srlit.checkpoint import resolve_checkpoint
     from srlit.data import PhotoError
-    from srlit.inference import Network, find_images, output_path, pick_device
+    from srlit.inference import NetworkUpscaler, find_images, output_path, pick_device
 
     root = Path(cfg.input).expanduser()
     folder = Path(cfg.output).expanduser()
@@ -42,7 +42,7 @@ def upscale(cfg: DictConfig) -> list[Path]:
     jobs = [(path, output_path(path, root, folder, cfg.format)) for path in images]
     refuse_collisions(jobs)
     generator, card = load_generator(resolve_checkpoint(cfg.checkpoint), cfg.get("model"))
-    network = Network(
+    network = NetworkUpscaler(
         card["name"],
         chosen_stage(generator, cfg.stage),
         device=pick_device(cfg.device),
@@ -82,7 +82,7 @@ def chosen_stage(generator: "nn.Module", stage: int | None) -> "nn.Module":
     return first
 
 
-def upscale_file(network: "Network", source: Path, target: Path) -> None:
+def upscale_file(network: "NetworkUpscaler", source: Path, target: Path) -> None:
     """One file; transparency is enlarged bicubically.
 
     Raises:

@@ -28,8 +28,8 @@ class LPIPSCheckpoint(Checkpoint):
     Args:
         folder: the run's folder.
         metric: what decides, a name of `srlit.metrics` such as `lpips_alex`.
-        floors: metric to the worst value still admitted, such as {psnr_rgb_b0: 24}.
-        slack: metric to how much worse than the best of all validations is still admitted.
+        minimum: metric to the worst value still admitted, such as {psnr_rgb_b0: 24}.
+        tolerance: metric to how much worse than the best of all validations is still admitted.
         top_k: how many of the best to keep, >= 1.
 
     Raises:
@@ -41,15 +41,15 @@ class LPIPSCheckpoint(Checkpoint):
         *,
         folder: str,
         metric: str = "lpips_alex",
-        floors: Mapping[str, float | None] | None = None,
-        slack: Mapping[str, float | None] | None = None,
+        minimum: Mapping[str, float | None] | None = None,
+        tolerance: Mapping[str, float | None] | None = None,
         top_k: int = 3,
     ) -> None:
         if top_k < 1:
             msg = f"callbacks.lpips_checkpoint.top_k={top_k}: expected at least 1"
             raise ValueError(msg)
         self.folder = Path(folder)
-        self.asked = SelectionRule(metric=metric, floors=floors, slack=slack)
+        self.asked = SelectionRule(metric=metric, minimum=minimum, tolerance=tolerance)
         self.top_k = top_k
         self.rows: list[dict[str, Any]] = []
 
@@ -75,10 +75,10 @@ class LPIPSCheckpoint(Checkpoint):
     def check(self, metrics: MetricSuite) -> None:
         """See that the validation measures what the rule asks for.
 
-        Slack of what it does not measure is left out: it is there by default.
+        Tolerance of what it does not measure is left out: it is there by default.
 
         Raises:
-            ValueError: the metric that decides, or that of a floor, is not measured.
+            ValueError: the metric that decides, or that of a minimum, is not measured.
         """
         measured = {*metrics.names, "loss"}
         self.asked = self.asked.where_measured(measured)
@@ -157,8 +157,8 @@ class LPIPSCheckpoint(Checkpoint):
         if not self.rows:
             return []
         present = [row for row in self._comparable() if self._path(row).is_file()]
-        judge = self.rule.among(row["metrics"] for row in self._comparable())
-        return sorted(present, key=lambda row: judge.cost(row["metrics"]))
+        resolved = self.rule.among(row["metrics"] for row in self._comparable())
+        return sorted(present, key=lambda row: resolved.cost(row["metrics"]))
 
     def _comparable(self) -> list[dict[str, Any]]:
         """The validations that measured what the rule looks at."""
@@ -168,14 +168,14 @@ class LPIPSCheckpoint(Checkpoint):
     def _record(self, kept: list[dict[str, Any]]) -> None:
         """Write `best.json`."""
         rule = self.rule
-        judge = rule.among(row["metrics"] for row in self._comparable())
+        resolved = rule.among(row["metrics"] for row in self._comparable())
         write_json(
             self.folder / BEST,
             {
                 "checkpoint": self._name(kept[0]),
                 "iteration": kept[0]["iteration"],
                 "rule": rule.describe(),
-                "reaches_floors": judge.admits(kept[0]["metrics"]),
+                "reaches_minimum": resolved.admits(kept[0]["metrics"]),
                 "metrics": kept[0]["metrics"],
                 "kept": [{"checkpoint": self._name(row), **row} for row in kept],
                 "history": self.rows,

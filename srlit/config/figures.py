@@ -31,12 +31,12 @@ class Figure:
 
     def columns(self, methods: "Sequence[Upscaler]") -> "list[Upscaler]":
         """The methods that it shows, in its own order, with its own tiles."""
-        from srlit.inference import Network
+        from srlit.inference import NetworkUpscaler
 
         known = {method.name: method for method in methods}
         chosen = [known[name] for name in self.methods or known]
         return [
-            method.tiled(self.tile) if self.tile and isinstance(method, Network) else method
+            method.tiled(self.tile) if self.tile and isinstance(method, NetworkUpscaler) else method
             for method in chosen
         ]
 

@@ -14,7 +14,7 @@ from srlit.config.check import ConfigError
 if TYPE_CHECKING:
     from torch import nn
 
-    from srlit.inference import Network, Upscaler
+    from srlit.inference import NetworkUpscaler, Upscaler
 
 
 def methods_of(cfg: DictConfig) -> list["Upscaler"]:
@@ -60,7 +60,7 @@ def checkpoints_of(cfg: DictConfig) -> list[str]:
     return [cfg.checkpoints] if isinstance(cfg.checkpoints, str) else list(cfg.checkpoints)
 
 
-def networks(cfg: DictConfig) -> list["Network"]:
+def networks(cfg: DictConfig) -> list["NetworkUpscaler"]:
     """The trained networks, named after their run's folder or as `names` says."""
     from srlit.checkpoint import resolve_checkpoint
 
@@ -79,11 +79,11 @@ def networks(cfg: DictConfig) -> list["Network"]:
 # -- blends -------------------------------------------------------------------------------------
 
 
-def between(cfg: DictConfig) -> list["Network"]:
-    """The networks between the two of `interpolate`, at `shares` of the second.
+def between(cfg: DictConfig) -> list["NetworkUpscaler"]:
+    """The networks between the two of `interpolate`, at `alphas` of the second.
 
     Raises:
-        ConfigError: there are not two, they are not of one kind, or the shares are no shares.
+        ConfigError: there are not two, they are not of one kind, or the alphas are no alphas.
     """
     from srlit.checkpoint import resolve_checkpoint
 
@@ -94,9 +94,9 @@ def between(cfg: DictConfig) -> list["Network"]:
         raise ConfigError(msg)
     paths = [resolve_checkpoint(name) for name in cfg.interpolate]
     found = []
-    for name, share in names_between(cfg).items():
-        shares = [1 - share, share]
-        found.append(_network(cfg, name, _blend(cfg, paths, shares)[0], paths, shares))
+    for name, alpha in names_between(cfg).items():
+        alphas = [1 - alpha, alpha]
+        found.append(_network(cfg, name, _blend(cfg, paths, alphas)[0], paths, alphas))
     return found
 
 
@@ -104,17 +104,17 @@ def names_between(cfg: DictConfig) -> dict[str, float]:
     """What tables call the networks of `interpolate`, and how much each has of the second.
 
     Raises:
-        ConfigError: the shares are no shares.
+        ConfigError: the alphas are no alphas.
     """
-    shares = [float(share) for share in cfg.shares]
-    if not shares or not all(0 <= share <= 1 for share in shares) or not _rise(shares):
-        msg = f"shares={shares}: expected rising numbers from 0 (all of A) to 1 (all of B)"
+    alphas = [float(alpha) for alpha in cfg.alphas]
+    if not alphas or not all(0 <= alpha <= 1 for alpha in alphas) or not _rise(alphas):
+        msg = f"alphas={alphas}: expected rising numbers from 0 (all of A) to 1 (all of B)"
         raise ConfigError(msg)
     title = "..".join(_name_of(Path(name)) for name in cfg.interpolate)
-    return {f"{title} {share:g}": share for share in shares}
+    return {f"{title} {alpha:g}": alpha for alpha in alphas}
 
 
-def save_blend(cfg: DictConfig, share: float, target: Path) -> None:
+def save_blend(cfg: DictConfig, alpha: float, target: Path) -> None:
     """Write the network of `interpolate` with so much of the second, for all other commands.
 
     Raises:
@@ -126,7 +126,7 @@ def save_blend(cfg: DictConfig, share: float, target: Path) -> None:
     from srlit.utils.atomic import atomic_file
 
     paths = [resolve_checkpoint(name) for name in cfg.interpolate]
-    generator, card = _blend(cfg, paths, [1 - share, share])
+    generator, card = _blend(cfg, paths, [1 - alpha, alpha])
     if "model" not in card:
         msg = f"save_best={target}: {paths[0]} has no card that describes its network"
         raise ConfigError(msg)
@@ -136,7 +136,7 @@ def save_blend(cfg: DictConfig, share: float, target: Path) -> None:
         torch.save(content, sibling)
 
 
-def soups(cfg: DictConfig) -> list["Network"]:
+def soups(cfg: DictConfig) -> list["NetworkUpscaler"]:
     """The mean of the best checkpoints that each run of `soup` kept."""
     from srlit.checkpoint.runs import read_best
 
@@ -144,9 +144,9 @@ def soups(cfg: DictConfig) -> list["Network"]:
     for run in [cfg.soup] if isinstance(cfg.soup, str) else cfg.soup or ():
         folder = Path(run).expanduser()
         paths = [folder / row["checkpoint"] for row in read_best(folder)["kept"]]
-        shares = [1 / len(paths)] * len(paths)
+        alphas = [1 / len(paths)] * len(paths)
         name = f"{folder.resolve().name} soup of {len(paths)}"
-        found.append(_network(cfg, name, _blend(cfg, paths, shares)[0], paths, shares))
+        found.append(_network(cfg, name, _blend(cfg, paths, alphas)[0], paths, alphas))
     return found
 
 
@@ -155,7 +155,7 @@ def _rise(values: Sequence[float]) -> bool:
 
 
 def _blend(
-    cfg: DictConfig, paths: Sequence[Path], shares: Sequence[float]
+    cfg: DictConfig, paths: Sequence[Path], alphas: Sequence[float]
 ) -> "tuple[nn.Module, dict[str, Any]]":
     """A network of the mean weights, and its card.
 
@@ -174,7 +174,7 @@ def _blend(
         msg = f"{listed} are networks of different configurations: they cannot be blended"
         raise ConfigError(msg)
     try:
-        generator.load_state_dict(blended([each.state_dict() for each, _ in loaded], shares))
+        generator.load_state_dict(blended([each.state_dict() for each, _ in loaded], alphas))
     except ValueError as error:
         msg = f"{listed}: {error}"
         raise ConfigError(msg) from error
@@ -202,15 +202,15 @@ def _network(
     name: str,
     generator: "nn.Module",
     paths: Sequence[Path],
-    shares: Sequence[float],
-) -> "Network":
+    alphas: Sequence[float],
+) -> "NetworkUpscaler":
     """A generator as a method, told from others by the files that its weights come from."""
     from srlit.checkpoint.manifest import digest_of
-    from srlit.inference import Network, pick_device
+    from srlit.inference import NetworkUpscaler, pick_device
     from srlit.utils.fingerprint import fingerprint
 
-    parts = [(digest_of(path), share) for path, share in zip(paths, shares, strict=True) if share]
-    return Network(
+    parts = [(digest_of(path), alpha) for path, alpha in zip(paths, alphas, strict=True) if alpha]
+    return NetworkUpscaler(
         name,
         generator,
         device=pick_device(cfg.device),

@@ -64,7 +64,7 @@ class Interpolator:
         return bilinear(lr, self.scale) if self.name == "bilinear" else imresize(lr, self.scale)
 
 
-class Network:
+class NetworkUpscaler:
     """A trained generator, whole images or tiles, in float32.
 
     Args:
@@ -98,9 +98,9 @@ class Network:
         self.fingerprint = fingerprint("network", source or secrets.token_hex(), tile, overlap)
         self.generator = generator.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def tiled(self, tile: int | None) -> "Network":
+    def tiled(self, tile: int | None) -> "NetworkUpscaler":
         """The same with tiles of another size."""
-        return Network(
+        return NetworkUpscaler(
             self.name,
             self.generator,
             device=self.device,

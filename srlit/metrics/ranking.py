@@ -36,87 +36,87 @@ class SelectionRule:
     """Best by one metric among those that are not too bad by others.
 
     What looks best to LPIPS may have left the photo behind: textures that were not there, colours
-    that drifted. Floors keep such candidates out, absolute ones or, as nobody knows beforehand what
+    that drifted. Minima keep such candidates out, absolute ones or, as nobody knows beforehand what
     can be reached, ones that follow the best candidate.
 
     Args:
         metric: what decides, such as `lpips_alex`.
-        floors: metric to the worst value that is still admitted: a least value where the metric
+        minimum: metric to the worst value that is still admitted: a least value where the metric
             rises, a largest where it falls.
-        slack: metric to how much worse than the best candidate is still admitted, such as
-            {psnr_rgb_b0: 1.0} for a decibel. None takes an entry out, here and in floors. That of
+        tolerance: metric to how much worse than the best candidate is still admitted, such as
+            {psnr_rgb_b0: 1.0} for a decibel. None takes an entry out, here and in minimum. That of
             `metric` itself is passed over: the best is never worse than itself.
 
     Raises:
-        ValueError: a metric whose direction is unknown, or a slack below zero.
+        ValueError: a metric whose direction is unknown, or a tolerance below zero.
     """
 
     def __init__(
         self,
         *,
         metric: str,
-        floors: Mapping[str, float | None] | None = None,
-        slack: Mapping[str, float | None] | None = None,
+        minimum: Mapping[str, float | None] | None = None,
+        tolerance: Mapping[str, float | None] | None = None,
     ) -> None:
         self.metric = metric
-        self.floors, self.slack = (
+        self.minimum, self.tolerance = (
             {name: value for name, value in (part or {}).items() if value is not None}
-            for part in (floors, slack)
+            for part in (minimum, tolerance)
         )
-        self.slack.pop(metric, None)
+        self.tolerance.pop(metric, None)
         self._rising = rises(metric)
-        for name in (*self.floors, *self.slack):
+        for name in (*self.minimum, *self.tolerance):
             rises(name)
-        for name, value in self.slack.items():
+        for name, value in self.tolerance.items():
             if not value >= 0:
-                msg = f"slack.{name}={value}: expected how much worse than the best, at least 0"
+                msg = f"tolerance.{name}={value}: expected how much worse than the best, at least 0"
                 raise ValueError(msg)
 
     @property
     def names(self) -> set[str]:
         """The metrics it looks at."""
-        return {self.metric, *self.floors, *self.slack}
+        return {self.metric, *self.minimum, *self.tolerance}
 
     def named_as(self, measured: Collection[str]) -> "SelectionRule":
         """The same rule on metrics as they were measured: some names may end in `_untrained`."""
-        floors, slack = (
+        minimum, tolerance = (
             {measured_name(name, measured): value for name, value in part.items()}
-            for part in (self.floors, self.slack)
+            for part in (self.minimum, self.tolerance)
         )
         return SelectionRule(
-            metric=measured_name(self.metric, measured), floors=floors, slack=slack
+            metric=measured_name(self.metric, measured), minimum=minimum, tolerance=tolerance
         )
 
     def where_measured(self, measured: Collection[str]) -> "SelectionRule":
-        """The same rule without slack of what is not measured, which a warning tells."""
-        known = {n: v for n, v in self.slack.items() if measured_name(n, measured) in measured}
-        if left_out := sorted(self.slack.keys() - known.keys()):
+        """The same rule without tolerance of what is not measured, which a warning tells."""
+        known = {n: v for n, v in self.tolerance.items() if measured_name(n, measured) in measured}
+        if left_out := sorted(self.tolerance.keys() - known.keys()):
             log.warning(
-                "slack of %s is left out, as metrics.names measures %s only",
+                "tolerance of %s is left out, as metrics.names measures %s only",
                 ", ".join(left_out),
                 ", ".join(sorted(measured)),
             )
-        return SelectionRule(metric=self.metric, floors=self.floors, slack=known)
+        return SelectionRule(metric=self.metric, minimum=self.minimum, tolerance=known)
 
     def among(self, rows: Iterable[Mapping[str, Any]]) -> "SelectionRule":
-        """The same rule for these candidates: every slack as the floor that it is among them.
+        """The same rule for these candidates: each tolerance becomes a minimum.
 
         One that could not be measured sets no standard.
         """
         candidates = [row for row in rows if not any(math.isnan(row[name]) for name in self.names)]
-        floors = dict(self.floors)
-        for name, slack in self.slack.items():
+        minimum = dict(self.minimum)
+        for name, tolerance in self.tolerance.items():
             if known := [row[name] for row in candidates]:
-                bound = max(known) - slack if rises(name) else min(known) + slack
+                bound = max(known) - tolerance if rises(name) else min(known) + tolerance
                 stricter = max if rises(name) else min
-                floors[name] = stricter(bound, floors.get(name, bound))
-        return SelectionRule(metric=self.metric, floors=floors)
+                minimum[name] = stricter(bound, minimum.get(name, bound))
+        return SelectionRule(metric=self.metric, minimum=minimum)
 
     def admits(self, row: Mapping[str, Any]) -> bool:
-        """Whether a row reaches every floor; NaN reaches none."""
+        """Whether a row reaches every minimum; NaN reaches none."""
         return all(
-            row[name] >= floor if rises(name) else row[name] <= floor
-            for name, floor in self.floors.items()
+            row[name] >= minimum_value if rises(name) else row[name] <= minimum_value
+            for name, minimum_value in self.minimum.items()
         )
 
     def cost(self, row: Mapping[str, Any]) -> tuple[bool, float]:
@@ -127,17 +127,18 @@ class SelectionRule:
         return not self.admits(row), -value if self._rising else value
 
     def rank(self, rows: Sequence[Row]) -> list[Row]:
-        """The rows, best first; those below a floor come after all that are not."""
+        """The rows, best first; those below a minimum come after all that are not."""
         return sorted(rows, key=self.among(rows).cost)
 
     def describe(self) -> str:
         """In words, for tables and logs."""
         limits = [
-            f"{name} {'>=' if rises(name) else '<='} {floor:g}"
-            for name, floor in self.floors.items()
+            f"{name} {'>=' if rises(name) else '<='} {minimum_value:g}"
+            for name, minimum_value in self.minimum.items()
         ]
         limits += [
-            f"{name} at most {slack:g} worse than the best" for name, slack in self.slack.items()
+            f"{name} at most {tolerance:g} worse than the best"
+            for name, tolerance in self.tolerance.items()
         ]
         best = "highest" if self._rising else "lowest"
         return f"{best} {self.metric}" + (f" with {' and '.join(limits)}" if limits else "")

@@ -157,7 +157,7 @@ def evaluation_shots(evaluation: Evaluation, count: int, warnings: Warnings) -> 
 
 
 def _numbered(folder: Path) -> Iterator[Path]:
-    files = sorted((folder / "pictures").glob("*.png"))
+    files = sorted((folder / "images").glob("*.png"))
     return (path for path in files if path.name.split("_")[0].isdecimal())
 
 

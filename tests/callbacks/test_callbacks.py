@@ -111,9 +111,9 @@ def test_the_best_k_and_the_last_are_kept(tmp_path):
 def test_nan_never_wins_and_floors_hold(tmp_path):
     best = selecting(tmp_path / "a", [float("nan"), 0.5, float("nan")])
     assert best["iteration"] == 2
-    best = selecting(tmp_path / "b", [0.3, 0.2], floors={"psnr_rgb_b0": 30.0})
+    best = selecting(tmp_path / "b", [0.3, 0.2], minimum={"psnr_rgb_b0": 30.0})
     assert best["iteration"] == 2
-    assert best["reaches_floors"] is False
+    assert best["reaches_minimum"] is False
 
 
 def test_a_metric_that_is_not_measured_is_refused_at_the_start(tmp_path):

@@ -15,7 +15,7 @@ def test_help_shows_every_key_with_its_comment_and_every_choice(name):
     keys = {
         "train": "validate_every",
         "evaluate": "baselines",
-        "select": "floors",
+        "select": "minimum",
         "upscale": "tile",
     }
     assert f"  {keys[name]}:" in text

@@ -7,7 +7,14 @@ from srlit.data import PhotoError
 from srlit.degradation import Degradation
 from srlit.evaluation import Pictures, comparison, markdown_table, measure
 from srlit.evaluation.tables import format_value
-from srlit.inference import Interpolator, Network, find_images, output_path, read_image, write_image
+from srlit.inference import (
+    Interpolator,
+    NetworkUpscaler,
+    find_images,
+    output_path,
+    read_image,
+    write_image,
+)
 from srlit.metrics import MetricSuite
 from srlit.models import EDSR
 from srlit.train import build_data
@@ -27,8 +34,8 @@ def test_tiles_of_a_convolutional_network_equal_the_whole_image(network, photo):
     """EDSR's receptive field of 8 pixels lies well inside half an overlap of 32."""
     lr = photo[..., :150, :201].float() / 255
     cpu = torch.device("cpu")
-    whole = Network("whole", network, device=cpu)(lr)
-    tiled = Network("tiled", network, device=cpu, tile=64, overlap=32)(lr)
+    whole = NetworkUpscaler("whole", network, device=cpu)(lr)
+    tiled = NetworkUpscaler("tiled", network, device=cpu, tile=64, overlap=32)(lr)
     assert tiled.shape == whole.shape == (1, 3, 300, 402)
     assert (tiled - whole).abs().max() < 0.02
     assert (tiled - whole).abs().mean() < 1e-4

@@ -47,7 +47,7 @@ def test_a_short_demo_leaves_everything_and_replaces_an_old_one(tmp_path, shared
     assert "lpips_alex" in rows_of(folder)["phase 3"]
     assert (folder / "comparison.png").is_file()
     assert "demo_phase3" in (folder / "report.html").read_text()
-    pictures = {p.name for p in (folder / "pictures").iterdir()}
+    pictures = {p.name for p in (folder / "images").iterdir()}
     assert pictures == {"000_astronaut.png", "001_coffee.png"}
 
 
@@ -71,9 +71,9 @@ def test_without_pretrained_backbones_the_demo_finishes_and_says_so(tmp_path):
 
 
 def test_a_mistake_in_the_demos_options_removes_nothing(tmp_path):
-    (tmp_path / "mine" / "pictures").mkdir(parents=True)
+    (tmp_path / "mine" / "images").mkdir(parents=True)
     ended = run("srlit.demo", "--folder", "mine", "iterationz=5", cwd=tmp_path)
     assert ended.returncode == 1
     assert "iterationz" in ended.stderr
     assert "Traceback" not in ended.stderr
-    assert (tmp_path / "mine" / "pictures").exists()
+    assert (tmp_path / "mine" / "images").exists()

@@ -16,7 +16,7 @@ from PIL import Image
 from srlit.checkpoint import CheckpointError, load_checkpoint
 from srlit.config import ConfigError, build_known, load_generator
 from srlit.evaluate import evaluate
-from srlit.inference import Network
+from srlit.inference import NetworkUpscaler
 from srlit.select import select
 from srlit.train import train
 from srlit.upscale import upscale
@@ -58,10 +58,10 @@ def test_evaluate_writes_tables_and_pictures(trained, tmp_path):
     photos = list(csv.DictReader((folder / "photos.csv").open()))
     assert len(photos) == 6
     assert r"\toprule" in (folder / "table.tex").read_text()
-    pictures = {p.name for p in (folder / "pictures").iterdir()}
+    pictures = {p.name for p in (folder / "images").iterdir()}
     assert pictures == {"000_astronaut.png", "001_coffee.png"}
     # LR, two interpolators, the network, HR.
-    assert Image.open(folder / "pictures" / "001_coffee.png").width == 5 * 64 + 4 * 4
+    assert Image.open(folder / "images" / "001_coffee.png").width == 5 * 64 + 4 * 4
 
 
 def test_evaluating_several_checkpoints_and_repeating_gives_the_same(trained, tmp_path):
@@ -121,7 +121,7 @@ def test_an_unreadable_photo_is_reported_and_the_rest_is_done(trained, tmp_path,
 def test_what_was_drawn_is_kept_and_followed(trained, tmp_path, batch):
     """Another seed, but the draws of the first evaluation: the same pixels."""
     # Sums over pixels do not depend on the batch, LPIPS does in its last digits.
-    blind = ("degradation=blind", "pictures=0", "checkpoints=[]", "metrics.names=[mae]")
+    blind = ("degradation=blind", "images=0", "checkpoints=[]", "metrics.names=[mae]")
     first = evaluate(evaluation(trained, tmp_path, *blind))
     book = tmp_path / "evaluation" / "draws.json"
     told = json.loads(book.read_text())
@@ -136,7 +136,7 @@ def test_what_was_drawn_is_kept_and_followed(trained, tmp_path, batch):
 
 
 def test_a_degradation_without_draws_is_recorded_and_followed_too(trained, tmp_path):
-    bicubic = ("degradation=bicubic", "pictures=0", "checkpoints=[]", "metrics.names=[mae]")
+    bicubic = ("degradation=bicubic", "images=0", "checkpoints=[]", "metrics.names=[mae]")
     first = evaluate(evaluation(trained, tmp_path, *bicubic))
     book = tmp_path / "evaluation" / "draws.json"
     assert [photo["draws"] for photo in json.loads(book.read_text())["photos"]] == [{}, {}]
@@ -153,7 +153,7 @@ def test_a_degradation_without_draws_is_recorded_and_followed_too(trained, tmp_p
     ],
 )
 def test_draws_of_another_evaluation_are_refused(trained, tmp_path, overrides, message):
-    blind = ("degradation=blind", "pictures=0", "checkpoints=[]")
+    blind = ("degradation=blind", "images=0", "checkpoints=[]")
     evaluate(evaluation(trained, tmp_path, *blind))
     book = tmp_path / "evaluation" / "draws.json"
     with pytest.raises(ValueError, match=message):
@@ -163,19 +163,19 @@ def test_draws_of_another_evaluation_are_refused(trained, tmp_path, overrides, m
         evaluate(evaluation(trained, tmp_path, *blind, f"replay={tmp_path / 'broken.json'}"))
 
 
-QUICK = ("metrics.names=[psnr_rgb_b0,mae]", "pictures=1")
+QUICK = ("metrics.names=[psnr_rgb_b0,mae]", "images=1")
 
 
 @pytest.fixture
 def counted(monkeypatch):
     """Names of the networks that restore, one a batch."""
-    calls, whole = [], Network.__call__
+    calls, whole = [], NetworkUpscaler.__call__
 
     def counting(self, lr):
         calls.append(self.name)
         return whole(self, lr)
 
-    monkeypatch.setattr(Network, "__call__", counting)
+    monkeypatch.setattr(NetworkUpscaler, "__call__", counting)
     return calls
 
 
@@ -190,14 +190,14 @@ def test_an_evaluation_that_was_stopped_goes_on(trained, tmp_path, photo_folder,
     expected = evaluate(evaluation(trained, tmp_path / "whole", *options))
     counted.clear()
     with pytest.MonkeyPatch.context() as patch:
-        restore = Network.__call__
+        restore = NetworkUpscaler.__call__
 
         def killed(self, lr):
             if len(counted) == 9:
                 raise KeyboardInterrupt
             return restore(self, lr)
 
-        patch.setattr(Network, "__call__", killed)
+        patch.setattr(NetworkUpscaler, "__call__", killed)
         with pytest.raises(KeyboardInterrupt):
             evaluate(evaluation(trained, tmp_path / "parts", *options))
     assert not (tmp_path / "parts" / "evaluation" / "table.json").exists()
@@ -221,19 +221,19 @@ def test_only_what_is_new_is_measured(trained, tmp_path, counted):
     weights = sorted((trained / "checkpoints").glob("iteration_*.ckpt"))
     best = json.loads((trained / "best.json").read_text())["checkpoint"]
     other = next(path for path in weights if path.name not in best)
-    both = (*QUICK, f"checkpoints=[{trained},{other}]", "names=[one,two]", "pictures=0")
+    both = (*QUICK, f"checkpoints=[{trained},{other}]", "names=[one,two]", "images=0")
     second = evaluate(evaluation(trained, tmp_path, *both))
     assert counted == ["two"]
     assert second[:3] == first
     for change in ("metrics.names=[psnr_rgb_b2]", "degradation=bicubic", "tile=64", "scale=2"):
         counted.clear()
-        changed = (*QUICK, "names=[one]", "pictures=0", change)
+        changed = (*QUICK, "names=[one]", "images=0", change)
         evaluate(evaluation(trained, tmp_path, *changed))
         assert counted == ([] if change == "scale=2" else ["one"]), change
 
 
 def test_a_picture_shows_the_methods_that_were_asked_for(trained, tmp_path):
-    picture = tmp_path / "evaluation" / "pictures" / "000_astronaut.png"
+    picture = tmp_path / "evaluation" / "images" / "000_astronaut.png"
     for baselines in (["bicubic"], ["bilinear", "bicubic"], ["bilinear"]):
         evaluate(evaluation(trained, tmp_path, *QUICK, f"baselines=[{','.join(baselines)}]"))
         # LR, the interpolators, the network, HR.
@@ -268,7 +268,7 @@ def test_sets_times_degradations(trained, tmp_path, photo_folder):
     assert "bsd100, 12 test photos, under fixed" in (folder / "tables.tex").read_text()
     own = folder / "bsd100_bicubic"
     assert len(list(csv.DictReader((own / "photos.csv").open()))) == 3 * 12
-    assert (own / "pictures" / "000_00.png").is_file()
+    assert (own / "images" / "000_00.png").is_file()
     statistics = json.loads((own / "statistics.json").read_text())
     assert len(statistics) == 3 * 2
     assert all(row["low"] <= row["mean"] <= row["high"] for row in statistics)
@@ -381,9 +381,9 @@ def test_select_by_another_metric_and_a_floor(trained):
     values = [row["psnr_rgb_b0"] for row in by_psnr]
     assert values == sorted(values, reverse=True)
     floor = values[0] - 1e-6
-    floored = select(selection(trained, f"floors={{psnr_rgb_b0: {floor}}}"))
+    floored = select(selection(trained, f"minimum={{psnr_rgb_b0: {floor}}}"))
     assert floored[0]["name"] == by_psnr[0]["name"]
-    close = select(selection(trained, "slack={psnr_rgb_b0: 1e-6}"))
+    close = select(selection(trained, "tolerance={psnr_rgb_b0: 1e-6}"))
     assert close[0]["name"] == by_psnr[0]["name"]
 
 
@@ -419,7 +419,7 @@ def test_selects_mistakes_are_named(trained, tmp_path):
     shutil.copy(trained / "config.yaml", tmp_path)
     with pytest.raises(ConfigError, match="no checkpoint in"):
         select(selection(tmp_path))
-    with pytest.raises(ConfigError, match="metric or floors name"):
+    with pytest.raises(ConfigError, match="metric or minimum name"):
         select(selection(trained, "metric=psnr_y_b4"))
 
 

@@ -63,12 +63,12 @@ def test_a_blend_is_the_mean_and_its_ends_are_exact():
 
 @pytest.fixture
 def path_between(runs):
-    return (f"interpolate=[{runs / 'first'},{runs / 'second'}]", "shares=[0,0.5,1]")
+    return (f"interpolate=[{runs / 'first'},{runs / 'second'}]", "alphas=[0,0.5,1]")
 
 
 def test_the_way_from_one_network_to_another(runs, tmp_path, path_between):
     both = f"checkpoints=[{runs / 'first'},{runs / 'second'}]"
-    usual = ("baselines=[]", "metrics.names=[psnr_rgb_b0,lpips_alex]", "pictures=0")
+    usual = ("baselines=[]", "metrics.names=[psnr_rgb_b0,lpips_alex]", "images=0")
     rows = evaluate(evaluation(tmp_path, both, *path_between, *usual))
     first, second, *between = [{k: v for k, v in row.items() if k != "name"} for row in rows]
     assert [row["name"] for row in rows[2:]] == [f"first..second {s}" for s in ("0", "0.5", "1")]
@@ -85,7 +85,7 @@ def test_the_way_from_one_network_to_another(runs, tmp_path, path_between):
 
 def test_the_best_between_them_is_saved_and_used_like_any_other(runs, tmp_path, path_between):
     target = tmp_path / "best.ckpt"
-    usual = ("baselines=[]", "metrics.names=[psnr_rgb_b0]", "metric=psnr_rgb_b0", "pictures=0")
+    usual = ("baselines=[]", "metrics.names=[psnr_rgb_b0]", "metric=psnr_rgb_b0", "images=0")
     chosen = (*usual, "split=val", f"save_best={target}")
     rows = evaluate(evaluation(tmp_path, *path_between, *chosen))
     best = max(rows, key=lambda row: row["psnr_rgb_b0"])
@@ -100,7 +100,7 @@ def test_the_best_between_them_is_saved_and_used_like_any_other(runs, tmp_path, 
 def test_a_soup_is_the_mean_of_what_a_run_kept(runs, tmp_path):
     rows = evaluate(
         evaluation(
-            tmp_path, f"soup={runs / 'first'}", "metrics.names=[mae]", "baselines=[]", "pictures=0"
+            tmp_path, f"soup={runs / 'first'}", "metrics.names=[mae]", "baselines=[]", "images=0"
         )
     )
     assert [row["name"] for row in rows] == ["first soup of 2"]
@@ -114,11 +114,11 @@ def test_a_soup_is_the_mean_of_what_a_run_kept(runs, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["shares=[0,2]"], r"shares=\[0.0, 2.0\]: expected rising numbers from 0"),
-        (["shares=[0.5,0.5]"], "expected rising numbers"),
+        (["alphas=[0,2]"], r"alphas=\[0.0, 2.0\]: expected rising numbers from 0"),
+        (["alphas=[0.5,0.5]"], "expected rising numbers"),
         (["save_best=x.ckpt"], "save_best=x.ckpt: expected .*split=val"),
         (["interpolate=[a]"], r"interpolate=\['a'\]: expected two checkpoints"),
-        (["save_best=x.ckpt", "split=val", "metric=mae"], "metric or slack names"),
+        (["save_best=x.ckpt", "split=val", "metric=mae"], "metric or tolerance names"),
     ],
 )
 def test_mistakes_about_blends_are_named(runs, tmp_path, path_between, overrides, message):
@@ -161,7 +161,7 @@ def test_a_map_over_two_parameters(runs, tmp_path):
 
 def test_a_cell_is_the_degradation_with_that_setting(runs, tmp_path):
     """Noise and blur of `fixed` itself: its own row."""
-    usual = ("metrics.names=[mae]", "pictures=0", "metric=mae", "baselines=[bicubic]")
+    usual = ("metrics.names=[mae]", "images=0", "metric=mae", "baselines=[bicubic]")
     cfg = evaluation(tmp_path, *usual, f"checkpoints=[{runs / 'first'}]")
     cfg.grid = {"noise.sigma": [10], "jpeg.quality": [75, 30]}
     rows = evaluate(cfg)
@@ -172,7 +172,7 @@ def test_a_cell_is_the_degradation_with_that_setting(runs, tmp_path):
 
 
 def test_a_third_parameter_makes_a_map_for_each_of_its_values(runs, tmp_path):
-    cfg = evaluation(tmp_path, "metrics.names=[mae]", "pictures=0", "metric=mae")
+    cfg = evaluation(tmp_path, "metrics.names=[mae]", "images=0", "metric=mae")
     cfg.grid = {"noise.sigma": [0, 10], "shrink.sigma": [1], "jpeg.quality": [90, 30]}
     evaluate(cfg)
     folder = tmp_path / "evaluation"
@@ -226,7 +226,7 @@ def test_the_reference_table_needs_one_command(runs, tmp_path, photo_folder):
     )
     assert [row["name"] for row in rows] == ["bilinear", "L1", "perceptual", "GAN"]
     assert {"psnr_rgb_b0", "ssim_rgb_b0", "mae"} < set(rows[0])
-    assert len(list((tmp_path / "reference_table" / "pictures").iterdir())) == 12
+    assert len(list((tmp_path / "reference_table" / "images").iterdir())) == 12
     figures = tmp_path / "reference_table" / "figures"
     assert {path.name for path in figures.iterdir()} == {"whole", "gan_beside_bilinear"}
     for folder in figures.iterdir():
@@ -240,7 +240,7 @@ def test_figures_show_whole_photos_in_tiles_and_chosen_methods(runs, tmp_path):
     asked = (
         "figures={tiled:{whole:true,tile:64,photos:1,methods:[net]},one:{methods:[bicubic,net]}}"
     )
-    usual = ("metrics.names=[mae]", "pictures=0", "names=[net]", "baselines=[bicubic]")
+    usual = ("metrics.names=[mae]", "images=0", "names=[net]", "baselines=[bicubic]")
     cfg = evaluation(tmp_path, f"checkpoints=[{runs / 'first'}]", asked, *usual)
     evaluate(cfg)
     figures = tmp_path / "evaluation" / "figures"

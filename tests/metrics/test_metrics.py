@@ -137,12 +137,12 @@ def ranked(**rule):
 def test_ranking():
     assert ranked(metric="lpips_alex") == [0, 2, 1, 3]
     assert ranked(metric="psnr_rgb_b0") == [3, 1, 2, 0]
-    assert ranked(metric="lpips_alex", floors={"psnr_rgb_b0": 24.0}) == [2, 1, 0, 3]
-    assert ranked(metric="psnr_rgb_b0", floors={"lpips_alex": 0.23}) == [2, 0, 3, 1]
+    assert ranked(metric="lpips_alex", minimum={"psnr_rgb_b0": 24.0}) == [2, 1, 0, 3]
+    assert ranked(metric="psnr_rgb_b0", minimum={"lpips_alex": 0.23}) == [2, 0, 3, 1]
 
 
 def test_a_rule_says_what_it_is_and_refuses_unknown_directions():
-    rule = SelectionRule(metric="lpips_alex", floors={"psnr_rgb_b0": 24})
+    rule = SelectionRule(metric="lpips_alex", minimum={"psnr_rgb_b0": 24})
     assert rule.describe() == "lowest lpips_alex with psnr_rgb_b0 >= 24"
     with pytest.raises(ValueError, match="'sharpness'"):
         SelectionRule(metric="sharpness")

@@ -98,7 +98,7 @@ def make_evaluation(folder, methods=("bilinear", "bicubic", "run"), photos=5):
     write_results(folder, Summary("somewhere", "fixed", "test", measured, methods[0]))
     for i in range(photos):
         images = {"LR": lr(i)} | {m: sr(i, k / 9) for k, m in enumerate(methods)} | {"HR": hr(i)}
-        write_image(folder / "pictures" / f"{i:03}_photo{i}.png", comparison(images)[None])
+        write_image(folder / "images" / f"{i:03}_photo{i}.png", comparison(images)[None])
     return folder
 
 

@@ -86,7 +86,7 @@ def test_a_cell_that_is_no_number_is_a_gap(folder):
 
 
 def test_a_picture_that_lies_about_its_size_is_left_out(folder):
-    path = folder / "pictures" / "000_photo0.png"
+    path = folder / "images" / "000_photo0.png"
     path.write_bytes(path.read_bytes()[:200])
     found = content(folder)
     assert len(found.warnings) == 1

@@ -80,8 +80,8 @@ def test_no_photo_is_shown_twice(tmp_path):
 def test_pictures_of_another_number_of_methods_are_noted(tmp_path):
     make_evaluation(tmp_path, photos=2)
     make_evaluation(tmp_path / "other", ("bicubic", "run"), photos=2)
-    (tmp_path / "other" / "pictures" / "001_photo1.png").replace(
-        tmp_path / "pictures" / "001_photo1.png"
+    (tmp_path / "other" / "images" / "001_photo1.png").replace(
+        tmp_path / "images" / "001_photo1.png"
     )
     warnings = Warnings()
     evaluation = read(tmp_path).evaluations[0]
