@@ -37,7 +37,7 @@ from srlit.data.transforms import evaluation_pair
 from srlit.evaluate import Task, tasks
 from srlit.evaluation import ResultsCache, measure
 from srlit.inference import NetworkUpscaler
-from srlit.metrics import MetricSuite
+from srlit.metrics.suite import MetricSuite
 from srlit.ops.malloc import keep_freed_memory
 
 METRICS = "metrics.names=[psnr_rgb_b0,ssim_rgb_b0,lpips_alex]"

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from srlit.data import read_photo
-from srlit.losses import PerceptualLoss
+from srlit.losses.perceptual_loss import PerceptualLoss
 from srlit.ops.resize import bilinear, imresize
 from srlit.perceptual.backbones import load_backbone
 

@@ -86,7 +86,7 @@ SHARED = (
 )
 ADAM = {"_target_": "torch.optim.Adam", "_partial_": True, "fused": True, "lr": peers.RATE}
 PERCEPTUAL = {
-    "_target_": "srlit.losses.PerceptualLoss",
+    "_target_": "srlit.losses.perceptual_loss.PerceptualLoss",
     "net": "vgg19",
     "layers": {"conv5_4": 1.0},
     "distance": "l1",
@@ -102,7 +102,7 @@ NODES: dict[str, dict[str, Any]] = {
     "restoration": {"phase.optimizer": ADAM},
     "adversarial": {
         "loss.terms.perceptual": PERCEPTUAL,
-        "phase.criterion": {"_target_": "srlit.losses.NonSaturating"},
+        "phase.criterion": {"_target_": "srlit.losses.criteria.NonSaturating"},
         "phase.discriminator": {"_target_": "step_peers.unet_discriminator"},
         "phase.generator_optimizer": ADAM,
         "phase.discriminator_optimizer": ADAM,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from srlit.degradation import Degradation
     from srlit.evaluation import Measured, Row, Summary
     from srlit.inference import Upscaler
-    from srlit.metrics import MetricSuite
+    from srlit.metrics.suite import MetricSuite
 
 log = logging.getLogger(__name__)
 
@@ -353,7 +353,7 @@ def write_overview(folder: Path, found: "list[Summary]") -> None:
 def write_interpolation(cfg: DictConfig, place: Path, means: "list[Row]") -> None:
     """`interpolation.json`, the curve of distortion and perception, and the best point if asked."""
     from srlit.evaluation.plots import plot_tradeoff
-    from srlit.metrics import SelectionRule
+    from srlit.metrics.ranking import SelectionRule
     from srlit.utils.atomic import write_json
 
     names = names_between(cfg)

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from srlit.degradation import Degradation
     from srlit.evaluation import Row
     from srlit.inference import NetworkUpscaler
-    from srlit.metrics import MetricSuite, SelectionRule
+    from srlit.metrics.ranking import SelectionRule
+    from srlit.metrics.suite import MetricSuite
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ def chosen_rule(cfg: DictConfig, run: Path, metrics: "MetricSuite") -> "Selectio
     Raises:
         ConfigError: it asks for what is not measured.
     """
-    from srlit.metrics import SelectionRule
+    from srlit.metrics.ranking import SelectionRule
 
     own = stored_config(run)["callbacks"]["lpips_checkpoint"]
     rule = SelectionRule(

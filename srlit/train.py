@@ -41,7 +41,7 @@ def train(cfg: DictConfig) -> float:
 
     from srlit.checkpoint import RunRecord
     from srlit.checkpoint.runs import read_best
-    from srlit.metrics import measured_name
+    from srlit.metrics.ranking import measured_name
 
     folder = Path(cfg.paths.run)
     resume = checkpoint_to_resume(cfg, folder)

@@ -12,7 +12,8 @@ from lightning.pytorch.callbacks import Checkpoint
 from srlit.callbacks.saving import link_as_last, save_iteration
 from srlit.checkpoint.manifest import settle
 from srlit.checkpoint.runs import BEST, checkpoint_name, checkpoints_of
-from srlit.metrics import MetricSuite, SelectionRule, measured_name
+from srlit.metrics.ranking import SelectionRule, measured_name
+from srlit.metrics.suite import MetricSuite
 from srlit.phases import Phase
 from srlit.utils.atomic import write_json
 

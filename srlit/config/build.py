@@ -4,7 +4,9 @@ What the user composed is built as it stands. What came with a file is built fro
 srlit's own classes: a name in a file is never imported.
 """
 
+import importlib
 import inspect
+import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import hydra
 from omegaconf import OmegaConf
 
+from srlit import models
 from srlit.config.check import ConfigError
 
 if TYPE_CHECKING:
@@ -39,9 +42,9 @@ def plain(node: Any) -> Any:  # noqa: ANN401 - a tree of plain values
 
 def known_classes() -> dict[str, type]:
     """Srlit's own classes that a stored configuration may name; no datamodule is built of one."""
-    from srlit import data, degradation, models
+    from srlit import data, degradation
 
-    return _classes_of(models) | _classes_of(data) | _classes_of(degradation)
+    return known_generators() | _classes_of(data) | _classes_of(degradation)
 
 
 def _classes_of(module: ModuleType) -> dict[str, type]:
@@ -54,13 +57,18 @@ def _classes_of(module: ModuleType) -> dict[str, type]:
 
 
 def known_generators() -> dict[str, type]:
-    """What a checkpoint's card may name: networks with a scale."""
-    from srlit import models
-
+    """What a checkpoint's card may name: networks of `srlit.models` with a scale."""
+    modules = [
+        importlib.import_module(f"{models.__name__}.{module.name}")
+        for module in pkgutil.iter_modules(models.__path__)
+    ]
     return {
-        name: known
-        for name, known in _classes_of(models).items()
-        if "scale" in inspect.signature(known).parameters
+        f"{module.__name__}.{name}": known
+        for module in modules
+        for name, known in vars(module).items()
+        if inspect.isclass(known)
+        and known.__module__ == module.__name__
+        and "scale" in inspect.signature(known).parameters
     }
 
 

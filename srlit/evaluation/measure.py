@@ -23,8 +23,8 @@ from srlit.evaluation.recorded_draws import RecordedDraws
 from srlit.evaluation.results_cache import ResultsCache
 from srlit.evaluation.tables import Row
 from srlit.inference.upscalers import Upscaler
-from srlit.metrics import MetricSuite
 from srlit.metrics.fid_kid import SetMeasures
+from srlit.metrics.suite import MetricSuite
 
 
 class Measured(NamedTuple):

@@ -12,9 +12,9 @@ from srlit.ops.precision import full_precision
 from srlit.types import AnyImages, Images, Scalar
 
 GIVEN = "adversarial"
-# What a phase can hand to a term besides sr and hr: what was restored, what the generator's moving
-# average makes of it, and what stage 1 of a generator in stages does.
-BESIDE = ("lr", "averaged", "stage1")
+# What a phase can pass to a term besides sr and hr: the input, the output of the generator's moving
+# average, and the image of stage 1 of a two-stage generator.
+LOSS_INPUTS = ("lr", "ema_sr", "stage1_output")
 NOTHING: Mapping[str, AnyImages] = MappingProxyType({})
 
 
@@ -39,7 +39,7 @@ class LossParts(NamedTuple):
 
 
 def needs(term: nn.Module) -> tuple[str, ...]:
-    """Which of `BESIDE` a term takes after sr and hr: what its attribute `needs` names."""
+    """Which of `LOSS_INPUTS` a term takes after sr and hr: what its attribute `needs` names."""
     return getattr(term, "needs", ())
 
 
@@ -47,7 +47,7 @@ class CompositeLoss(nn.Module):
     """Weighted sum of named terms, each computed in float32 whatever the training runs in.
 
     A term is a module (sr, hr) -> scalar. One that must see more says so in a class attribute:
-    with `needs = ("lr",)` it is called as (sr, hr, lr=lr). All of `BESIDE` can be had.
+    with `needs = ("lr",)` it is called as (sr, hr, lr=lr). All of `LOSS_INPUTS` can be had.
 
     Args:
         weights: term name to weight, >= 0, or to a schedule of it; a term is not computed while
@@ -98,7 +98,7 @@ class CompositeLoss(nn.Module):
         hr: Images,
         adversarial: Scalar | None = None,
         *,
-        beside: Mapping[str, AnyImages] = NOTHING,
+        loss_inputs: Mapping[str, AnyImages] = NOTHING,
         iteration: int | None = None,
     ) -> LossParts:
         """Compute every term.
@@ -107,8 +107,8 @@ class CompositeLoss(nn.Module):
             sr: restored images in [0, 1], a little outside too.
             hr: targets.
             adversarial: the generator's criterion, where the table weighs one.
-            beside: at least what `needs` names: `lr`, what was restored; `averaged`, what the
-                generator's moving average restores; `stage1`, what its first stage does.
+            loss_inputs: at least what `needs` names: `lr`, the input; `ema_sr`, the output of the
+                generator's moving average; `stage1_output`, the image of its first stage.
             iteration: of the training; None weighs as after the last one, so that validations
                 compare.
 
@@ -121,7 +121,7 @@ class CompositeLoss(nn.Module):
         with full_precision(sr.device):
             for name, term in self.terms.items():
                 if weights[name]:
-                    raw[name] = term(sr, hr, **_seen_by(name, term, beside))
+                    raw[name] = term(sr, hr, **_seen_by(name, term, loss_inputs))
         weighted = {name: weights[name] * value.float() for name, value in raw.items()}
         if not weighted:
             msg = f"loss.weights={self.weights}: no term weighs anything in iteration {iteration}"
@@ -155,14 +155,17 @@ def _check_names(weights: Mapping[str, Weight], terms: Mapping[str, nn.Module]) 
 
 
 def _check_needs(name: str, term: nn.Module) -> None:
-    if unknown := sorted(set(needs(term)) - set(BESIDE)):
-        msg = f"loss.terms.{name} needs {', '.join(unknown)}: expected some of {', '.join(BESIDE)}"
+    if unknown := sorted(set(needs(term)) - set(LOSS_INPUTS)):
+        known = ", ".join(LOSS_INPUTS)
+        msg = f"loss.terms.{name} needs {', '.join(unknown)}: expected some of {known}"
         raise ValueError(msg)
 
 
-def _seen_by(name: str, term: nn.Module, beside: Mapping[str, AnyImages]) -> dict[str, AnyImages]:
+def _seen_by(
+    name: str, term: nn.Module, loss_inputs: Mapping[str, AnyImages]
+) -> dict[str, AnyImages]:
     """What a term sees besides sr and hr."""
-    if missing := sorted(set(needs(term)) - set(beside)):
-        msg = f"loss.terms.{name} needs {', '.join(missing)}: hand it in by beside="
+    if missing := sorted(set(needs(term)) - set(loss_inputs)):
+        msg = f"loss.terms.{name} needs {', '.join(missing)}: hand it in by loss_inputs="
         raise ValueError(msg)
-    return {image: beside[image] for image in needs(term)}
+    return {image: loss_inputs[image] for image in needs(term)}

@@ -69,7 +69,7 @@ def check_weight(key: str, weight: object) -> None:
     Raises:
         ValueError: neither a number nor a schedule; a value that is negative or not finite.
     """
-    expected = "a finite number, at least 0, or a schedule of them, such as srlit.losses.LinearRamp"
+    expected = "a finite number, at least 0, or a schedule of them, such as LinearRamp"
     if not isinstance(weight, float | int | WeightSchedule) or not all(
         0 <= value < math.inf for value in extremes(weight)
     ):

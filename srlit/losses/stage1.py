@@ -1,4 +1,4 @@
-"""A loss of what a generator in stages restores on its way."""
+"""A loss of the low-resolution image that stage 1 of a two-stage generator restores."""
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -9,17 +9,17 @@ from srlit.types import Images, Scalar
 
 
 class Stage1(nn.Module):
-    """L1 between what stage 1 restores and the target at its size; it does not look at sr.
+    """L1 between stage 1's output and the target downscaled to its size; sr is not used.
 
-    The target is made small by MATLAB's antialiased bicubic, without rounding. 0 to 1, and 0 for a
-    perfect stage 1. Only generators in stages have one (`model=two_stage`).
+    The target is downscaled by MATLAB's antialiased bicubic, without rounding. In 0 to 1, and 0 for
+    a perfect stage 1. Only two-stage generators have such an output (`model=two_stage`).
 
     Source: deep supervision (Lee et al. 2015), on an image.
     """
 
-    needs = ("stage1",)
+    needs = ("stage1_output",)
 
-    def forward(self, sr: Images, hr: Images, stage1: Float[Tensor, "n 3 lh lw"]) -> Scalar:  # noqa: ARG002
-        """Mean |stage1 - shrink(hr)| over pixels, channels and the batch."""
-        height, width = stage1.shape[-2:]
-        return F.l1_loss(stage1, shrink(hr, (height, width)))
+    def forward(self, sr: Images, hr: Images, stage1_output: Float[Tensor, "n 3 lh lw"]) -> Scalar:  # noqa: ARG002
+        """Mean |stage1_output - shrink(hr)| over pixels, channels and the batch."""
+        height, width = stage1_output.shape[-2:]
+        return F.l1_loss(stage1_output, shrink(hr, (height, width)))

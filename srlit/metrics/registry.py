@@ -13,8 +13,10 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
-from srlit.metrics.fidelity import mae, psnr, shrunk_to
+from srlit.metrics.lr_psnr import shrunk_to
+from srlit.metrics.mae import mae
 from srlit.metrics.niqe import LEAST_SIDE, niqe
+from srlit.metrics.psnr import psnr
 from srlit.ops.colour import rgb_to_y
 from srlit.ops.filters import gaussian_blur
 from srlit.ops.precision import float64_device

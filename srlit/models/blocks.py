@@ -1,13 +1,15 @@
 """Building blocks that several networks share."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-NORMS: dict[str, Callable[[int], nn.Module]] = {
+Norm = Literal["group", "batch", "instance", "none"]
+NORMS: dict[Norm, Callable[[int], nn.Module]] = {
     "group": lambda width: nn.GroupNorm(min(32, width // 2), width),
     "batch": nn.BatchNorm2d,
     "instance": lambda width: nn.InstanceNorm2d(width, affine=True),
@@ -15,18 +17,12 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {
 }
 
 
-def make_norm(norm: str, width: int) -> nn.Module:
+def make_norm(norm: Norm, width: int) -> nn.Module:
     """A normalisation layer by name.
 
-    GroupNorm takes 32 groups as in the original, fewer where a narrow layer would be left with
-    groups of one channel.
-
-    Raises:
-        ValueError: `norm` names none of `NORMS`.
+    GroupNorm has 32 groups as in the original, fewer if a narrow layer would otherwise have groups
+    of one channel.
     """
-    if norm not in NORMS:
-        msg = f"model.norm={norm!r} is unknown: expected one of {', '.join(NORMS)}"
-        raise ValueError(msg)
     return NORMS[norm](width)
 
 
@@ -40,8 +36,8 @@ class SqueezeExcitation(nn.Module):
 
     Args:
         width: channels.
-        ratio: reduction in between; at least 8 channels remain, as two or three behind a ReLU
-            are often dead from the start.
+        ratio: reduction in between; at least 8 channels remain, because two or three behind a
+            ReLU are often dead from the start.
     """
 
     def __init__(self, width: int, *, ratio: int = 8) -> None:
@@ -96,7 +92,7 @@ class SubPixelUpsample(nn.Module):
 def icnr_(conv: nn.Conv2d, scale: int) -> None:
     """Start the s x s pixels of a sub-pixel convolution equal (ICNR, Aitken et al. 2017, sec. 3).
 
-    What comes out of PixelShuffle is then what nearest enlargement of one convolution gives.
+    PixelShuffle's output then equals the nearest-neighbour enlargement of one convolution's.
     """
     for parameter in conv.parameters():
         parameter.copy_(parameter[:: scale**2].repeat_interleave(scale**2, 0))
@@ -108,10 +104,10 @@ STEPS: dict[int, tuple[int, ...]] = {
 
 
 def upsampling_steps(scale: int) -> tuple[int, ...]:
-    """The factors by which a network enlarges one after the other.
+    """The factors of a network's successive upsampling layers.
 
     Raises:
-        ValueError: a scale that none of `STEPS` makes up.
+        ValueError: a scale that is not in `STEPS`.
     """
     if scale not in STEPS:
         msg = f"scale={scale}: expected one of {', '.join(map(str, STEPS))} for this model"
@@ -120,7 +116,7 @@ def upsampling_steps(scale: int) -> tuple[int, ...]:
 
 
 def reflect_to(x: Float[Tensor, "n c h w"], height: int, width: int) -> Float[Tensor, "n c ph pw"]:
-    """Mirror an image to a size; where it is too small for that, repeat what is there."""
+    """Pad to a size by mirroring; if the image is too small for that, by repeating its border."""
     h, w = x.shape[-2:]
     mirrored = F.pad(x, (0, min(width - w, w - 1), 0, min(height - h, h - 1)), mode="reflect")
     h, w = mirrored.shape[-2:]

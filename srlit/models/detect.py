@@ -52,7 +52,7 @@ def _rrdbnet(weights: Weights) -> dict[str, Any] | None:
     if unshuffle is None or enlarged % unshuffle or len(weights["conv_last.weight"]) != 3:
         return None
     return {
-        "_target_": "srlit.models.RRDBNet",
+        "_target_": "srlit.models.rrdb.RRDBNet",
         "scale": enlarged // unshuffle,
         "num_feat": num_feat,
         "num_block": sum(1 for name in weights if BLOCK.fullmatch(name)),
@@ -73,7 +73,7 @@ def _compact(weights: Weights) -> dict[str, Any] | None:
     if first.shape[1] != 3 or len(last) != 3 * scale**2:
         return None
     return {
-        "_target_": "srlit.models.Compact",
+        "_target_": "srlit.models.compact.Compact",
         "scale": scale,
         "num_feat": len(first),
         "num_conv": (len(layers) - 3) // 2,

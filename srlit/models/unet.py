@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from srlit.models.blocks import (
+    Norm,
     SpatialAttention,
     SqueezeExcitation,
     SubPixelUpsample,
@@ -26,7 +27,7 @@ def _activation() -> nn.Module:
 class AttentionBlock(nn.Module):
     """Head and tail block: conv, norm, act, SE, spatial attention, + input."""
 
-    def __init__(self, width: int, norm: str, ratio: int) -> None:
+    def __init__(self, width: int, norm: Norm, ratio: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
             conv3(width, width, bias=False),
@@ -44,7 +45,7 @@ class AttentionBlock(nn.Module):
 class EncoderBlock(nn.Sequential):
     """Conv, norm, act, conv with stride 2, norm, act, SE: half the size."""
 
-    def __init__(self, inputs: int, outputs: int, norm: str, ratio: int) -> None:
+    def __init__(self, inputs: int, outputs: int, norm: Norm, ratio: int) -> None:
         super().__init__(
             conv3(inputs, outputs, bias=False),
             make_norm(norm, outputs),
@@ -59,7 +60,7 @@ class EncoderBlock(nn.Sequential):
 class BottleneckBlock(nn.Module):
     """Residual block, then act, SE and spatial attention on the sum."""
 
-    def __init__(self, width: int, norm: str, ratio: int, dropout: float) -> None:
+    def __init__(self, width: int, norm: Norm, ratio: int, dropout: float) -> None:
         super().__init__()
         self.residual = nn.Sequential(
             conv3(width, width, bias=False),
@@ -81,7 +82,7 @@ class BottleneckBlock(nn.Module):
 class DecoderBlock(nn.Module):
     """Sub-pixel upsampling by 2, concatenated skip, two convolutions."""
 
-    def __init__(self, inputs: int, skip: int, outputs: int, norm: str, dropout: float) -> None:
+    def __init__(self, inputs: int, skip: int, outputs: int, norm: Norm, dropout: float) -> None:
         super().__init__()
         self.up = nn.Sequential(SubPixelUpsample(inputs, outputs, 2), _activation())
         self.fuse = nn.Sequential(
@@ -127,7 +128,7 @@ class UNet(nn.Module):
         head_blocks: int = 4,
         bottleneck_blocks: int = 5,
         tail_blocks: int = 2,
-        norm: str = "group",
+        norm: Norm = "group",
         dropout: float = 0.05,
         se_ratio: int = 8,
         output_activation: str = "none",

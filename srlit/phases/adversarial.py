@@ -9,7 +9,10 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from srlit.losses import GIVEN, AdversarialCriterion, DiscriminatorAugment, Penalty
+from srlit.losses.composite import GIVEN
+from srlit.losses.criteria import AdversarialCriterion
+from srlit.losses.diff_augment import DiscriminatorAugment
+from srlit.losses.penalties import Penalty
 from srlit.phases.base import MakeOptimizer, Phase, Restored
 from srlit.types import Batch, Images, Scalar
 
@@ -167,8 +170,10 @@ class AdversarialPhase(Phase):
     def generator_loss(self, restored: Restored) -> Scalar:
         """The weighted sum of all terms."""
         part, sr, _ = restored
-        beside, adversarial = self.beside(restored), self.adversarial(sr, part.hr)
-        loss = self.loss(sr, part.hr, adversarial, beside=beside, iteration=self.iteration)
+        loss_inputs, adversarial = self.loss_inputs(restored), self.adversarial(sr, part.hr)
+        loss = self.loss(
+            sr, part.hr, adversarial, loss_inputs=loss_inputs, iteration=self.iteration
+        )
         self.journal.record({"loss": loss.total} | loss.named())
         self.observe(part, sr)
         return loss.total

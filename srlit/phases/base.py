@@ -18,8 +18,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torchmetrics import MeanMetric
 
-from srlit.losses import CompositeLoss
-from srlit.metrics import MetricSuite
+from srlit.losses.composite import CompositeLoss
+from srlit.metrics.suite import MetricSuite
 from srlit.ops.rng import make_keys
 from srlit.phases.finite_check import FiniteCheck, skips_on_device
 from srlit.phases.image_stats import appearance
@@ -83,7 +83,7 @@ class Phase(LightningModule):
         if micro_batches < 1:
             msg = f"phase.micro_batches={micro_batches}: expected at least 1"
             raise ValueError(msg)
-        if "stage1" in loss.may_need and not hasattr(generator, "stages"):
+        if "stage1_output" in loss.may_need and not hasattr(generator, "forward_stages"):
             msg = "loss.terms has one of stage 1, but model has no stages; model=two_stage has"
             raise ValueError(msg)
         self.automatic_optimization = False
@@ -130,11 +130,11 @@ class Phase(LightningModule):
 
     def generate(self, part: Batch) -> Restored:
         """Restore a part of a batch."""
-        if "stage1" not in self.loss.needs(self.iteration):
+        if "stage1_output" not in self.loss.needs(self.iteration):
             return Restored(part, self(part.lr))
         lr = part.lr.contiguous(memory_format=torch.channels_last)
-        stages = self.generator.stages(lr)  # type: ignore[operator]
-        return Restored(part, stages.sr.float(), stages.restored.float())
+        outputs = self.generator.forward_stages(lr)  # type: ignore[operator]
+        return Restored(part, outputs.sr.float(), outputs.stage1_output.float())
 
     # -- the clock and the update ---------------------------------------------------------------
 
@@ -259,10 +259,10 @@ class Phase(LightningModule):
         """Measure every image of a batch, on the judged generator."""
         sr = self.restore(batch.lr)
         # An adversarial part depends on a moving opponent and is left out of the loss here.
-        beside = {"lr": batch.lr, "averaged": sr}
-        if "stage1" in self.loss.needs(None):
-            beside["stage1"] = self.restore_first(batch.lr)
-        loss = self.loss(sr, batch.hr, beside=beside).total.expand(len(sr))
+        loss_inputs = {"lr": batch.lr, "ema_sr": sr}
+        if "stage1_output" in self.loss.needs(None):
+            loss_inputs["stage1_output"] = self.restore_first(batch.lr)
+        loss = self.loss(sr, batch.hr, loss_inputs=loss_inputs).total.expand(len(sr))
         for name, value in (self.metrics(sr, batch.hr, batch.lr) | {"loss": loss}).items():
             mean = self._means.setdefault(name, MeanMetric(nan_strategy="disable").to(value.device))
             mean.update(value)
@@ -271,17 +271,17 @@ class Phase(LightningModule):
     def restore(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
         """What the judged generator makes of `lr`, in float32."""
         with torch.autocast(lr.device.type, enabled=False):
-            return self.averaged(lr)
+            return self.generate_with_ema(lr)
 
     @torch.no_grad()
     def restore_first(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         """What stage 1 of the judged generator makes of `lr`, in float32."""
         with torch.autocast(lr.device.type, enabled=False):
-            stage1: Tensor = self.judged.stages(lr).restored  # type: ignore[operator]
+            stage1: Tensor = self.judged.forward_stages(lr).stage1_output  # type: ignore[operator]
         return stage1
 
     @torch.no_grad()
-    def averaged(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
+    def generate_with_ema(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
         """What the judged generator makes of `lr`, in the training's precision."""
         network = self.judged
         was_training = network.training
@@ -290,7 +290,7 @@ class Phase(LightningModule):
         network.train(was_training)
         return sr.float()
 
-    def beside(self, restored: Restored) -> dict[str, AnyImages]:
+    def loss_inputs(self, restored: Restored) -> dict[str, AnyImages]:
         """What loss terms may see besides sr and hr; the average restores only if one asks for it.
 
         Without a moving average the restored image itself stands for what it would restore.
@@ -298,10 +298,10 @@ class Phase(LightningModule):
         part, sr, stage1 = restored
         found: dict[str, AnyImages] = {"lr": part.lr}
         if stage1 is not None:
-            found["stage1"] = stage1
-        if "averaged" in self.loss.needs(self.iteration):
+            found["stage1_output"] = stage1
+        if "ema_sr" in self.loss.needs(self.iteration):
             own = self.judged is self.generator
-            found["averaged"] = sr.detach() if own else self.averaged(part.lr)
+            found["ema_sr"] = sr.detach() if own else self.generate_with_ema(part.lr)
         return found
 
     def on_validation_epoch_end(self) -> None:

@@ -40,8 +40,8 @@ class RestorationPhase(Phase):
     def part_loss(self, part: Batch) -> Scalar:
         """The weighted sum of all terms."""
         restored = self.generate(part)
-        beside = self.beside(restored)
-        loss = self.loss(restored.sr, part.hr, beside=beside, iteration=self.iteration)
+        loss_inputs = self.loss_inputs(restored)
+        loss = self.loss(restored.sr, part.hr, loss_inputs=loss_inputs, iteration=self.iteration)
         self.journal.record({"loss": loss.total} | loss.named())
         self.observe(part, restored.sr)
         return loss.total

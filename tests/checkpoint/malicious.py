@@ -26,9 +26,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from srlit.models import EDSR
+from srlit.models.edsr import EDSR
 
-MODEL = {"_target_": "srlit.models.EDSR", "scale": 2, "width": 8, "blocks": 1}
+MODEL = {"_target_": "srlit.models.edsr.EDSR", "scale": 2, "width": 8, "blocks": 1}
 DTYPES = (
     *(torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn),
     *(torch.int64, torch.int32, torch.int16, torch.int8, torch.bool, torch.complex64),
@@ -588,9 +588,9 @@ for _name, _change in {
     "target_srlit_function": {"_target_": "srlit.config.build", "node": {"_target_": "os.system"}},
     "target_photos": {"_target_": "srlit.data.FolderPhotos", "train_folder": "/"},
     "target_data_module": {"_target_": "srlit.data.PhotoDataModule"},
-    "target_discriminator": {"_target_": "srlit.models.PatchGAN", "layers": 10**9},
+    "target_discriminator": {"_target_": "srlit.models.patchgan.PatchGAN", "layers": 10**9},
     "target_number": {"_target_": 7},
-    "target_list": {"_target_": ["srlit.models.EDSR"]},
+    "target_list": {"_target_": ["srlit.models.edsr.EDSR"]},
     "target_missing": {"scale": 2},
     "target_nested": MODEL | {"width": {"_target_": "os.system", "command": "touch executed"}},
     "target_nested_in_list": MODEL | {"width": [{"_target_": "builtins.eval"}]},
@@ -605,11 +605,11 @@ for _name, _change in {
     "width_below_zero": MODEL | {"width": -8},
     "width_of_text": MODEL | {"width": "8"},
     "unet_of_a_billion_blocks": {
-        "_target_": "srlit.models.UNet",
+        "_target_": "srlit.models.unet.UNet",
         "scale": 2,
         "width": 8,
         "head_blocks": 10**9,
     },
-    "unet_without_reduction": {"_target_": "srlit.models.UNet", "scale": 2, "se_ratio": 0},
+    "unet_without_reduction": {"_target_": "srlit.models.unet.UNet", "scale": 2, "se_ratio": 0},
 }.items():
     _card(_name, _change)

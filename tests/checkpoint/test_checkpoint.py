@@ -25,7 +25,7 @@ from srlit.utils.atomic import atomic_file, link_file, write_json
 
 def checkpoint(**more):
     return {
-        "card": {"model": {"_target_": "srlit.models.EDSR"}},
+        "card": {"model": {"_target_": "srlit.models.edsr.EDSR"}},
         "iteration": 3,
         "state_dict": {"generator.a": torch.ones(2), "discriminator.a": torch.zeros(2)},
         "callbacks": {},

@@ -16,7 +16,7 @@ def checkpoint(iteration):
     torch.manual_seed(iteration)
     return {
         "iteration": iteration,
-        "card": {"model": {"_target_": "srlit.models.EDSR"}},
+        "card": {"model": {"_target_": "srlit.models.edsr.EDSR"}},
         "state_dict": {"generator.a": torch.randn(2000)},
     }
 

@@ -107,7 +107,7 @@ def test_a_term_is_added_to_a_table_on_the_command_line():
     added = ["+term@loss.terms.ssim=ssim", "+loss.weights.ssim=0.2"]
     cfg = compose_config("train", "+experiment=phase3", *added)
     check_config(cfg, "train")
-    assert cfg.loss.terms.ssim["_target_"] == "srlit.losses.SSIM"
+    assert cfg.loss.terms.ssim["_target_"] == "srlit.losses.ssim.SSIM"
     assert list(cfg.loss.weights) == ["l1", "perceptual", "adversarial", "ssim"]
 
 

@@ -4,7 +4,7 @@ from omegaconf import OmegaConf
 
 from srlit.checkpoint import CheckpointError
 from srlit.config import CONF_DIR, ConfigError, build, check_config, help_text, load_generator
-from srlit.models import RRDBNet
+from srlit.models.rrdb import RRDBNet
 from tests.helpers import compose_config, run
 
 

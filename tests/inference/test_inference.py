@@ -15,8 +15,8 @@ from srlit.inference import (
     read_image,
     write_image,
 )
-from srlit.metrics import MetricSuite
-from srlit.models import EDSR
+from srlit.metrics.suite import MetricSuite
+from srlit.models.edsr import EDSR
 from srlit.train import build_data
 from tests.helpers import compose_config
 

@@ -12,8 +12,10 @@ from srlit.inference.model_card import (
     multiply_adds,
     receptive_field,
 )
-from srlit.models import EDSR, RRDBNet, UNet
+from srlit.models.edsr import EDSR
+from srlit.models.rrdb import RRDBNet
 from srlit.models.spandrel import Spandrel
+from srlit.models.unet import UNet
 from tests.helpers import compose_config
 
 MODELS = sorted(path.stem for path in (CONF_DIR / "model").glob("*.yaml"))

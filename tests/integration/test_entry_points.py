@@ -428,8 +428,10 @@ def test_a_stored_configuration_names_no_foreign_class(tmp_path):
         with pytest.raises(ConfigError, match="none of srlit's own classes"):
             build_known({"_target_": target, "command": "touch x"}, "file")
     with pytest.raises(ConfigError, match=r"file: .*unexpected keyword argument"):
-        build_known({"_target_": "srlit.models.EDSR", "scale": 2, "widht": 3}, "file")
-    built = build_known({"a": [{"_target_": "srlit.models.EDSR", "scale": 2, "width": 8}]}, "file")
+        build_known({"_target_": "srlit.models.edsr.EDSR", "scale": 2, "widht": 3}, "file")
+    built = build_known(
+        {"a": [{"_target_": "srlit.models.edsr.EDSR", "scale": 2, "width": 8}]}, "file"
+    )
     assert built["a"][0].scale == 2
 
 

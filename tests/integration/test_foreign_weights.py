@@ -10,7 +10,8 @@ from PIL import Image
 from srlit.checkpoint import CheckpointError, load_weights
 from srlit.config import ConfigError, load_generator
 from srlit.evaluate import evaluate
-from srlit.models import RRDBNet, TwoStage
+from srlit.models.rrdb import RRDBNet
+from srlit.models.two_stage import TwoStage
 from srlit.train import train
 from srlit.upscale import upscale
 from tests.helpers import TINY, compose_config
@@ -112,7 +113,7 @@ def test_networks_of_other_projects_stand_beside_srlits_own(tmp_path, weights, p
 
 def test_stage_1_alone_can_be_looked_at(tmp_path, photo_folder):
     network = TwoStage(scale=2, num_feat=8, num_block=1, num_grow_ch=4)
-    model = {"_target_": "srlit.models.TwoStage", "scale": 2}
+    model = {"_target_": "srlit.models.two_stage.TwoStage", "scale": 2}
     model |= {"num_feat": 8, "num_block": 1, "num_grow_ch": 4}
     state = {f"generator.{name}": value for name, value in network.state_dict().items()}
     torch.save(

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import tensor
 
-from srlit.losses import (
+from srlit.losses.criteria import (
     AdversarialCriterion,
     Hinge,
     LeastSquares,

@@ -3,16 +3,17 @@
 import pytest
 import torch
 
-from srlit.losses import (
+from srlit.losses.criteria import Hinge, LeastSquares, NonSaturating, RelativisticAverage
+from srlit.losses.diff_augment import (
+    Brightness,
+    Contrast,
+    Cutout,
     DiffAugment,
-    Hinge,
     InstanceNoise,
-    LeastSquares,
-    LinearRamp,
-    NonSaturating,
-    RelativisticAverage,
+    Saturation,
+    Translation,
 )
-from srlit.losses.diff_augment import Brightness, Contrast, Cutout, Saturation, Translation
+from srlit.losses.schedules import LinearRamp
 
 
 @pytest.fixture

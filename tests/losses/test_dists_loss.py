@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 from torchmetrics.functional.image import dists as theirs
 from torchvision.models import vgg16
 
-from srlit.losses import DISTSLoss
+from srlit.losses.dists_loss import DISTSLoss
 from srlit.perceptual.backbones import (
     MissingWeightsError,
     dists_weights,

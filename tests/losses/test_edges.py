@@ -5,7 +5,9 @@ import torch
 from kornia.filters import spatial_gradient
 from scipy.ndimage import laplace
 
-from srlit.losses import Edge, Gradient, TotalVariation
+from srlit.losses.edge import Edge
+from srlit.losses.gradient import Gradient
+from srlit.losses.total_variation import TotalVariation
 from srlit.ops.filters import sobel
 
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 
-from srlit.losses import R1, GradientPenalty, Penalty
+from srlit.losses.penalties import R1, GradientPenalty, Penalty
 
 needs_compiler = pytest.mark.skipif(
     shutil.which("g++") is None, reason="torch.compile needs a C++ compiler"

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from torch.nn import L1Loss, MSELoss
 
-from srlit.losses import L1, L2, CompositeLoss, CosineRamp, LinearRamp
-from srlit.losses.schedules import check_weight
+from srlit.losses.composite import CompositeLoss
+from srlit.losses.schedules import CosineRamp, LinearRamp, check_weight
 
 
 def test_a_linear_ramp():
@@ -26,7 +27,7 @@ def test_a_ramp_out_of_range(wrong):
 def test_a_table_follows_its_schedules_and_validation_takes_the_end():
     table = CompositeLoss(
         weights={"l1": 2.0, "l2": LinearRamp(begin=0.0, end=1.0, over=10)},
-        terms={"l1": L1(), "l2": L2()},
+        terms={"l1": L1Loss(), "l2": MSELoss()},
     )
     sr, hr = torch.full((1, 3, 4, 4), 0.5), torch.zeros(1, 3, 4, 4)
     assert float(table(sr, hr, iteration=0).total) == pytest.approx(1.0)
@@ -41,7 +42,7 @@ def test_a_ramp_below_zero_is_refused():
         r"loss.weights.l1=LinearRamp\(begin=1.0, end=-1.0, over=3, after=0\): expected a finite"
     )
     with pytest.raises(ValueError, match=expected):
-        CompositeLoss(weights={"l1": ramp}, terms={"l1": L1()})
+        CompositeLoss(weights={"l1": ramp}, terms={"l1": L1Loss()})
 
 
 @pytest.mark.parametrize("wrong", [None, "0.1", {"begin": 0}, [1.0], float("inf")])
@@ -62,7 +63,7 @@ def test_what_is_no_weight_is_named(wrong):
 def test_a_table_weighs_something_at_both_ends(weight, when):
     weights = {"l1": weight, "adversarial": 0.1}
     with pytest.raises(ValueError, match=f"{when}: expected a term besides 'adversarial' above 0"):
-        CompositeLoss(weights=weights, terms={"l1": L1()})
+        CompositeLoss(weights=weights, terms={"l1": L1Loss()})
 
 
 def test_an_iteration_between_two_ramps_without_any_weight_is_named():
@@ -70,7 +71,7 @@ def test_an_iteration_between_two_ramps_without_any_weight_is_named():
         "l1": LinearRamp(begin=1, end=0, over=5),
         "l2": LinearRamp(begin=0, end=1, over=5, after=10),
     }
-    table = CompositeLoss(weights=ramps, terms={"l1": L1(), "l2": L2()})
+    table = CompositeLoss(weights=ramps, terms={"l1": L1Loss(), "l2": MSELoss()})
     sr, hr = torch.ones(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)
     assert set(table(sr, hr, iteration=4).raw) == {"l1"}
     assert set(table(sr, hr, iteration=11).raw) == {"l2"}

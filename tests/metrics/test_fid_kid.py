@@ -9,9 +9,10 @@ import torch
 from scipy.linalg import sqrtm
 from torchmetrics.image.kid import poly_kernel, poly_mmd
 
-from srlit.metrics import MetricSuite, kid, to_8_bit
-from srlit.metrics.fid_kid import FID, KID, PatchView, patches
+from srlit.metrics.fid_kid import FID, KID, PatchView, kid, patches
+from srlit.metrics.precision import to_8_bit
 from srlit.metrics.registry import Backbones
+from srlit.metrics.suite import MetricSuite
 
 NAMES = ["kid_vgg_p16", "fid_vgg_p16"]
 

@@ -6,7 +6,9 @@ import torch
 from safetensors.torch import load_file
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from srlit.metrics import MetricSuite, SelectionRule, to_8_bit
+from srlit.metrics.precision import to_8_bit
+from srlit.metrics.ranking import SelectionRule
+from srlit.metrics.suite import MetricSuite
 
 NAMES = ["psnr_rgb_b0", "psnr_y_b4", "ssim_rgb_b0", "ssim_y_b2", "mae"]
 

@@ -6,7 +6,7 @@ import skimage.data
 import torch
 from PIL import Image
 
-from srlit.metrics import MetricSuite
+from srlit.metrics.suite import MetricSuite
 from srlit.ops.resize import imresize
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from srlit.metrics import SelectionRule
+from srlit.metrics.ranking import SelectionRule
 
 ROWS = [
     {"lpips_alex": 0.18, "psnr_rgb_b0": 23.0, "id": 0},

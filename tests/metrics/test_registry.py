@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from srlit.metrics import MetricSuite, to_8_bit
+from srlit.metrics.precision import to_8_bit
 from srlit.metrics.ranking import rises
 from srlit.metrics.registry import PROTOCOLS, Backbones, metric_named
+from srlit.metrics.suite import MetricSuite
 from srlit.ops.resize import imresize, shrink
 from srlit.perceptual.backbones import load_dists, load_lpips
 
@@ -147,7 +148,7 @@ def test_features_of_a_target_are_computed_once(monkeypatch, vgg16_folder, hr):
 
 def test_dists_is_what_the_loss_is(vgg16_folder, hr):
     """Which is compared with torchmetrics' in tests/losses/test_dists.py."""
-    from srlit.losses import DISTSLoss
+    from srlit.losses.dists_loss import DISTSLoss
 
     sr = worse(hr, 0.1)
     found = MetricSuite(names=["dists"], weights_dir=vgg16_folder)(sr, hr)["dists"]

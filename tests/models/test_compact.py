@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from srlit.config import load_generator
-from srlit.models import Compact
+from srlit.models.compact import Compact
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
@@ -24,7 +24,7 @@ def test_weights_go_both_ways(scale, tmp_path):
     torch.save({"params_ema": theirs.state_dict()}, tmp_path / "theirs.pth")
     loaded, card = load_generator(tmp_path / "theirs.pth")
     assert card["model"] == {
-        "_target_": "srlit.models.Compact",
+        "_target_": "srlit.models.compact.Compact",
         "scale": scale,
         "num_feat": 8,
         "num_conv": 2,

@@ -3,8 +3,11 @@
 import pytest
 import torch
 
-from srlit.models import MultiScalePatchGAN, PatchGAN, UNetSN, VGGStyle
+from srlit.models.patchgan import PatchGAN
+from srlit.models.patchgan_multiscale import MultiScalePatchGAN
 from srlit.models.spandrel import Spandrel
+from srlit.models.unet_sn import UNetSN
+from srlit.models.vgg import VGGStyle
 from tests.models.test_generators import SMALL
 
 GENERATORS = {

@@ -1,7 +1,10 @@
 import pytest
 import torch
 
-from srlit.models import MultiScalePatchGAN, PatchGAN, UNetSN, VGGStyle
+from srlit.models.patchgan import PatchGAN
+from srlit.models.patchgan_multiscale import MultiScalePatchGAN
+from srlit.models.unet_sn import UNetSN
+from srlit.models.vgg import VGGStyle
 
 
 def test_layout_is_experiment_as():
@@ -33,9 +36,7 @@ def test_the_least_size_is_the_least(layers):
     network = PatchGAN(width=4, layers=layers).eval()
     side = network.min_size
     assert network(torch.rand(1, 3, side, side)).shape == (1, 1, 1, 1)
-    with pytest.raises(
-        ValueError, match=f"expected at least {side}x{side}; enlarge data.patch_size"
-    ):
+    with pytest.raises(ValueError, match=rf"data\.patch_size.* {side}x{side}"):
         network(torch.rand(1, 3, side - 1, side))
 
 
@@ -92,11 +93,9 @@ def test_every_scale_weighs_the_same():
     image = torch.rand(2, 3, 36, 36)
     coarse = torch.nn.functional.avg_pool2d(image, 3, 2, 1, count_include_pad=False)
     logits = network(image)
-    assert torch.equal(logits[:, :1], network.judges[0](image))
-    own = network.judges[1](coarse)
+    assert torch.equal(logits[:, :1], network.scales[0](image))
+    own = network.scales[1](coarse)
     assert set(logits[:, 1].flatten().tolist()) == set(own.flatten().tolist())
     assert abs(logits[:, 1].mean() - own.mean()) < 0.2 * own.std()
-    with pytest.raises(ValueError, match="enlarge data.patch_size"):
+    with pytest.raises(ValueError, match=r"data\.patch_size.* 4x4"):
         network(torch.rand(1, 3, 4, 4))
-    with pytest.raises(ValueError, match="discriminator.scales=0"):
-        MultiScalePatchGAN(scales=0)

@@ -13,7 +13,7 @@ from PIL import Image
 from srlit.checkpoint import CheckpointError
 from srlit.config import ConfigError, load_generator
 from srlit.evaluate import evaluate
-from srlit.models import Compact
+from srlit.models.compact import Compact
 from srlit.models.onnx import OnnxGenerator
 from srlit.upscale import upscale
 from tests.helpers import compose_config

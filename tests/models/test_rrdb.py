@@ -7,9 +7,8 @@ import torch
 
 from srlit.checkpoint import CheckpointError
 from srlit.config import load_generator
-from srlit.models import RRDBNet
 from srlit.models.detect import recognise
-from srlit.models.rrdb import basicsr_names
+from srlit.models.rrdb import RRDBNet, basicsr_names
 
 # (scale, unshuffle): Real-ESRGAN's x1, x2, x4, older x1, x2 and x8, and both kinds of x2 again.
 LAYOUTS = [(1, 4), (2, 2), (4, 1), (1, 1), (2, 1), (8, 1), (1, 2), (4, 2), (4, 1), (2, 2)]

@@ -7,7 +7,7 @@ import torch
 
 from srlit.checkpoint import CheckpointError
 from srlit.config import load_generator
-from srlit.models import EDSR
+from srlit.models.edsr import EDSR
 from srlit.models.spandrel import Spandrel, architectures
 from tests.helpers import compose_config
 

@@ -5,18 +5,13 @@ import math
 
 import pytest
 import torch
+from torch.nn import L1Loss
 
-from srlit.losses import (
-    L1,
-    R1,
-    CompositeLoss,
-    GradientPenalty,
-    LeastSquares,
-    LinearRamp,
-    RelativisticAverage,
-    Wasserstein,
-)
-from srlit.models import PatchGAN
+from srlit.losses.composite import CompositeLoss
+from srlit.losses.criteria import LeastSquares, RelativisticAverage, Wasserstein
+from srlit.losses.penalties import R1, GradientPenalty
+from srlit.losses.schedules import LinearRamp
+from srlit.models.patchgan import PatchGAN
 from srlit.phases import AdversarialPhase, RestorationPhase
 from srlit.train import train
 from tests.helpers import compose_config
@@ -99,7 +94,7 @@ def test_during_the_warm_up_there_is_no_game(tmp_path):
 
 def test_an_adversarial_weight_is_let_in_slowly(tmp_path):
     weights = {"l1": 1.0, "adversarial": LinearRamp(begin=0.0, end=0.3, over=3)}
-    phase = phase_with(loss=CompositeLoss(weights=weights, terms={"l1": L1()}))
+    phase = phase_with(loss=CompositeLoss(weights=weights, terms={"l1": L1Loss()}))
     rows = []
     phase.write_row = rows.append
     fit(phase, tmp_path)
@@ -287,10 +282,13 @@ ALL_AT_ONCE = (
     "+term@loss.terms.ldl=ldl",
     "+loss.weights.ldl=1.0",
     (
-        "phase.d_augment=[{_target_: srlit.losses.InstanceNoise, sigma: 0.1},"
-        "{_target_: srlit.losses.DiffAugment}]"
+        "phase.d_augment=[{_target_: srlit.losses.diff_augment.InstanceNoise, sigma: 0.1},"
+        "{_target_: srlit.losses.diff_augment.DiffAugment}]"
     ),
-    "loss.weights.adversarial={_target_: srlit.losses.CosineRamp, begin: 0, end: 0.05, over: 6}",
+    (
+        "loss.weights.adversarial={_target_: srlit.losses.schedules.CosineRamp,"
+        " begin: 0, end: 0.05, over: 6}"
+    ),
 )
 
 

@@ -6,12 +6,15 @@ import pytest
 import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import ProgressBar
+from torch.nn import L1Loss
 from torch.utils.data import DataLoader
 
 from srlit.callbacks import EarlyStopping, LPIPSCheckpoint
-from srlit.losses import L1, CompositeLoss, LeastSquares
-from srlit.metrics import MetricSuite
-from srlit.models import EDSR, PatchGAN
+from srlit.losses.composite import CompositeLoss
+from srlit.losses.criteria import LeastSquares
+from srlit.metrics.suite import MetricSuite
+from srlit.models.edsr import EDSR
+from srlit.models.patchgan import PatchGAN
 from srlit.phases import AdversarialPhase, Constant, Cosine, HalveOnPlateau, RestorationPhase
 from srlit.phases.adversarial import frozen
 from srlit.phases.running_means import RunningMeans
@@ -22,7 +25,7 @@ def shared(iterations=4, adversarial=False, **changes):
     weights = {"l1": 1.0} | ({"adversarial": 0.1} if adversarial else {})
     return {
         "generator": EDSR(scale=2, width=8, blocks=1),
-        "loss": CompositeLoss(weights=weights, terms={"l1": L1()}),
+        "loss": CompositeLoss(weights=weights, terms={"l1": L1Loss()}),
         "metrics": MetricSuite(names=["psnr_rgb_b0"]),
         "schedule": Constant(),
         "iterations": iterations,
@@ -222,7 +225,7 @@ def test_early_stopping_counts_validations(tmp_path):
 
 
 def test_dropout_is_a_function_of_the_iteration(tmp_path):
-    from srlit.models import UNet
+    from srlit.models.unet import UNet
 
     def final(start_noise):
         torch.manual_seed(0)
@@ -252,7 +255,7 @@ def test_phases_refuse_the_wrong_loss_table():
 
 
 def test_no_backbone_is_in_a_phases_state(shared_weights):
-    from srlit.losses import LPIPSLoss
+    from srlit.losses.lpips_loss import LPIPSLoss
 
     terms = {"lpips": LPIPSLoss(net="alex", weights_dir=str(shared_weights))}
     loss = CompositeLoss(weights={"lpips": 1.0}, terms=terms)
@@ -280,8 +283,8 @@ class Remembers(torch.nn.Module):
         self.needs = names
         self.shown = []
 
-    def forward(self, sr, hr, **beside):
-        self.shown.append((sr, hr, beside))
+    def forward(self, sr, hr, **loss_inputs):
+        self.shown.append((sr, hr, loss_inputs))
         return (sr - hr).abs().mean()
 
 
@@ -294,14 +297,14 @@ def test_a_term_that_needs_lr_gets_what_was_restored(tmp_path):
     term, loss = remembering("lr")
     phase = RestorationPhase(optimizer=sgd, **shared(loss=loss, iterations=1))
     fit(phase, tmp_path, count=1, validate_every=1)
-    for _, hr, beside in term.shown:  # a training's batch and a validation's are the same here
-        assert torch.equal(beside["lr"], batches(1)[0].lr)
+    for _, hr, loss_inputs in term.shown:  # a training's batch and a validation's are the same here
+        assert torch.equal(loss_inputs["lr"], batches(1)[0].lr)
         assert torch.equal(hr, batches(1)[0].hr)
     assert len(term.shown) >= 2
 
 
 def test_a_term_that_needs_the_average_gets_what_it_restores(tmp_path):
-    term, loss = remembering("averaged")
+    term, loss = remembering("ema_sr")
     phase = RestorationPhase(optimizer=sgd, **shared(loss=loss, iterations=1))
     average = copy.deepcopy(phase.generator).requires_grad_(requires_grad=False)
     for parameter in average.parameters():
@@ -310,24 +313,24 @@ def test_a_term_that_needs_the_average_gets_what_it_restores(tmp_path):
     fit(phase, tmp_path, count=1, validate_every=1)
     (sr, _, training), *validations = term.shown
     expected = average(batches(1)[0].lr)
-    torch.testing.assert_close(training["averaged"], expected)
+    torch.testing.assert_close(training["ema_sr"], expected)
     assert not torch.allclose(sr, expected)
-    assert not training["averaged"].requires_grad
+    assert not training["ema_sr"].requires_grad
     for judged, _, validation in validations:
-        assert validation["averaged"] is judged
+        assert validation["ema_sr"] is judged
 
 
 def test_without_an_average_the_restored_image_stands_for_it_and_nothing_is_restored_twice(
     tmp_path,
 ):
-    term, loss = remembering("averaged")
+    term, loss = remembering("ema_sr")
     phase = RestorationPhase(optimizer=sgd, **shared(loss=loss, iterations=1))
     calls = []
     phase.generator.register_forward_hook(lambda *_: calls.append(phase.training))
     fit(phase, tmp_path, count=1, validate_every=1)
-    sr, _, beside = term.shown[0]
-    assert torch.equal(beside["averaged"], sr)
-    assert not beside["averaged"].requires_grad
+    sr, _, loss_inputs = term.shown[0]
+    assert torch.equal(loss_inputs["ema_sr"], sr)
+    assert not loss_inputs["ema_sr"].requires_grad
     assert calls[0]
     assert len(calls) == len(term.shown)
 
@@ -338,5 +341,5 @@ def test_no_average_restores_where_no_term_asks(tmp_path):
     phase.judge(average)
     calls = []
     average.register_forward_hook(lambda *_: calls.append(1))
-    phase.beside(phase.generate(batches(1)[0]))
+    phase.loss_inputs(phase.generate(batches(1)[0]))
     assert not calls

@@ -2,9 +2,14 @@
 
 import pytest
 import torch
+from torch.nn import L1Loss
 
-from srlit.losses import L1, CompositeLoss, LeastSquares, Stage1
-from srlit.models import EDSR, PatchGAN, TwoStage
+from srlit.losses.composite import CompositeLoss
+from srlit.losses.criteria import LeastSquares
+from srlit.losses.stage1 import Stage1
+from srlit.models.edsr import EDSR
+from srlit.models.patchgan import PatchGAN
+from srlit.models.two_stage import TwoStage
 from srlit.ops.resize import shrink
 from srlit.phases import AdversarialPhase, RestorationPhase
 from srlit.types import Batch
@@ -17,7 +22,7 @@ def two_stage(**changes):
 
 
 def table(weights):
-    terms = {"l1": L1(), "stage1": Stage1()}
+    terms = {"l1": L1Loss(), "stage1": Stage1()}
     return CompositeLoss(weights=weights, terms={k: v for k, v in terms.items() if k in weights})
 
 
@@ -40,7 +45,7 @@ def test_stage_1_is_compared_with_the_target_at_its_size(scale):
     expected = (generator.restore(batch.lr).image - small).abs().mean()
 
     def cost(restored):
-        return phase.loss(restored.sr, hr, beside=phase.beside(restored)).raw["stage1"]
+        return phase.loss(restored.sr, hr, loss_inputs=phase.loss_inputs(restored)).raw["stage1"]
 
     torch.testing.assert_close(cost(restored), expected.detach())
     # A perfect stage 1 costs nothing.
@@ -67,7 +72,7 @@ def test_without_a_weight_nothing_is_computed():
         phase = phase_with(weights)
         restored = phase.generate(batches(1)[0])
         assert restored.stage1 is None
-        assert phase.beside(restored).keys() == {"lr"}
+        assert phase.loss_inputs(restored).keys() == {"lr"}
 
 
 def test_the_adversarial_phase_takes_it_too(tmp_path):

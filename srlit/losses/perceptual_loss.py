@@ -1,0 +1,110 @@
+"""A loss between features of a pretrained network."""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from srlit.ops.precision import feature_precision
+from srlit.perceptual.backbones import Backbone, load_backbone
+from srlit.types import Images, NonNegative, Scalar
+
+FeatureMap = Float[Tensor, "n c h w"]
+
+
+def relative_distance(sr: FeatureMap, hr: FeatureMap, distance: str) -> Scalar:
+    """Difference of features relative to the target's own mean magnitude, mean over samples.
+
+    l1: mean |sr - hr| / mean |hr|; l2: mean (sr - hr)^2 / mean hr^2, means within a sample.
+    """
+    axes = (1, 2, 3)
+    if distance == "l1":
+        ratio = (sr - hr).abs().mean(axes) / hr.abs().mean(axes).clamp(min=1e-8)
+    else:
+        ratio = (sr - hr).square().mean(axes) / hr.square().mean(axes).clamp(min=1e-8)
+    return ratio.mean()
+
+
+def features(
+    backbone: Backbone, image: Images, layers: Iterable[str]
+) -> dict[str, Float[Tensor, "n _ _ _"]]:
+    """Features in float32, computed in the precision that the device is fast at."""
+    with feature_precision(image.device):
+        found = backbone.to(image.device)(image.float(), layers)
+    return {name: value.float() for name, value in found.items()}
+
+
+class FeatureLoss(nn.Module):
+    """Weighted sum of a subclass's `compare` over layers of a backbone.
+
+    Raises:
+        ValueError: an unknown backbone or layer.
+        MissingWeightsError: no weights.
+    """
+
+    def __init__(
+        self, net: str, layers: Mapping[str, float], weights_dir: str | None, allow_untrained: bool
+    ) -> None:
+        super().__init__()
+        backbone = load_backbone(net, weights_dir, allow_untrained=allow_untrained)
+        if unknown := sorted(set(layers) - set(backbone.layers)):
+            msg = f"layers {', '.join(unknown)}: {net} has {', '.join(backbone.layers)}"
+            raise ValueError(msg)
+        self.layers = dict(layers)
+        # In a tuple, so that the shared backbone is no submodule and no checkpoint contains it.
+        self._shared = (backbone,)
+
+    def compare(self, sr: FeatureMap, hr: FeatureMap) -> Scalar:
+        """Difference of one layer's features."""
+        raise NotImplementedError
+
+    def forward(self, sr: Images, hr: Images) -> Scalar:
+        """Sum over layers of weight * compare; no graph through hr."""
+        [backbone] = self._shared
+        found = features(backbone, sr, self.layers)
+        with torch.no_grad():
+            target = features(backbone, hr, self.layers)
+        return torch.stack(
+            [
+                weight * self.compare(found[name], target[name])
+                for name, weight in self.layers.items()
+            ]
+        ).sum()
+
+
+class PerceptualLoss(FeatureLoss):
+    """Weighted differences of a backbone's features (Johnson et al. 2016).
+
+    Each layer's difference is relative to the target's mean activation there, so the same weights
+    hold for every release of a network (Caffe's VGG19 works in 0-255 and its activations are two
+    orders of magnitude above those of weights trained on normalised input).
+
+    Args:
+        net: backbone, one of `srlit.perceptual.backbones.NETS`.
+        layers: layer name to weight.
+        distance: between features.
+        weights_dir: folder of pretrained weights; None: the default search.
+        allow_untrained: use random features if no weights are found.
+
+    Raises:
+        ValueError: an unknown backbone or layer.
+        MissingWeightsError: no weights.
+    """
+
+    def __init__(
+        self,
+        *,
+        net: str,
+        layers: Mapping[str, NonNegative],
+        distance: Literal["l1", "l2"] = "l1",
+        weights_dir: str | None = None,
+        allow_untrained: bool = False,
+    ) -> None:
+        super().__init__(net, layers, weights_dir, allow_untrained)
+        self.distance = distance
+
+    def compare(self, sr: FeatureMap, hr: FeatureMap) -> Scalar:
+        """Relative distance, mean over the batch."""
+        return relative_distance(sr, hr, self.distance)
