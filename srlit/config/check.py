@@ -1,80 +1,153 @@
-"""Misspelt keys are found before anything is built or written."""
+"""Every key and value of a configuration is checked before anything is built or written."""
 
-import ast
 import difflib
-import inspect
-from collections.abc import Iterator
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, get_type_hints, is_typeddict
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from srlit.config.root import CONF_DIR, root_file, root_groups, root_keys
+from srlit.config.annotations import (
+    Built,
+    arguments_in_source,
+    arguments_of,
+    describe,
+    fits,
+    is_slow,
+    item_annotations,
+)
+from srlit.config.root import root_groups
+
+TYPED = re.compile(r"\+{0,2}([\w.]+)=(.*)", re.DOTALL)
 
 
 class ConfigError(ValueError):
     """A configuration that cannot be meant; the message names the key."""
 
 
-def check_config(cfg: DictConfig, config_name: str) -> None:
-    """Find misspelt keys before anything is built or written.
+def check_config(cfg: DictConfig, config_name: str, overrides: Sequence[str] = ()) -> None:
+    """Check names, types and ranges of all keys before anything is built or written.
+
+    Args:
+        cfg: what was composed; texts that YAML read as numbers or null become texts again.
+        config_name: the root file.
+        overrides: the command line's KEY=VALUE, as they were typed.
 
     Raises:
-        ConfigError: a key that the root file does not have, or one that its `_target_` does not
-            take.
+        ConfigError: an unknown key, or a value that is not of the type or in the range that
+            `srlit.config.schema` or the constructor's annotations state.
     """
-    groups, keys = root_groups(config_name), root_keys(config_name)
-    known = {*groups, *keys}
-    for key in map(str, cfg):
-        if key not in known:
-            raise ConfigError(_unknown(key, known, f"conf/{config_name}.yaml"))
-        if key in groups and isinstance(cfg.get(key), str):
-            msg = f"{key}={cfg[key]}: to choose a file of conf/, write {groups[key]}={cfg[key]}"
-            raise ConfigError(msg)
-    _check_scale(cfg)
-    _check_plain(cfg, config_name)
+    typed = {m[1]: m[2] for m in map(TYPED.fullmatch, overrides) if m}
+    check = _Check(cfg, typed)
+    _check_root(cfg, config_name, check)
     for key, node in _targets(cfg, ""):
         target = str(node["_target_"])
-        parameters = _read_parameters(target) or _parameters(_resolve(target, key))
-        if parameters is None:
-            continue
-        for name in map(str, node):
-            if not name.startswith("_") and name not in parameters:
-                raise ConfigError(_unknown(f"{key}.{name}", parameters, str(node["_target_"]), key))
+        known = _arguments(target, key)
+        if known is not None:
+            check.names(key, node, known, target)
+            check.values(key, node, known)
 
 
-def _check_scale(cfg: DictConfig) -> None:
-    """See that images can be enlarged so many times."""
-    if "scale" in cfg and not (type(cfg.scale) is int and cfg.scale >= 1):
-        msg = f"scale={cfg.scale}: expected a whole number from 1 on"
-        raise ConfigError(msg)
+def _check_root(cfg: DictConfig, config_name: str, check: "_Check") -> None:
+    """The root file's own keys, and those that a group fills."""
+    from srlit.config.schema import ROOTS
 
-
-def _check_plain(cfg: DictConfig, config_name: str) -> None:
-    """Check the nodes that no `_target_` checks: the root's own mappings, paths, named parts."""
-    own = root_file(config_name)
-    for key in ("weights", "paths"):
-        if key in cfg:
-            files = [OmegaConf.load(path) for path in (CONF_DIR / key).glob("*.yaml")]
-            known = {str(name) for node in [own.get(key), *files] for name in node or ()}
-            for name in map(str, cfg[key]):
-                if name not in known:
-                    raise ConfigError(_unknown(f"{key}.{name}", known, key, key))
-    for key in ("callbacks", "logger"):
-        for name in map(str, cfg.get(key) or ()):
-            part = cfg[key][name]
+    types, groups = _types_of(ROOTS[config_name]), root_groups(config_name)
+    check.names("", cfg, {**dict.fromkeys([*groups, "hydra"]), **types}, f"conf/{config_name}.yaml")
+    for key, group in groups.items():
+        if isinstance(cfg.get(key), str):
+            msg = f"{key}={cfg[key]}: to choose a file of conf/, write {group}={cfg[key]}"
+            raise ConfigError(msg)
+    check.values("", cfg, types)
+    for group in ("callbacks", "logger"):
+        for name in map(str, cfg.get(group) or ()):
+            part = cfg[group][name]
             if part is not None and not (OmegaConf.is_dict(part) and "_target_" in part):
-                msg = f"{key}.{name}={part}: expected a node with a _target_, or null"
+                msg = f"{group}.{name}={part}: expected a node with a _target_, or null"
                 raise ConfigError(msg)
 
 
-def _unknown(key: str, known: set[str], where: str, prefix: str = "") -> str:
-    name = key.rsplit(".", 1)[-1]
-    close = difflib.get_close_matches(name, known, n=1)
-    full = f"{prefix}.{close[0]}" if close and prefix else (close[0] if close else "")
-    hint = f"; did you mean {full}?" if close else ""
-    return f"unknown key {key}{hint} ({where} takes {', '.join(sorted(known))})"
+class _Check:
+    """Names and values of one configuration.
+
+    Args:
+        cfg: the configuration.
+        typed: key to the text that was typed for it on the command line.
+    """
+
+    def __init__(self, cfg: DictConfig, typed: Mapping[str, str]) -> None:
+        self.cfg, self.typed = cfg, typed
+
+    def names(self, key: str, node: DictConfig, known: Mapping[str, Any], where: str) -> None:
+        """See that a node has only keys that its class takes."""
+        for name in map(str, node):
+            if not (key and name.startswith("_")) and name not in known:
+                full = _joined(key, name)
+                hint = did_you_mean(name, known, prefix=key)
+                listed = ", ".join(sorted(known))
+                msg = f"unknown key {full}{hint} ({where} takes {listed})"
+                raise ConfigError(msg)
+
+    def values(self, key: str, node: DictConfig, types: Mapping[str, Any]) -> None:
+        """See that each value is of its key's type."""
+        for name, annotation in types.items():
+            full = _joined(key, name)
+            if OmegaConf.is_missing(node, name):
+                msg = f"{full} is missing: expected {describe(annotation)}"
+                raise ConfigError(msg)
+            if name not in node:
+                continue
+            if is_typeddict(annotation):
+                child = _types_of(annotation)
+                self.names(full, node[name], child, key or "the root file")
+                self.values(full, node[name], child)
+            else:
+                self._value(full, annotation, _plain(node[name]))
+
+    def _value(self, key: str, annotation: Any, value: object) -> None:  # noqa: ANN401
+        """See that a value fits; where only the text that was typed does, take that."""
+        if fits(annotation, value):
+            return
+        for text in self._texts(key):
+            if fits(annotation, text):
+                OmegaConf.update(self.cfg, key, text)
+                return
+        for suffix, (wanted, item) in item_annotations(annotation, value).items():
+            self._value(f"{key}{suffix}", wanted, item)
+        shown = json.dumps(value) if value is None or isinstance(value, bool) else value
+        msg = f"{key}={shown}: expected {describe(annotation)}"
+        raise ConfigError(msg)
+
+    def _texts(self, key: str) -> Iterator[object]:
+        """What was typed for a key: as one text, and a plain list as texts."""
+        if key in self.typed:
+            yield self.typed[key]
+            if plain_list := re.fullmatch(r"\[([^\[\]{}\"']*)\]", self.typed[key]):
+                yield [item.strip() for item in plain_list[1].split(",")]
+
+
+def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """`; did you mean NAME?` where one of the known names is close, else nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {_joined(prefix, close[0])}?" if close else ""
+
+
+def _joined(key: str, name: str) -> str:
+    return f"{key}.{name}" if key else name
+
+
+def _types_of(schema: type) -> dict[str, Any]:
+    return get_type_hints(schema, include_extras=True)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    """A value as plain Python, resolved, with `Built` for each node with a `_target_`."""
+    if isinstance(value, DictConfig | ListConfig):
+        value = OmegaConf.to_container(value, resolve=True)
+    if isinstance(value, dict):
+        return Built() if "_target_" in value else {str(k): _plain(v) for k, v in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
 def _targets(node: Any, key: str) -> Iterator[tuple[str, DictConfig]]:  # noqa: ANN401
@@ -84,57 +157,24 @@ def _targets(node: Any, key: str) -> Iterator[tuple[str, DictConfig]]:  # noqa: 
             yield key, node
         for name in map(str, node):
             if not OmegaConf.is_missing(node, name) and not OmegaConf.is_interpolation(node, name):
-                yield from _targets(node[name], f"{key}.{name}" if key else name)
-    elif isinstance(node, ListConfig):
+                yield from _targets(node[name], _joined(key, name))
+    elif isinstance(node, ListConfig) and not node._is_none():  # noqa: SLF001
         for position, item in enumerate(node):
             yield from _targets(item, f"{key}[{position}]")
 
 
-def _resolve(target: str, key: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+def _arguments(target: str, key: str) -> dict[str, Any] | None:
+    """What a `_target_` takes, with ranges for classes of other packages."""
     from hydra.utils import get_object
 
+    from srlit.config.schema import FOREIGN
+
+    if is_slow(target):
+        return arguments_in_source(*target.rsplit(".", 1))
     try:
-        return get_object(target)
+        known = arguments_of(get_object(target))
     except (ImportError, ValueError) as error:
         msg = f"{key}._target_={target}: cannot be imported ({error})"
         raise ConfigError(msg) from error
-
-
-def _read_parameters(target: str) -> set[str] | None:
-    """Names that a class of srlit's takes whose import would take seconds, read from its source.
-
-    None for all other classes.
-    """
-    from srlit.data import LATER
-
-    package, _, name = target.rpartition(".")
-    if package != "srlit.data" or name not in LATER:
-        return None
-    source = find_spec(LATER[name])
-    assert source is not None
-    assert source.origin is not None
-    [init] = [
-        function
-        for owner in ast.parse(Path(source.origin).read_text(encoding="utf-8")).body
-        if isinstance(owner, ast.ClassDef) and owner.name == name
-        for function in owner.body
-        if isinstance(function, ast.FunctionDef) and function.name == "__init__"
-    ]
-    return {argument.arg for argument in init.args.kwonlyargs}
-
-
-def _parameters(target: Any) -> set[str] | None:  # noqa: ANN401
-    """Names that a callable takes; a class that passes `**shared` on takes its bases' too.
-
-    None where it takes any.
-    """
-    names: set[str] = set()
-    for owner in inspect.getmro(target) if inspect.isclass(target) else [target]:
-        function = vars(owner).get("__init__") if inspect.isclass(owner) else owner
-        if function is None:
-            continue
-        parameters = inspect.signature(function).parameters.values()
-        names |= {p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            return names - {"self"}
-    return None
+    ranges = [types for name, types in FOREIGN.items() if target.startswith(name)]
+    return known and known | {k: v for types in ranges for k, v in types.items() if k in known}

@@ -1,11 +1,13 @@
-"""Composing once more: for commands that go through several files of a group."""
+"""Composing again: for commands that use several files of a group, and to explain errors."""
 
+import re
+from collections.abc import Sequence
 from contextlib import nullcontext
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from srlit.config.check import ConfigError
-from srlit.config.root import CONF_DIR, options
+from srlit.config.check import ConfigError, did_you_mean
+from srlit.config.root import CONF_DIR, search_override
 
 
 def composed(config_name: str, group: str, name: str, *overrides: str) -> DictConfig:
@@ -20,16 +22,48 @@ def composed(config_name: str, group: str, name: str, *overrides: str) -> DictCo
     Raises:
         ConfigError: there is no such file.
     """
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import MissingConfigException
 
-    # Outside of a command line only srlit's own files are known.
-    started = GlobalHydra.instance().is_initialized()
-    own = nullcontext() if started else initialize_config_dir(str(CONF_DIR), version_base="1.3")
     try:
-        with own:
-            return compose(config_name, [f"{group}={name}", *overrides])
+        return compose_again(config_name, [f"{group}={name}", *overrides])
     except MissingConfigException as error:
-        msg = f"no {group} {name!r}: expected some of {options(group)}"
-        raise ConfigError(msg) from error
+        raise ConfigError(explain(error, config_name, ())) from error
+
+
+def compose_again(config_name: str, overrides: Sequence[str]) -> DictConfig:
+    """Compose a root file, with the user's own folders as the command line has named them."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    started = GlobalHydra.instance().is_initialized()
+    start = nullcontext() if started else initialize_config_dir(str(CONF_DIR), version_base="1.3")
+    with start:
+        return compose(config_name, [*overrides, *search_override()])
+
+
+def explain(error: Exception, config_name: str, overrides: Sequence[str]) -> str:
+    """Why Hydra cannot compose, with the option or key that was probably meant."""
+    from hydra.errors import MissingConfigException
+
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        known = [option for option in error.options or () if option[0] != "_"]
+        hint = did_you_mean(name, known)
+        return f"{group}={name}: no such {group}{hint} (expected one of {', '.join(known)})"
+    if unknown := re.match(r"Could not override '(.+?)'", str(error)):
+        return _explain_key(unknown[1], config_name, overrides)
+    return str(error).split("\n\n")[0]
+
+
+def _explain_key(key: str, config_name: str, overrides: Sequence[str]) -> str:
+    """Which part of a key is unknown, and which one may have been meant."""
+    others = [o for o in overrides if o.lstrip("+~").split("=")[0] != key]
+    node, parent = compose_again(config_name, others), ""
+    for name in key.split("."):
+        if not OmegaConf.is_dict(node) or name not in node:
+            break
+        node, parent = node[name], f"{parent}.{name}".lstrip(".")
+    known = list(map(str, node)) if OmegaConf.is_dict(node) else []
+    hint = did_you_mean(name, known, prefix=parent)
+    where = parent or f"conf/{config_name}.yaml"
+    return f"unknown key {key}{hint} ({where} has {', '.join(known)}; +{key}=... adds a key)"

@@ -2,52 +2,95 @@
 
 import functools
 import inspect
+import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra.errors import HydraException, InstantiationException
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    InstantiationException,
+    OverrideParseException,
+)
+from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from srlit.config.check import check_config
+from srlit.config.composing import explain
 from srlit.config.relaunch import in_multirun
-from srlit.config.root import CONF_DIR, help_text
+from srlit.config.root import CONF_DIR, FOLDERS, help_text
 from srlit.ops.malloc import keep_freed_memory
 
 Task = Callable[[DictConfig], Any]
+
+WITH_VALUE = {"--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp"}
+WITH_VALUE |= {"--cfg", "-c", "--package", "-p", "--experimental-rerun"}
 
 # Mistakes of a user, as opposed to errors of the program: shown without a stack trace.
 EXPECTED = (ValueError, OSError, HydraException, OmegaConfBaseException)
 
 
+class CheckFirst(Callback):
+    """Hydra's callback that checks the configuration before Hydra makes the run's folder."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ANN401
+        """Check; SystemExit is the only exception that Hydra lets out of a callback."""
+        with one_line_errors():
+            check_config(config, kwargs["config_name"], config.hydra.overrides.task)
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """End the program with one line where the user made a mistake.
+
+    In a multirun mistakes are raised, so that Hydra runs the other jobs first. What broke a run
+    that had begun is shown with its trace.
+    """
+    try:
+        yield
+    except EXPECTED as error:
+        notes = getattr(error, "__notes__", [])
+        known = isinstance(error, OSError) or getattr(error, "tells_all", False)
+        if in_multirun() or (notes and not known):
+            raise
+        raise SystemExit("\n".join([f"error: {_innermost(error)}", *notes])) from error
+
+
+@contextmanager
+def explained(config_name: str, overrides: Sequence[str]) -> Iterator[None]:
+    """End the program with one line where Hydra cannot compose what was asked for."""
+    try:
+        yield
+    except (ConfigCompositionException, OverrideParseException) as error:
+        raise SystemExit(f"error: {explain(error, config_name, overrides)}") from error
+
+
 def entry_point(config_name: str) -> Callable[[Task], Callable[[], None]]:
     """Turn a task into a command line program.
 
-    Expected mistakes end with one line on stderr and exit code 1. In a multirun they are raised,
-    so that Hydra runs the other jobs first.
+    Expected mistakes end with one line on stderr and exit code 1.
     """
 
     def decorate(task: Task) -> Callable[[], None]:
         @functools.wraps(task)
-        def friendly(cfg: DictConfig) -> Any:  # noqa: ANN401 - Hydra passes it to sweepers
+        def checked(cfg: DictConfig) -> Any:  # noqa: ANN401 - Hydra passes it to sweepers
             quieten()
             keep_freed_memory()
-            try:
-                check_config(cfg, config_name)
+            with one_line_errors():
+                if in_multirun():  # of several jobs each is checked when its turn comes
+                    check_config(cfg, config_name, HydraConfig.get().overrides.task)
                 return task(cfg)
-            except EXPECTED as error:
-                notes = getattr(error, "__notes__", [])
-                known = isinstance(error, OSError) or getattr(error, "tells_all", False)
-                if in_multirun() or (notes and not known):
-                    raise  # a sweep's other jobs go on; what broke a run is shown with its trace
-                message = "\n".join([_innermost(error), *notes])
-                raise SystemExit(f"error: {message}") from error
 
         compose_and_run: Callable[[], None] = hydra.main(
             version_base="1.3", config_path=str(CONF_DIR), config_name=config_name
-        )(friendly)
+        )(checked)
 
         def main() -> None:
             """Command line."""
@@ -55,17 +98,43 @@ def entry_point(config_name: str) -> Callable[[Task], Callable[[], None]]:
                 about = inspect.getdoc(inspect.getmodule(task)) or ""
                 sys.stdout.write(help_text(config_name, about))
             else:
-                compose_and_run()
+                sys.argv[1:] = options_first(sys.argv[1:])
+                FOLDERS[1:] = config_dirs(sys.argv[1:])
+                os.environ.setdefault(
+                    "HYDRA_FULL_ERROR", "1"
+                )  # its errors come here, not to stderr
+                with explained(config_name, [w for w in sys.argv[1:] if not w.startswith("-")]):
+                    compose_and_run()
 
         return main
 
     return decorate
 
 
+def options_first(arguments: Sequence[str]) -> list[str]:
+    """The arguments with `--config-dir DIR` and the like in front, as Hydra's parser needs them."""
+    options: list[str] = []
+    overrides: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if not word.startswith("-"):
+            overrides.append(word)
+            continue
+        options.append(word)
+        if word in WITH_VALUE:
+            options.extend([value for value in [next(words, None)] if value is not None])
+    return options + overrides
+
+
+def config_dirs(arguments: Sequence[str]) -> list[Path]:
+    """The user's own folder of configurations, from `--config-dir DIR` or `--config-dir=DIR`."""
+    text = "=".join(arguments)
+    named = re.search(r"(?:^|=)(?:--config-dir|-cd)=([^=]+)", text)
+    return [Path(named[1]).expanduser().absolute()] if named else []
+
+
 def choice(group: str, default: str) -> str:
     """Name of the file that was chosen of a group; `default` outside of a command line."""
-    from hydra.core.hydra_config import HydraConfig
-
     if not HydraConfig.initialized():
         return default
     return str(HydraConfig.get().runtime.choices[group])

@@ -9,6 +9,9 @@ from omegaconf import DictConfig, OmegaConf
 _PACKAGED = Path(__file__).parents[1] / "conf"
 CONF_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "conf"
 
+# Where groups are looked for: srlit's own files, then the user's (`--config-dir DIR`).
+FOLDERS = [CONF_DIR]
+
 # Arithmetic for files of conf/ whose numbers follow the scale: ${srlit.sum:4,${scale}}.
 OmegaConf.register_new_resolver("srlit.sum", lambda *terms: sum(terms), replace=True)
 OmegaConf.register_new_resolver("srlit.product", lambda *factors: math.prod(factors), replace=True)
@@ -41,7 +44,14 @@ def root_groups(config_name: str) -> dict[str, str]:
 
 def options(group: str) -> list[str]:
     """Names of a group's files; those of parts begin with an underscore and are left out."""
-    return sorted(p.stem for p in (CONF_DIR / group).glob("*.yaml") if p.stem[0] != "_")
+    files = [path for folder in FOLDERS for path in (folder / group).glob("*.yaml")]
+    return sorted({path.stem for path in files if path.stem[0] != "_"})
+
+
+def search_override() -> list[str]:
+    """What lets Hydra find the user's own folders where no command line does."""
+    own = ",".join(f"file://{folder}" for folder in FOLDERS[1:])
+    return [f"hydra.searchpath=[{own}]"] if own else []
 
 
 def help_text(config_name: str, about: str) -> str:

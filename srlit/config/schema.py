@@ -1,0 +1,210 @@
+"""The root keys of each command with their types and ranges, and ranges of others' classes."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypedDict
+
+from annotated_types import Interval, Len
+from pydantic import AfterValidator, StringConstraints
+
+from srlit.types import Count, Fraction, NonNegative, NonNegativeInt
+
+
+def _is_folder(path: str) -> str:
+    assert Path(path).expanduser().is_dir()
+    return path
+
+
+def _is_file(path: str) -> str:
+    assert Path(path).expanduser().is_file()
+    return path
+
+
+def _exists(path: str) -> str:
+    assert Path(path).expanduser().exists()
+    return path
+
+
+Folder = Annotated[str, AfterValidator(_is_folder), "an existing folder"]
+File = Annotated[str, AfterValidator(_is_file), "an existing file"]
+FileOrFolder = Annotated[str, AfterValidator(_exists), "an existing file or folder"]
+Name = Annotated[str, Len(1), "text, not empty"]
+Device = Annotated[
+    str,
+    StringConstraints(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$"),
+    "auto, cpu, cuda, cuda:N or mps",
+]
+Split = Literal["train", "val", "test"]
+BelowOne = Annotated[float, Interval(ge=0, lt=1)]
+
+
+class Weights(TypedDict):
+    """Where pretrained backbones are."""
+
+    dir: Folder | None
+    allow_untrained: bool
+
+
+class Paths(TypedDict):
+    """Where srlit reads and writes."""
+
+    runs: Name
+    run: Name
+    data: Name
+    cache: Name
+    store: Name | None
+
+
+class Train(TypedDict):
+    """Root keys of srlit.train."""
+
+    label: Name
+    previous_phase: Name | None
+    name: Name
+    scale: Count
+    seed: NonNegativeInt
+    iterations: Count
+    validate_every: Count
+    compile: bool
+    log_every: Count
+    init_from: Name | None
+    resume: Name | None
+    weights: Weights
+    paths: Paths
+
+
+class Evaluate(TypedDict):
+    """Root keys of srlit.evaluate."""
+
+    checkpoints: list[Name]
+    names: list[Name] | None
+    baselines: list[Name]
+    reference: Name | None
+    interpolate: Annotated[list[Name], Len(2, 2)] | None
+    alphas: list[Fraction]
+    soup: list[Name] | None
+    save_best: Name | None
+    metric: Name
+    tolerance: dict[str, NonNegative]
+    grid: dict[str, list[Any]] | None
+    data_sets: list[Name] | None
+    degradations: list[Name] | None
+    split: Literal["test", "val"]
+    scale: Count
+    name: Name
+    tile: Count | None
+    overlap: NonNegativeInt
+    device: Device
+    replay: File | None
+    images: NonNegativeInt
+    figures: dict[str, dict[str, Any]] | None
+    weights: Weights
+    paths: Paths
+
+
+class Select(TypedDict):
+    """Root keys of srlit.select."""
+
+    run: Name | list[Name]
+    metric: Name | None
+    minimum: dict[str, float] | None
+    tolerance: dict[str, NonNegative] | None
+    scale: Count
+    device: Device
+    name: Name
+    weights: Weights
+    paths: Paths
+
+
+class Upscale(TypedDict):
+    """Root keys of srlit.upscale."""
+
+    scale: Count
+    input: FileOrFolder
+    checkpoint: Name
+    stage: Literal[1] | None
+    output: Name
+    format: Literal[".png", ".webp", ".jpg"]
+    tile: Count | None
+    overlap: NonNegativeInt
+    overwrite: bool
+    device: Device
+    name: Name
+    paths: Paths
+
+
+class Prepare(TypedDict):
+    """Root keys of srlit.prepare."""
+
+    scale: Count
+    splits: list[Split]
+    download: bool
+    pack: bool
+    verify: bool
+    shards: Name | None
+    name: Name
+    paths: Paths
+
+
+class NewWeights(TypedDict):
+    """Where backbones are to be written."""
+
+    dir: Name | None
+
+
+class PrepareWeights(TypedDict):
+    """Root keys of srlit.prepare weights."""
+
+    nets: list[Name]
+    weights: NewWeights
+    name: Name
+    paths: Paths
+
+
+class Report(TypedDict):
+    """Root keys of srlit.report."""
+
+    subject: Literal["run", "degradation", "model"]
+    folders: list[Name]
+    image_megabytes: NonNegative
+    extremes: NonNegativeInt
+    models: list[Name] | None
+    photo: File | None
+    presets: list[Name] | None
+    scale: Count
+    crop: Count
+    severities: Count
+    draws: Count
+    seed: NonNegativeInt
+    name: Name
+    paths: Paths
+
+
+ROOTS: dict[str, type] = {
+    "train": Train,
+    "evaluate": Evaluate,
+    "select": Select,
+    "upscale": Upscale,
+    "prepare": Prepare,
+    "prepare_weights": PrepareWeights,
+    "report": Report,
+}
+
+# Ranges that classes of other packages check late or not at all, by the beginning of their names.
+FOREIGN: dict[str, dict[str, Any]] = {
+    "torch.optim.": {
+        "lr": NonNegative,
+        "betas": tuple[BelowOne, BelowOne],
+        "eps": NonNegative,
+        "weight_decay": NonNegative,
+        "momentum": NonNegative,
+    },
+    "lightning.Trainer": {
+        "accelerator": Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"],
+        "num_nodes": Count,
+        "precision": Literal[
+            "auto", "32-true", "bf16-mixed", "16-mixed", "64-true", "bf16-true", "16-true",
+            "32", "16", "bf16", "64", 32, 16, 64,
+        ],
+        "val_check_interval": Count,
+    },
+}  # fmt: skip
