@@ -66,7 +66,6 @@ def test_nothing_is_left_out():
         "prepare",
         "prepare_weights",
         "report",
-        "run_folder",
         "select",
         "train",
         "upscale",
