@@ -535,7 +535,10 @@ def test_the_command_lists_its_subcommands_quickly(tmp_path):
 def test_a_failure_on_the_command_line_is_one_line_and_a_code(trained, tmp_path):
     ended = run("srlit", "upscale", "input=/nowhere", f"checkpoint={trained}", cwd=tmp_path)
     assert ended.returncode == 1
-    assert ended.stderr.strip().splitlines()[-1] == "error: input=/nowhere: expected an existing file or folder"
+    assert (
+        ended.stderr.strip().splitlines()[-1]
+        == "error: input=/nowhere: expected an existing file or folder"
+    )
     assert "Traceback" not in ended.stderr
 
 
