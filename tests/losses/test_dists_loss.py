@@ -99,8 +99,6 @@ def test_without_the_learned_weights_it_does_not_pass_as_dists(tmp_path, monkeyp
 
 def test_without_a_vgg16_it_says_where_to_get_one(tmp_path, monkeypatch):
     monkeypatch.delenv("SRLIT_WEIGHTS", raising=False)
-    monkeypatch.setattr(
-        "srlit.perceptual.backbones.torchvision_state", no_network
-    )
+    monkeypatch.setattr("srlit.perceptual.backbones.torchvision_state", no_network)
     with pytest.raises(MissingWeightsError, match="vgg16_features.safetensors"):
         DISTSLoss(weights_dir=str(tmp_path))

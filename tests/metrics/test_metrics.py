@@ -109,9 +109,7 @@ def test_lpips_is_that_of_the_lpips_package(net, request, pair):
 def test_an_untrained_backbone_never_passes_as_lpips(tmp_path, monkeypatch, pair, caplog):
     monkeypatch.delenv("SRLIT_WEIGHTS", raising=False)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(
-        "srlit.perceptual.backbones.torchvision_state", no_network
-    )
+    monkeypatch.setattr("srlit.perceptual.backbones.torchvision_state", no_network)
     suite = MetricSuite(names=["lpips_alex"], weights_dir=str(tmp_path), allow_untrained=True)
     assert suite.names == ["lpips_alex_untrained"]
     assert suite.reported_name("lpips_alex") == "lpips_alex_untrained"
