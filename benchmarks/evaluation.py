@@ -34,9 +34,10 @@ from omegaconf import DictConfig
 
 from srlit.config import CONF_DIR, build, quieten
 from srlit.data.transforms import evaluation_pair
-from srlit.evaluate import Task, tasks
-from srlit.evaluation import ResultsCache, measure
-from srlit.inference import NetworkUpscaler
+from srlit.evaluate import Task, build_tasks
+from srlit.evaluation.measure import measure
+from srlit.evaluation.results_cache import ResultsCache
+from srlit.inference.upscalers import NetworkUpscaler
 from srlit.metrics.suite import MetricSuite
 from srlit.ops.malloc import keep_freed_memory
 
@@ -66,9 +67,9 @@ def generator_of(name: str) -> Any:
 
 def whole_way(task: Task, network: NetworkUpscaler, metrics: MetricSuite, folder: Path) -> float:
     """Seconds for all photos, on every way that srlit goes."""
-    ledger = ResultsCache(folder / "measured.jsonl")
+    cache = ResultsCache(folder / "measured.jsonl")
     started = time.perf_counter()
-    measure([network], task.photos, task.degradation, metrics, network.device, ledger=ledger)
+    measure([network], task.photos, task.degradation, metrics, network.device, cache=cache)
     return time.perf_counter() - started
 
 
@@ -99,7 +100,7 @@ def measuring(args: argparse.Namespace) -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         cfg = config("evaluate", *overrides(Path(name)))
         metrics: MetricSuite = build(cfg.metrics)
-        [task] = tasks(cfg, metrics)
+        [task] = build_tasks(cfg, metrics)
         if args.quick:
             del task.photos.groups[QUICK_GROUPS:]
         network = NetworkUpscaler("network", generator_of(args.model), device=torch.device("cpu"))

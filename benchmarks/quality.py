@@ -26,8 +26,8 @@ from common.photos import data_folder
 from hydra import compose, initialize_config_dir
 
 from srlit.config import CONF_DIR, quieten
-from srlit.evaluation import markdown_table
 from srlit.evaluation.summary import LABELS
+from srlit.evaluation.tables import markdown_table
 
 NETWORKS = ["unet_small", "two_stage_small"]
 # Preset of the evaluation -> preset of the training.

@@ -1,7 +1,7 @@
 """The whole path on scikit-image's photos, in minutes on two CPU cores: `python -m srlit.demo`.
 
-Trains three phases, each from the one before, measures their selected checkpoints on photos that
-neither training nor selection saw, and leaves `runs/demo/report.html`, `table.json` and
+Trains three phases, each from the previous one, measures their selected checkpoints on photos that
+were used neither in training nor in selection, and leaves `runs/demo/report.html`, `table.json` and
 `comparison.png`.
 """
 
@@ -16,14 +16,17 @@ from srlit.config import CONF_DIR, EXPECTED, check_config, quieten
 log = logging.getLogger(__name__)
 
 PHASES = ("demo_phase1", "demo_phase2", "demo_phase3")
-TABLES = ("table.json", "table.md", "table.tex", "statistics.json", "photos.csv")
+FILES = (
+    *("comparison.png", "report.html", "measured.jsonl", "draws.json"),
+    *("table.json", "table.md", "table.tex", "statistics.json", "photos.csv"),
+)
 
 
 def demo(folder: Path, overrides: list[str]) -> None:
     """Train, select, measure, draw, report.
 
     Args:
-        folder: everything goes here; what an earlier demo left in it is replaced.
+        folder: where everything goes; the files of an earlier demo are replaced.
         overrides: KEY=VALUE for all three trainings.
     """
     from hydra import compose, initialize_config_dir
@@ -53,16 +56,16 @@ def demo(folder: Path, overrides: list[str]) -> None:
 
 
 def remove_old_demo(folder: Path) -> None:
-    """Remove what an earlier demo left in its folder, and nothing else."""
+    """Remove the files of an earlier demo from its folder, and nothing else."""
     for name in (*PHASES, "images"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("comparison.png", "report.html", "measured.jsonl", "draws.json", *TABLES):
+    for name in FILES:
         (folder / name).unlink(missing_ok=True)
 
 
 def draw_comparison(folder: Path) -> None:
-    """All comparison pictures below each other, `comparison.png`."""
-    from srlit.inference import read_image, write_image
+    """Write all comparison images below each other as `comparison.png`."""
+    from srlit.inference.image_files import read_image, write_image
     from srlit.ops.image_grid import stacked
 
     rows = [read_image(path).rgb[0] for path in sorted((folder / "images").glob("*.png"))]

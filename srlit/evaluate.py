@@ -1,130 +1,52 @@
 """Measure checkpoints: `python -m srlit.evaluate 'checkpoints=[runs/phase3]'`.
 
 All methods on one or several data sets under one or several degradations: tables (console,
-Markdown, LaTeX, JSON) with a test against a reference, 95 % confidence intervals, a row a photo,
-comparison pictures, and what was drawn for each photo (`draws.json`, for `replay`). What was
-measured before in the same folder is not measured again: an evaluation that was stopped goes on.
-A photo that cannot be read is reported, the others are done, and the exit code is 1.
+Markdown, LaTeX, JSON) with a test against a reference, 95 % confidence intervals, one row per
+photo, comparison images, and the draws of the degradation (`draws.json`, for `replay`). Results
+are cached in the folder: an interrupted evaluation continues where it stopped. A photo that cannot
+be read is reported, the others are measured, and the exit code is 1.
 """
 
 import copy
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
-from srlit.config import ConfigError, build, build_known, entry_point, plain
+from srlit.config import ConfigError, build, build_known, entry_point, load_generator, plain
 from srlit.config.composing import composed
 from srlit.config.entry import choice
-from srlit.config.figures import Figure, figures_of
-from srlit.config.methods import (
-    checkpoints_of,
-    chosen_reference,
-    methods_of,
-    names_between,
-    save_blend,
-)
 
 if TYPE_CHECKING:
     from srlit.data import EvaluationData, EvaluationPhotos
     from srlit.degradation import Degradation
-    from srlit.evaluation import Measured, Row, Summary
-    from srlit.inference import Upscaler
+    from srlit.evaluation.figures import Figure
+    from srlit.evaluation.measure import Results
+    from srlit.evaluation.methods import NetworkLoader
+    from srlit.evaluation.summary import Summary
+    from srlit.evaluation.tables import Row
+    from srlit.inference.upscalers import Upscaler
     from srlit.metrics.suite import MetricSuite
 
 log = logging.getLogger(__name__)
 
-MEASURED = "measured.jsonl"
-# What one sets for all data sets at once.
+CACHE = "measured.jsonl"
+# Settings of `data` that hold for every set of `data_sets`.
 SHARED = ("eval_crop", "eval_batch_size", "eval_seed")
-
-
-def evaluate(cfg: DictConfig) -> "list[Row]":
-    """Measure every method on every photo of every set and write the results.
-
-    Returns:
-        A row a set and method: data, degradation, name, and the mean of each metric.
-
-    Raises:
-        SystemExit: some photos could not be used; all others are done.
-    """
-    from srlit.checkpoint.runs import own_folder
-    from srlit.evaluation import Summary
-
-    folder = Path(cfg.paths.run)
-    metrics: MetricSuite = build(cfg.metrics)
-    methods = methods_of(cfg)
-    reference = chosen_reference(cfg, [method.name for method in methods])
-    work = list(tasks(cfg, metrics))
-    figures = figures_of(plain(cfg.figures), methods)
-    check(cfg, work, metrics)
-    warn_of_known_photos(cfg, work)
-    found: list[Summary] = []
-    rejected: list[tuple[Path, str]] = []
-    with own_folder(folder):
-        for task in work:
-            place = folder if len(work) == 1 else folder / task.name
-            results = measured(cfg, task, methods, metrics, place)
-            found.append(Summary(task.data, task.degraded, cfg.split, results, reference))
-            write_results(place, found[-1])
-            rejected += [*task.rejected, *results.unreadable]
-            if cfg.interpolate is not None:
-                write_interpolation(cfg, place, results.means)
-            if cfg.grid is not None:
-                map_robustness(cfg, task, methods, metrics, place)
-            draw_figures(cfg, task, methods, figures, place)
-        if len(found) > 1:
-            write_overview(folder, found)
-    if rejected:
-        message = "\n".join(f"  {path}: {reason}" for path, reason in rejected)
-        raise SystemExit(f"{len(rejected)} photos could not be used:\n{message}")
-    return [row for summary in found for row in summary.rows()]
-
-
-def check(cfg: DictConfig, work: "list[Task]", metrics: "MetricSuite") -> None:
-    """Find what cannot be done before hours are spent on the rest.
-
-    Raises:
-        ConfigError: `save_best` asks for a choice by test photos, metrics lack what decides, what
-            comes degraded is to be degraded, or figures are to follow what was drawn for others.
-        DrawsError: the grid is none of the degradation's parameters.
-    """
-    from srlit.evaluation.robustness import check_grid
-
-    for key in ("grid", "replay"):
-        if cfg[key] is not None and (real := [t.data for t in work if t.degraded == "real"]):
-            msg = f"{key}={cfg[key]}: {', '.join(real)} holds real pairs, which nothing degrades"
-            raise ConfigError(msg)
-    if cfg.figures is not None and cfg.replay is not None:
-        msg = f"replay={cfg.replay} follows what was measured: give it without figures"
-        raise ConfigError(msg)
-    if cfg.grid is not None:
-        for task in work:
-            check_grid(plain(cfg.grid), task.degradation)
-    if cfg.save_best is not None and (cfg.interpolate is None or cfg.split != "val"):
-        msg = (
-            f"save_best={cfg.save_best}: expected interpolate=[A,B] and split=val: a network that "
-            "was chosen by test photos cannot be tested on them"
-        )
-        raise ConfigError(msg)
-    decides = [cfg.metric] if cfg.grid is not None else []
-    decides += [cfg.metric, *cfg.tolerance] if cfg.save_best is not None else []
-    if missing := {metrics.reported_name(name) for name in decides} - set(metrics.names):
-        msg = f"metric or tolerance names {sorted(missing)}, but metrics.names has {metrics.names}"
-        raise ConfigError(msg)
 
 
 class Task(NamedTuple):
     """A data set under a degradation.
 
     Attributes:
-        data: name of the set's file in conf/data.
-        degraded: name of the degradation; 'real' where LR images came with the photos.
+        data: name of the data set.
+        degraded: name of the degradation; 'real' where LR images come with the photos.
         photos: what is measured on.
-        degradation: what they go through.
+        degradation: how LR images are made.
         config: of the degradation, as plain values.
         rejected: photos that cannot be used, each with the reason.
     """
@@ -136,14 +58,109 @@ class Task(NamedTuple):
     config: object
     rejected: list[tuple[Path, str]]
 
-    @property
-    def name(self) -> str:
-        """A name for files."""
-        return f"{self.data}_{self.degraded}"
+
+def evaluate(cfg: DictConfig) -> "list[Row]":
+    """Measure every method on every data set and write the results.
+
+    Returns:
+        One row per data set and method: data, degradation, name, and the mean of each metric.
+
+    Raises:
+        SystemExit: some photos could not be used; all others are measured.
+    """
+    from srlit.checkpoint.runs import own_folder
+    from srlit.evaluation.figures import read_figures
+    from srlit.evaluation.methods import choose_reference
+    from srlit.evaluation.summary import write_overview
+
+    folder = Path(cfg.paths.run)
+    metrics: MetricSuite = build(cfg.metrics)
+    loader = network_loader(cfg)
+    methods = build_methods(cfg, loader)
+    reference = choose_reference(cfg.reference, methods)
+    tasks = list(build_tasks(cfg, metrics))
+    figures = read_figures(plain(cfg.figures), methods)
+    check(cfg, tasks, metrics)
+    warn_of_training_photos(checkpoint_names(cfg), tasks)
+    summaries: list[Summary] = []
+    with own_folder(folder):
+        for task in tasks:
+            place = folder if len(tasks) == 1 else folder / f"{task.data}_{task.degraded}"
+            run = task_runner(cfg, task, metrics, place)
+            summaries.append(measure_task(cfg, task, run, methods, place, reference))
+            if cfg.interpolate is not None:
+                write_interpolation(cfg, loader, place, summaries[-1].results.means)
+            if cfg.grid is not None:
+                map_robustness(cfg, task, run, methods, metrics.reported_name(cfg.metric), place)
+            for name, figure in figures.items():
+                draw_figure(figure, task, run, methods, place / "figures" / name)
+        if len(summaries) > 1:
+            write_overview(folder, summaries)
+    exit_if_rejected(tasks, summaries)
+    return [row for summary in summaries for row in summary.rows()]
 
 
-def tasks(cfg: DictConfig, metrics: "MetricSuite") -> "Iterator[Task]":
-    """Every set of `data_sets` under every one of `degradations`; the chosen ones without them.
+def exit_if_rejected(tasks: "Sequence[Task]", summaries: "Sequence[Summary]") -> None:
+    """Raise SystemExit with a list of the photos that could not be used, if there are any."""
+    rejected = [entry for task in tasks for entry in task.rejected]
+    rejected += [entry for summary in summaries for entry in summary.results.unreadable]
+    if rejected:
+        message = "\n".join(f"  {path}: {reason}" for path, reason in rejected)
+        raise SystemExit(f"{len(rejected)} photos could not be used:\n{message}")
+
+
+# -- methods ------------------------------------------------------------------------------------
+
+
+def network_loader(cfg: DictConfig) -> "NetworkLoader":
+    """Loads checkpoints as the configuration asks."""
+    from srlit.evaluation.methods import NetworkLoader
+    from srlit.inference.upscalers import pick_device
+
+    return NetworkLoader(
+        partial(load_generator, model=cfg.get("model")),
+        device=pick_device(cfg.device),
+        scale=cfg.scale,
+        tile=cfg.tile,
+        overlap=cfg.overlap,
+        model=plain(cfg.get("model")),
+    )
+
+
+def build_methods(cfg: DictConfig, loader: "NetworkLoader") -> "list[Upscaler]":
+    """Baselines, checkpoints, interpolations and soups.
+
+    Raises:
+        ValueError: there are none, two have the same name, or a network has another scale.
+        CheckpointError: a checkpoint is missing or does not fit.
+    """
+    from srlit.evaluation import methods as known
+    from srlit.inference.upscalers import Interpolator
+
+    found: list[Upscaler] = [Interpolator(name, scale=cfg.scale) for name in cfg.baselines]
+    found += known.trained_networks(loader, checkpoint_names(cfg), plain(cfg.names))
+    if cfg.interpolate is not None:
+        found += known.interpolated_networks(loader, plain(cfg.interpolate), plain(cfg.alphas))
+    found += [known.soup(loader, Path(run).expanduser()) for run in as_list(cfg.soup)]
+    known.check_names(found)
+    return found
+
+
+def checkpoint_names(cfg: DictConfig) -> list[str]:
+    """The checkpoints to be measured."""
+    return as_list(cfg.checkpoints)
+
+
+def as_list(value: Any) -> list[str]:  # noqa: ANN401 - of a configuration
+    """Names; a single one needs no brackets, null is none."""
+    return [value] if isinstance(value, str) else list(value or ())
+
+
+# -- data ---------------------------------------------------------------------------------------
+
+
+def build_tasks(cfg: DictConfig, metrics: "MetricSuite") -> Iterator[Task]:
+    """Every set of `data_sets` under every one of `degradations`; without them the chosen ones.
 
     Raises:
         ConfigError: there is none of that name.
@@ -151,12 +168,12 @@ def tasks(cfg: DictConfig, metrics: "MetricSuite") -> "Iterator[Task]":
     """
     for data_name, data in _choices(cfg, "data", cfg.data_sets):
         for _, preset in _choices(cfg, "degradation", cfg.degradations):
-            judged = evaluation_data(cfg, data)
-            photos = judged.evaluation_photos(cfg.split, metrics.min_size)
+            source = evaluation_data(cfg, data)
+            photos = source.evaluation_photos(cfg.split, metrics.min_size)
             degradation: Degradation = build(preset)
             real = all(photo.lr is not None for photo in photos.photos)
             degraded = "real" if real else degradation.name
-            yield Task(data_name, degraded, photos, degradation, plain(preset), judged.rejected)
+            yield Task(data_name, degraded, photos, degradation, plain(preset), source.rejected)
             if real:
                 break  # nothing is degraded: once is enough
 
@@ -176,43 +193,70 @@ def _choices(
 
 
 def evaluation_data(cfg: DictConfig, data: DictConfig) -> "EvaluationData":
-    """The photos of a set; unusable ones are reported at the end, however many."""
+    """The photos of a data set; unusable ones are reported at the end, however many."""
     from srlit.data import EvaluationData
 
     return EvaluationData(
         photos=build(data.photos),
         scale=cfg.scale,
-        eval_seed=data.eval_seed,
-        eval_crop=data.eval_crop,
-        eval_batch_size=data.eval_batch_size,
         max_invalid_fraction=1.0,
         cache_dir=cfg.paths.cache,
         store_dir=cfg.paths.store,
+        **{key: data[key] for key in SHARED},
     )
 
 
-def warn_of_known_photos(cfg: DictConfig, work: list[Task]) -> None:
-    """Tell where a checkpoint was trained on photos that it is about to be judged by."""
+def check(cfg: DictConfig, tasks: Sequence[Task], metrics: "MetricSuite") -> None:
+    """Find contradictions before hours are spent.
+
+    Raises:
+        ConfigError: real pairs are to be degraded, figures to be replayed, the best to be chosen by
+            test photos, or a metric that decides is not measured.
+        DrawsError: the degradation does not draw the grid's parameters.
+    """
+    from srlit.evaluation.robustness import check_grid
+
+    for key in ("grid", "replay"):
+        if cfg[key] is not None and (real := [t.data for t in tasks if t.degraded == "real"]):
+            msg = f"{key}={cfg[key]}: {', '.join(real)} holds real pairs, which are not degraded"
+            raise ConfigError(msg)
+    if cfg.figures is not None and cfg.replay is not None:
+        msg = f"replay={cfg.replay}: a figure draws anew; expected figures=null"
+        raise ConfigError(msg)
+    if cfg.grid is not None:
+        for task in tasks:
+            check_grid(plain(cfg.grid), task.degradation)
+    if cfg.save_best is not None and (cfg.interpolate is None or cfg.split != "val"):
+        msg = (
+            f"save_best={cfg.save_best}: expected interpolate=[A,B] and split=val, as a network "
+            "chosen by test photos cannot be tested on them"
+        )
+        raise ConfigError(msg)
+    needed = [cfg.metric] if cfg.grid is not None or cfg.save_best is not None else []
+    needed += cfg.tolerance if cfg.save_best is not None else []
+    if missing := {metrics.reported_name(name) for name in needed} - set(metrics.names):
+        msg = f"metric or tolerance needs {sorted(missing)}, but metrics.names={metrics.names}"
+        raise ConfigError(msg)
+
+
+def warn_of_training_photos(checkpoints: Sequence[str], tasks: Sequence[Task]) -> None:
+    """Warn where a checkpoint was trained on photos of a data set that it is measured on."""
     from srlit.checkpoint import resolve_checkpoint
 
-    for name in checkpoints_of(cfg):
-        seen = photos_of_training(resolve_checkpoint(name).resolve().parents[1])
-        for task in work:
-            known = [photo.path for photo in task.photos.photos if photo.path.resolve() in seen]
-            if known:
+    for name in checkpoints:
+        seen = training_photos(resolve_checkpoint(name).resolve().parents[1])
+        for task in tasks:
+            photos = [photo.path for photo in task.photos.photos]
+            if known := [path for path in photos if path.resolve() in seen]:
                 log.warning(
-                    "%s was trained on %d of the %d photos of %s, such as %s: its numbers "
-                    "there say nothing about new photos",
-                    name,
-                    len(known),
-                    len(task.photos.photos),
-                    task.data,
-                    known[0],
+                    "%s was trained on %d of the %d photos of %s, such as %s: its results there "
+                    "do not apply to new photos",
+                    *(name, len(known), len(photos), task.data, known[0]),
                 )
 
 
-def photos_of_training(run: Path) -> set[Path]:
-    """The photos that a run was trained on, as its `config.yaml` tells; none where it cannot."""
+def training_photos(run: Path) -> set[Path]:
+    """The photos that a run was trained on, by its `config.yaml`; none where it does not tell."""
     try:
         stored: Any = OmegaConf.to_container(OmegaConf.load(run / "config.yaml"), resolve=False)
         sets = build_known(stored["data"]["photos"], str(run / "config.yaml"))
@@ -222,156 +266,123 @@ def photos_of_training(run: Path) -> set[Path]:
         return set()
 
 
-def measured(
-    cfg: DictConfig, task: Task, methods: "list[Upscaler]", metrics: "MetricSuite", place: Path
-) -> "Measured":
-    """Measure all methods on a set; keep what was drawn and measured, and the pictures."""
-    from srlit.evaluation import Pictures, RecordedDraws, ResultsCache, measure
-    from srlit.inference import pick_device
+# -- measuring ----------------------------------------------------------------------------------
+
+
+def task_runner(
+    cfg: DictConfig, task: Task, metrics: "MetricSuite", place: Path
+) -> "Callable[..., Results]":
+    """`measure` for a task, with the task's device, degradation and cache."""
+    from srlit.evaluation.measure import measure
+    from srlit.evaluation.results_cache import ResultsCache
+    from srlit.inference.upscalers import pick_device
     from srlit.utils.fingerprint import fingerprint
 
-    book = RecordedDraws(task.degradation, Path(cfg.replay) if cfg.replay else None)
-    log.info("%s: %d photos, %d methods", task.name, len(task.photos.photos), len(methods))
-    found = measure(
-        methods,
-        task.photos,
-        task.degradation,
-        metrics,
-        pick_device(cfg.device),
-        pictures=Pictures(place / "images", cfg.images),
-        book=book,
-        ledger=ResultsCache(place / MEASURED, fingerprint(task.config, cfg.scale)),
+    return partial(
+        measure,
+        degradation=task.degradation,
+        metrics=metrics,
+        device=pick_device(cfg.device),
+        cache=ResultsCache(place / CACHE, fingerprint(task.config, cfg.scale)),
     )
-    if book.photos:
-        book.write(place / "draws.json")
-    return found
+
+
+def measure_task(
+    cfg: DictConfig,
+    task: Task,
+    run: "Callable[..., Results]",
+    methods: "Sequence[Upscaler]",
+    place: Path,
+    reference: str,
+) -> "Summary":
+    """Measure all methods on a data set; write the tables, images and draws."""
+    from srlit.evaluation.comparison_images import ComparisonImages
+    from srlit.evaluation.draws_file import RecordedDraws
+    from srlit.evaluation.summary import Summary, write_results
+
+    draws = RecordedDraws(task.degradation, Path(cfg.replay) if cfg.replay else None)
+    log.info("%s: %d photos, %d methods", place.name, len(task.photos.photos), len(methods))
+    images = ComparisonImages(place / "images", cfg.images)
+    results = run(methods, task.photos, images=images, draws=draws)
+    draws.write(place / "draws.json")
+    summary = Summary(task.data, task.degraded, cfg.split, results, reference)
+    write_results(place, summary)
+    return summary
 
 
 def map_robustness(
     cfg: DictConfig,
     task: Task,
-    methods: "list[Upscaler]",
-    metrics: "MetricSuite",
+    run: "Callable[..., Results]",
+    methods: "Sequence[Upscaler]",
+    metric: str,
     place: Path,
 ) -> None:
-    """Measure every cell of the grid; `robustness.json` and a picture a map."""
-    from srlit.evaluation import RecordedDraws, ResultsCache, measure
-    from srlit.evaluation.plots import plot_maps
-    from srlit.evaluation.robustness import maps_of, settings_of
-    from srlit.inference import pick_device
+    """Measure every cell of the grid; `robustness.json` and one plot per map."""
+    from srlit.evaluation.draws_file import RecordedDraws
+    from srlit.evaluation.plots import plot_robustness
+    from srlit.evaluation.robustness import describe, grid_settings, robustness_maps
     from srlit.utils.atomic import write_json
-    from srlit.utils.fingerprint import fingerprint
 
-    grid, metric = plain(cfg.grid), metrics.reported_name(cfg.metric)
-    ledger = ResultsCache(place / MEASURED, fingerprint(task.config, cfg.scale))
+    grid = plain(cfg.grid)
     means = {}
-    cells = list(settings_of(grid))
-    for number, setting in enumerate(cells, 1):
-        log.info("cell %d of %d: %s", number, len(cells), setting)
-        found = measure(
-            methods,
-            task.photos,
-            task.degradation,
-            metrics,
-            pick_device(cfg.device),
-            book=RecordedDraws(task.degradation, setting=setting),
-            ledger=ledger,
-        )
-        means[tuple(setting.values())] = {row["name"]: row[metric] for row in found.means}
-    maps = maps_of(grid, metric, [method.name for method in methods], means)
+    settings = grid_settings(grid)
+    for number, setting in enumerate(settings, 1):
+        log.info("cell %d of %d: %s", number, len(settings), describe(setting))
+        results = run(methods, task.photos, draws=RecordedDraws(task.degradation, setting=setting))
+        means[tuple(setting.values())] = {row["name"]: row[metric] for row in results.means}
+    maps = robustness_maps(grid, metric, means)
     write_json(place / "robustness.json", [each.as_json() for each in maps])
     for number, each in enumerate(maps):
         name = "robustness.png" if len(maps) == 1 else f"robustness_{number}.png"
-        title = ", ".join(filter(None, [task.name, each.title()]))
-        plot_maps(place / name, title, each.axes, each.metric, each.models)
-    for each in maps:
+        title = [f"{task.data} {task.degraded}", *([describe(each.fixed)] if each.fixed else [])]
+        plot_robustness(place / name, ", ".join(title), each)
         for line in each.worst():
             log.info(line)
 
 
-def draw_figures(
-    cfg: DictConfig,
+def draw_figure(
+    figure: "Figure",
     task: Task,
-    methods: "list[Upscaler]",
-    figures: list[Figure],
-    place: Path,
+    run: "Callable[..., Results]",
+    methods: "Sequence[Upscaler]",
+    folder: Path,
 ) -> None:
-    """The pictures that `figures` asks for, a folder each."""
-    from srlit.evaluation import Pictures, ResultsCache, draw_figure
-    from srlit.inference import pick_device
-    from srlit.utils.fingerprint import fingerprint
+    """Draw comparison images that `figures` asks for; existing ones are kept."""
+    from srlit.evaluation.comparison_images import ComparisonImages
+    from srlit.metrics.suite import MetricSuite
 
-    ledger = ResultsCache(place / MEASURED, fingerprint(task.config, cfg.scale))
-    for figure in figures:
-        crop = None if figure.whole else task.photos.crop
-        pictures = Pictures(place / "figures" / figure.name, figure.photos)
-        draw_figure(
-            figure.columns(methods),
-            task.photos.first(figure.photos, crop=crop),
-            task.degradation,
-            pick_device(cfg.device),
-            pictures,
-            ledger,
-        )
-        log.info("figure %s: %s", figure.name, pictures.folder)
+    photos = task.photos.first(figure.photos, crop=None if figure.whole else task.photos.crop)
+    images = ComparisonImages(folder, figure.photos)
+    run(figure.columns(methods), photos, metrics=MetricSuite(names=[]), images=images)
+    log.info("figure: %s", folder)
 
 
-# -- writing ------------------------------------------------------------------------------------
-
-
-def write_results(place: Path, summary: "Summary") -> None:
-    """The table for people and programs, how sure it is, and a row a photo."""
-    import csv
-
-    from srlit.evaluation import print_table
-    from srlit.utils.atomic import atomic_file, write_json, write_text
-
-    write_json(place / "table.json", summary.rows())
-    write_json(place / "statistics.json", summary.statistics)
-    write_text(place / "table.md", summary.markdown())
-    write_text(place / "table.tex", summary.latex())
-    photos = summary.photo_rows()
-    with atomic_file(place / "photos.csv") as path, path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(photos[0]))
-        writer.writeheader()
-        writer.writerows(photos)
-    print_table(summary.title, summary.measured.means, summary.significant)
-    log.info("%s", summary.note)
-    log.info("written to %s", place)
-
-
-def write_overview(folder: Path, found: "list[Summary]") -> None:
-    """The tables of all sets together, above the folders of each."""
-    from srlit.utils.atomic import write_json, write_text
-
-    write_json(folder / "tables.json", [row for summary in found for row in summary.rows()])
-    write_text(folder / "tables.md", "\n".join(summary.markdown() for summary in found))
-    write_text(folder / "tables.tex", "\n".join(summary.latex() for summary in found))
-    log.info("all of them: %s", folder / "tables.md")
-
-
-def write_interpolation(cfg: DictConfig, place: Path, means: "list[Row]") -> None:
-    """`interpolation.json`, the curve of distortion and perception, and the best point if asked."""
+def write_interpolation(
+    cfg: DictConfig, loader: "NetworkLoader", place: Path, means: "Sequence[Row]"
+) -> None:
+    """`interpolation.json`, the perception-distortion curve, and the best network if asked for."""
+    from srlit.evaluation.methods import interpolation_names, save_interpolated
     from srlit.evaluation.plots import plot_tradeoff
     from srlit.metrics.ranking import SelectionRule
     from srlit.utils.atomic import write_json
 
-    names = names_between(cfg)
-    rows = [row | {"weight": names[row["name"]]} for row in means if row["name"] in names]
+    pair = plain(cfg.interpolate)
+    alphas = interpolation_names(pair, plain(cfg.alphas))
+    rows = [row for row in means if row["name"] in alphas]
     metrics = [name for name in means[0] if name != "name"]
     points = [
-        {"weight": row["weight"], "metrics": {name: row[name] for name in metrics}} for row in rows
+        {"weight": alphas[row["name"]], "metrics": {name: row[name] for name in metrics}}
+        for row in rows
     ]
     write_json(place / "interpolation.json", points)
-    psnr, lpips = (next((n for n in metrics if n.startswith(k)), None) for k in ("psnr", "lpips"))
-    if psnr and lpips:
-        shown = [row | {"name": f"{row['weight']:g}"} for row in rows]
-        plot_tradeoff(place / "interpolation.png", shown, psnr, lpips, line=True)
+    shown = [row | {"name": f"{alphas[row['name']]:g}"} for row in rows]
+    plot_tradeoff(place / "interpolation.png", shown, line=True)
     if cfg.save_best is not None:
         rule = SelectionRule(metric=cfg.metric, tolerance=plain(cfg.tolerance)).named_as(metrics)
-        best = rule.rank(rows)[0]
-        save_blend(cfg, best["weight"], Path(cfg.save_best))
-        log.info("%s: %s (%s)", cfg.save_best, best["name"], rule.describe())
+        best = rule.rank(rows)[0]["name"]
+        save_interpolated(loader, pair, alphas[best], Path(cfg.save_best))
+        log.info("%s: %s (%s)", cfg.save_best, best, rule.describe())
 
 
 @entry_point("evaluate")

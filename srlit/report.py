@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from srlit.degradation import Degradation
-    from srlit.inference.model_card import ModelCard
+    from srlit.evaluation.model_card import ModelCard
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def report_degradation(cfg: DictConfig, folder: Path) -> None:
     from rich.progress import track
 
     from srlit.degradation.preview import figure_pixels, histograms, severity_row
-    from srlit.inference import write_image
+    from srlit.inference.image_files import write_image
     from srlit.ops.image_grid import stacked
     from srlit.ops.rng import make_keys
 
@@ -111,7 +111,7 @@ def card_of(name: str, scale: int) -> "ModelCard":
     Raises:
         ConfigError: there is none of this name.
     """
-    from srlit.inference.model_card import model_card
+    from srlit.evaluation.model_card import model_card
 
     return model_card(build(composed("train", "model", name, f"scale={scale}").model))
 

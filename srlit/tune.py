@@ -1,4 +1,4 @@
-"""What a sweep leaves: one table and one PSNR-LPIPS plot over its runs.
+"""The report on a sweep: one table and one PSNR-LPIPS plot over its runs.
 
 `SweepReport` runs by itself at the end of a multirun with `+sweep=...`; for a sweep that was
 interrupted: `python -m srlit.tune runs/sweeps/phase3_loss_weights`.
@@ -13,30 +13,30 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 if TYPE_CHECKING:
-    from srlit.evaluation import Row
+    from srlit.evaluation.tables import Row
 
 log = logging.getLogger(__name__)
 
 
 class SweepReport(Callback):
-    """Hydra's callback that keeps the report up to date after each job, and shows it at the end.
+    """A Hydra callback that updates the report after each job and prints it at the end.
 
-    After each job, as Hydra does not tell of the end of a sweep in which one job failed.
+    After each job, as Hydra does not call back at the end of a sweep in which a job failed.
     """
 
     def on_job_end(self, config: DictConfig, job_return: Any, **kwargs: Any) -> None:  # noqa: ANN401, ARG002
-        """Renew the report."""
+        """Update the report."""
         folder = Path(config.hydra.sweep.dir)
         if selected_runs(folder):
             write_report(folder)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ANN401, ARG002
-        """Show the report."""
+        """Print the report."""
         report_sweep(Path(config.hydra.sweep.dir))
 
 
 def selected_runs(folder: Path) -> "list[Row]":
-    """A row for each run below a folder that has selected a checkpoint."""
+    """One row for each run below a folder that has selected a checkpoint."""
     from srlit.checkpoint.runs import BEST, read_best
 
     found = [(path.parent, read_best(path.parent)) for path in sorted(folder.glob(f"*/{BEST}"))]
@@ -46,35 +46,33 @@ def selected_runs(folder: Path) -> "list[Row]":
 
 
 def write_report(folder: Path) -> "list[Row]":
-    """Write `table.json`, `table.md` and, where both are measured, `psnr_lpips.png`.
+    """Write `table.json`, `table.md` and, if both are measured, `psnr_lpips.png`.
 
     Returns:
-        A row a run that selected a checkpoint, best first.
+        One row per run that selected a checkpoint, best first.
 
     Raises:
         FileNotFoundError: no run below the folder has selected one.
     """
-    from srlit.evaluation import markdown_table
     from srlit.evaluation.plots import plot_tradeoff
+    from srlit.evaluation.tables import first_metric, markdown_table
     from srlit.utils.atomic import write_json, write_text
 
     rows = selected_runs(folder)
     if not rows:
         msg = f"{folder}: no run below this folder has selected a checkpoint"
         raise FileNotFoundError(msg)
-    lpips = next((name for name in rows[0] if name.startswith("lpips")), None)
-    psnr = next((name for name in rows[0] if name.startswith("psnr")), None)
-    rows.sort(key=lambda row: row[lpips or "loss"])
+    decides = first_metric(rows[0], "lpips") or "loss"
+    rows.sort(key=lambda row: row[decides])
     write_json(folder / "table.json", rows)
     write_text(folder / "table.md", markdown_table(rows) + "\n")
-    if lpips and psnr:
-        plot_tradeoff(folder / "psnr_lpips.png", rows, psnr, lpips)
+    plot_tradeoff(folder / "psnr_lpips.png", rows)
     return rows
 
 
 def report_sweep(folder: Path) -> "list[Row]":
-    """Write the report and show its table; returns and raises as `write_report`."""
-    from srlit.evaluation import print_table
+    """Write the report and print its table; returns and raises as `write_report`."""
+    from srlit.evaluation.tables import print_table
 
     rows = write_report(folder)
     print_table(f"{folder.name}: selected checkpoints, validation photos", rows)

@@ -1,7 +1,7 @@
 """Upscale image files: `python -m srlit.upscale input=photo.jpg checkpoint=runs/phase3`.
 
-Images of any size, in overlapping tiles that are cross-faded. A file that cannot be read is
-reported and the others are done; the exit code then is 1.
+Images of any size are upscaled in overlapping tiles that are cross-faded. A file that cannot be
+read is reported, the others are upscaled, and the exit code is 1.
 """
 
 import logging
@@ -15,7 +15,7 @@ from srlit.config import ConfigError, entry_point, load_generator
 if TYPE_CHECKING:
     from torch import nn
 
-    from srlit.inference import NetworkUpscaler
+    from srlit.inference.upscalers import NetworkUpscaler
 
 log = logging.getLogger(__name__)
 
@@ -24,31 +24,17 @@ def upscale(cfg: DictConfig) -> list[Path]:
     """Upscale every file of `input`.
 
     Returns:
-        The results, those that were there already too.
+        The results, those that already existed included.
 
     Raises:
-        SystemExit: some files failed; all others are done.
+        SystemExit: some files failed; all others are upscaled.
     """
     from rich.progress import track
 
-    from srlit.checkpoint import resolve_checkpoint
     from srlit.data import PhotoError
-    from srlit.inference import NetworkUpscaler, find_images, output_path, pick_device
 
-    root = Path(cfg.input).expanduser()
-    folder = Path(cfg.output).expanduser()
-    inside = root.resolve() != folder.resolve()
-    images = find_images(cfg.input, outside=folder if inside else None)
-    jobs = [(path, output_path(path, root, folder, cfg.format)) for path in images]
-    refuse_collisions(jobs)
-    generator, card = load_generator(resolve_checkpoint(cfg.checkpoint), cfg.get("model"))
-    network = NetworkUpscaler(
-        card["name"],
-        chosen_stage(generator, cfg.stage),
-        device=pick_device(cfg.device),
-        tile=cfg.tile,
-        overlap=cfg.overlap,
-    )
+    jobs = find_jobs(cfg)
+    network = load_network(cfg)
     failed: list[str] = []
     for source, target in track(jobs, f"upscaling x{network.scale}", transient=True):
         if target.exists() and not cfg.overwrite:
@@ -58,13 +44,53 @@ def upscale(cfg: DictConfig) -> list[Path]:
             upscale_file(network, source, target)
         except (PhotoError, OSError) as error:
             log.error("%s", error)  # noqa: TRY400 - a broken photo, no error of the program
-            failed.append(str(error))
+            failed.append(f"  {error}")
         else:
             log.info("wrote %s", target)
     if failed:
-        listed = "\n".join(f"  {reason}" for reason in failed)
+        listed = "\n".join(failed)
         raise SystemExit(f"{len(failed)} of {len(jobs)} images failed:\n{listed}")
     return [target for _, target in jobs]
+
+
+def find_jobs(cfg: DictConfig) -> list[tuple[Path, Path]]:
+    """Every input file with the file of its result.
+
+    Raises:
+        ValueError: two inputs have the same result, or a result would replace an input.
+    """
+    from srlit.inference.image_files import find_images, output_path
+
+    root, folder = Path(cfg.input).expanduser(), Path(cfg.output).expanduser()
+    inside = root.resolve() != folder.resolve()
+    sources = find_images(cfg.input, outside=folder if inside else None)
+    resolved = {source.resolve() for source in sources}
+    taken: dict[Path, Path] = {}
+    for source in sources:
+        target = output_path(source, root, folder, cfg.format)
+        if target.resolve() in resolved:
+            msg = f"output={cfg.output}: {target} would replace an input; expected another folder"
+            raise ValueError(msg)
+        if target in taken:
+            msg = f"input={cfg.input}: {taken[target]} and {source} would both become {target}"
+            raise ValueError(msg)
+        taken[target] = source
+    return [(source, target) for target, source in taken.items()]
+
+
+def load_network(cfg: DictConfig) -> "NetworkUpscaler":
+    """The network of `checkpoint`, or its stage 1."""
+    from srlit.checkpoint import resolve_checkpoint
+    from srlit.inference.upscalers import NetworkUpscaler, pick_device
+
+    generator, card = load_generator(resolve_checkpoint(cfg.checkpoint), cfg.get("model"))
+    return NetworkUpscaler(
+        card["name"],
+        chosen_stage(generator, cfg.stage),
+        device=pick_device(cfg.device),
+        tile=cfg.tile,
+        overlap=cfg.overlap,
+    )
 
 
 def chosen_stage(generator: "nn.Module", stage: int | None) -> "nn.Module":
@@ -83,31 +109,17 @@ def chosen_stage(generator: "nn.Module", stage: int | None) -> "nn.Module":
 
 
 def upscale_file(network: "NetworkUpscaler", source: Path, target: Path) -> None:
-    """One file; transparency is enlarged bicubically.
+    """Upscale one file; its transparency is interpolated bicubically.
 
     Raises:
-        PhotoError: the file cannot be decoded, or its transparency not be written.
+        PhotoError: the file cannot be decoded, or the format cannot hold the result.
     """
-    from srlit.inference import read_image, write_image
+    from srlit.inference.image_files import read_image, write_image
     from srlit.ops.resize import imresize
 
-    picture = read_image(source)
-    alpha = None if picture.alpha is None else imresize(picture.alpha, network.scale)
-    write_image(target, network(picture.rgb), alpha, picture.profile)
-
-
-def refuse_collisions(jobs: list[tuple[Path, Path]]) -> None:
-    """Raise ValueError where two inputs share a result or a result would replace an input."""
-    taken: dict[Path, Path] = {}
-    sources = {source.resolve() for source, _ in jobs}
-    for source, target in jobs:
-        if target.resolve() in sources:
-            msg = f"output: {target} would replace an input; name another folder"
-            raise ValueError(msg)
-        if target in taken:
-            msg = f"{taken[target]} and {source} would both become {target}"
-            raise ValueError(msg)
-        taken[target] = source
+    image = read_image(source)
+    alpha = None if image.alpha is None else imresize(image.alpha, network.scale)
+    write_image(target, network(image.rgb), alpha, image.profile)
 
 
 @entry_point("upscale")

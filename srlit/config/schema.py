@@ -75,13 +75,13 @@ class Train(TypedDict):
 class Evaluate(TypedDict):
     """Root keys of srlit.evaluate."""
 
-    checkpoints: list[Name]
+    checkpoints: Name | list[Name]
     names: list[Name] | None
     baselines: list[Name]
     reference: Name | None
     interpolate: Annotated[list[Name], Len(2, 2)] | None
     alphas: list[Fraction]
-    soup: list[Name] | None
+    soup: Name | list[Name] | None
     save_best: Name | None
     metric: Name
     tolerance: dict[str, NonNegative]

@@ -1,4 +1,4 @@
-"""The photos of an evaluation as they come: read, drawn for, told from all others."""
+"""Batches of an evaluation: read ahead, moved to the device, with draws and fingerprints."""
 
 import logging
 import secrets
@@ -14,7 +14,7 @@ from srlit import __version__
 from srlit.data import EvaluationPhotos, PhotoError
 from srlit.data.audit import Photo
 from srlit.data.photo import show
-from srlit.evaluation.recorded_draws import RecordedDraws
+from srlit.evaluation.draws_file import RecordedDraws
 from srlit.evaluation.results_cache import ResultsCache
 from srlit.ops.ragged_batch import Params
 from srlit.types import Photos
@@ -22,12 +22,81 @@ from srlit.utils.fingerprint import fingerprint
 
 log = logging.getLogger(__name__)
 
+Unreadable = list[tuple[Path, str]]
 
-def readable(
-    photos: EvaluationPhotos, device: torch.device, unreadable: list[tuple[Path, str]]
+
+class PreparedBatch(NamedTuple):
+    """A batch of photos on the device, ready to be degraded.
+
+    Attributes:
+        indices: the photos' positions in the data set.
+        files: the photos' files.
+        photos: their pixels and keys.
+        draws: the parameters of their degradation; None for real pairs.
+        fingerprints: identify each photo's degraded pixels in the results cache.
+    """
+
+    indices: list[int]
+    files: list[Photo]
+    photos: Photos
+    draws: Params | None
+    fingerprints: list[str]
+
+
+def prepared_batches(
+    photos: EvaluationPhotos,
+    device: torch.device,
+    draws: RecordedDraws,
+    cache: ResultsCache,
+    unreadable: Unreadable,
+) -> Iterator[PreparedBatch]:
+    """All batches of a data set.
+
+    Args:
+        photos: the data set.
+        device: where the batches go.
+        draws: draws and records the parameters of the degradation.
+        cache: its context becomes part of the fingerprints.
+        unreadable: receives each photo that cannot be read, with the reason.
+    """
+    for indices, batch in _readable_batches(photos, device, unreadable):
+        files = [photos.photos[index] for index in indices]
+        yield _prepare(indices, files, batch.each(lambda part: part.to(device)), draws, cache)
+
+
+def _prepare(
+    indices: list[int],
+    files: list[Photo],
+    photos: Photos,
+    draws: RecordedDraws,
+    cache: ResultsCache,
+) -> PreparedBatch:
+    h, w = photos.pixels.shape[-2:]
+    if photos.lr is None:
+        params = draws.draw([show(photo.path.name) for photo in files], (h, w), photos.keys)
+        records = [record["draws"] for record in draws.photos[-len(files) :]]
+    else:
+        params, records = None, [{} for _ in files]
+    fingerprints = [
+        fingerprint(
+            __version__,
+            cache.context,
+            # Pixels without a digest are assumed to differ from all others.
+            photo.digest or secrets.token_hex(),
+            photo.lr and (photo.lr.digest or secrets.token_hex()),
+            [h, w],
+            record,
+        )
+        for photo, record in zip(files, records, strict=True)
+    ]
+    return PreparedBatch(indices, files, photos, params, fingerprints)
+
+
+def _readable_batches(
+    photos: EvaluationPhotos, device: torch.device, unreadable: Unreadable
 ) -> Iterator[tuple[list[int], Photos]]:
-    """The batches; where one has a photo that cannot be read, its photos are tried one by one."""
-    readings = _in_turn(photos) if device.type == "cpu" else _ahead(photos)
+    """The batches; photos of a batch with an unreadable one are read one by one."""
+    readings = _read_on_demand(photos) if device.type == "cpu" else _read_ahead(photos)
     for indices, reading in zip(photos.groups, readings, strict=True):
         try:
             yield indices, reading()
@@ -35,18 +104,14 @@ def readable(
             yield from _one_by_one(photos, indices, unreadable)
 
 
-def _in_turn(photos: EvaluationPhotos) -> Iterator[Callable[[], Photos]]:
-    """Each batch is read when it is asked for.
-
-    A CPU computes with all its cores, which wait for the slowest: a reader beside them costs more
-    than it saves.
-    """
+def _read_on_demand(photos: EvaluationPhotos) -> Iterator[Callable[[], Photos]]:
+    """For CPUs: a reader thread would take a core from the computation, which uses all of them."""
     for indices in photos.groups:
         yield partial(photos.read, indices)
 
 
-def _ahead(photos: EvaluationPhotos) -> Iterator[Callable[[], Photos]]:
-    """Each batch is read while the one before is measured."""
+def _read_ahead(photos: EvaluationPhotos) -> Iterator[Callable[[], Photos]]:
+    """Reads each batch while the previous one is measured."""
     with ThreadPoolExecutor(1) as reader:
         current = reader.submit(photos.read, photos.groups[0])
         for indices in photos.groups[1:]:
@@ -57,7 +122,7 @@ def _ahead(photos: EvaluationPhotos) -> Iterator[Callable[[], Photos]]:
 
 
 def _one_by_one(
-    photos: EvaluationPhotos, indices: Sequence[int], unreadable: list[tuple[Path, str]]
+    photos: EvaluationPhotos, indices: Sequence[int], unreadable: Unreadable
 ) -> Iterator[tuple[list[int], Photos]]:
     for index in indices:
         try:
@@ -67,51 +132,3 @@ def _one_by_one(
             unreadable.append((photos.photos[index].path, str(error)))
         else:
             yield [index], batch
-
-
-class Drawn(NamedTuple):
-    """A batch of photos on the device, and what is drawn for their degradation.
-
-    Attributes:
-        indices: the photos' numbers.
-        files: where they come from.
-        photos: their pixels and keys.
-        draws: what is drawn for each; None for real pairs.
-        prints: by which fingerprint the ledger knows each.
-    """
-
-    indices: list[int]
-    files: list[Photo]
-    photos: Photos
-    draws: Params | None
-    prints: list[str]
-
-    @classmethod
-    def of(
-        cls,
-        indices: list[int],
-        files: list[Photo],
-        photos: Photos,
-        book: RecordedDraws,
-        ledger: ResultsCache,
-    ) -> "Drawn":
-        """Draw for a batch, and find the fingerprints of all that its degraded pixels hang on."""
-        h, w = photos.pixels.shape[-2:]
-        if photos.lr is None:
-            draws = book.draws([show(photo.path.name) for photo in files], (h, w), photos.keys)
-            told = [record["draws"] for record in book.photos[-len(files) :]]
-        else:
-            draws, told = None, [{} for _ in files]
-        prints = [
-            # Pixels that nobody has a digest of are like no other.
-            fingerprint(
-                __version__,
-                ledger.context,
-                photo.digest or secrets.token_hex(),
-                photo.lr and (photo.lr.digest or secrets.token_hex()),
-                [h, w],
-                record,
-            )
-            for photo, record in zip(files, told, strict=True)
-        ]
-        return cls(indices, files, photos, draws, prints)

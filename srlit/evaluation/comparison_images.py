@@ -1,109 +1,98 @@
-"""Comparison pictures of an evaluation: LR, methods and HR of a photo side by side."""
+"""Comparison images: LR, every method and HR of a photo side by side, each below its name."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-from rich.progress import track
+import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 
-from srlit.data import EvaluationPhotos
-from srlit.data.audit import Photo
-from srlit.data.transforms import evaluation_pair
-from srlit.degradation import Degradation
-from srlit.evaluation.batches import Drawn, readable
-from srlit.evaluation.image_strip import comparison
-from srlit.evaluation.recorded_draws import RecordedDraws
+from srlit.evaluation.batches import PreparedBatch
 from srlit.evaluation.results_cache import ResultsCache
 from srlit.inference.image_files import write_image
 from srlit.inference.upscalers import Upscaler
+from srlit.ops.image_grid import LABEL_HEIGHT, columns_of, labelled, side_by_side
 from srlit.utils.fingerprint import fingerprint
 
-LONGEST = 50  # letters of a photo's name in the name of its picture
+MAX_NAME = 50  # characters of a photo's name in the file name
 
 
-class Pictures(NamedTuple):
-    """Where comparison pictures go.
+class ComparisonImages(NamedTuple):
+    """Writes comparison images into a folder.
 
     Attributes:
         folder: the folder.
-        most: how many of the first photos to draw.
+        limit: how many of the first photos are drawn.
     """
 
     folder: Path
-    most: int
+    limit: int
 
     def missing(
-        self, batch: Drawn, methods: Sequence[Upscaler], ledger: ResultsCache
+        self, batch: PreparedBatch, methods: Sequence[Upscaler], cache: ResultsCache
     ) -> dict[int, Path]:
-        """Positions in a batch whose picture is not there or shows something else, and its path."""
-        drawn_as = self._fingerprint(methods)
+        """Position in the batch to path of each image that is absent or shows something else."""
+        columns = self._fingerprint(methods)
         paths = {
-            position: self._path(index, photo)
+            position: self.folder / f"{index:03}_{photo.path.stem[:MAX_NAME]}.png"
             for position, (index, photo) in enumerate(zip(batch.indices, batch.files, strict=True))
-            if index < self.most
+            if index < self.limit
         }
         return {
             position: path
             for position, path in paths.items()
-            if not (path.exists() and ledger.find(drawn_as, batch.prints[position], ()) is not None)
+            if not (path.exists() and cache.has(columns, batch.fingerprints[position]))
         }
 
-    def draw(
+    def write(
         self,
-        batch: Drawn,
-        wanted: Mapping[int, Path],
+        batch: PreparedBatch,
+        paths: Mapping[int, Path],
         methods: Sequence[Upscaler],
         images: Mapping[str, Tensor],
-        ledger: ResultsCache,
+        cache: ResultsCache,
     ) -> None:
-        """Write the pictures of some of a batch.
+        """Write some of a batch's images, and record in the cache what they show.
 
         Args:
             batch: the photos.
-            wanted: their positions in it, and where each picture goes.
-            methods: what the pictures show, besides LR and HR.
+            paths: position in the batch to path, as from `missing`.
+            methods: the columns between LR and HR.
             images: label to the whole batch, in the order of the columns.
-            ledger: where it is noted what they show.
+            cache: records what each file shows.
         """
-        for position, path in wanted.items():
+        for position, path in paths.items():
             strip = comparison({name: each[position] for name, each in images.items()})
             write_image(path, strip[None])
-            ledger.add(self._fingerprint(methods), batch.prints[position], {})
-
-    def _path(self, index: int, photo: Photo) -> Path:
-        return self.folder / f"{index:03}_{photo.path.stem[:LONGEST]}.png"
+            cache.add(self._fingerprint(methods), batch.fingerprints[position], {})
 
     def _fingerprint(self, methods: Sequence[Upscaler]) -> str:
-        shown = [(method.name, method.fingerprint) for method in methods]
-        return fingerprint("picture", self.folder.name, shown)
+        columns = [(method.name, method.fingerprint) for method in methods]
+        return fingerprint("comparison image", self.folder.name, columns)
 
 
-def draw_figure(
-    methods: Sequence[Upscaler],
-    photos: EvaluationPhotos,
-    degradation: Degradation,
-    device: torch.device,
-    pictures: Pictures,
-    ledger: ResultsCache,
-) -> None:
-    """Pictures alone, nothing measured; those that are there stay.
+def comparison(images: Mapping[str, Float[Tensor, "3 _ _"]]) -> Float[Tensor, "3 h w"]:
+    """Images side by side at one size, each below its label.
 
     Args:
-        methods: the columns between LR and HR, in this order.
-        photos: what is shown; one that cannot be read is left out.
-        degradation: what the photos go through, by the draws of their own keys.
-        device: where all of it is computed.
-        pictures: where they go.
-        ledger: what is there, and where more is noted.
+        images: label to image in [0, 1]; smaller ones (LR) are enlarged by nearest neighbour.
     """
-    book = RecordedDraws(degradation)
-    reading = readable(photos, device, unreadable=[])
-    for indices, read in track(reading, pictures.folder.name, len(photos), transient=True):
-        files = [photos.photos[index] for index in indices]
-        batch = Drawn.of(indices, files, read.each(lambda part: part.to(device)), book, ledger)
-        if wanted := pictures.missing(batch, methods, ledger):
-            lr, hr = evaluation_pair(batch.photos, degradation, batch.draws)
-            images = {"LR": lr, **{method.name: method(lr) for method in methods}, "HR": hr}
-            pictures.draw(batch, wanted, methods, images, ledger)
+    height, width = (max(image.shape[axis] for image in images.values()) for axis in (1, 2))
+    enlarged = {
+        name: F.interpolate(image[None].cpu(), size=(height, width))[0]
+        for name, image in images.items()
+    }
+    return side_by_side([labelled(name, image) for name, image in enlarged.items()])
+
+
+def split_comparison(
+    image: Float[Tensor, "3 _ _"], labels: Sequence[str]
+) -> dict[str, Float[Tensor, "3 h w"]]:
+    """Label to image: the inverse of `comparison`.
+
+    Raises:
+        ValueError: it is no comparison of so many images.
+    """
+    columns = columns_of(image, len(labels))
+    return {name: one[:, LABEL_HEIGHT:] for name, one in zip(labels, columns, strict=True)}

@@ -1,25 +1,20 @@
-"""Every method on every photo: mean values, values a photo, comparison pictures.
-
-What a ledger knows is not computed again, and what is found goes into it at once: an evaluation
-that was stopped goes on, and one more method costs only itself.
-"""
+"""Every method on every photo: values per photo, their means, comparison images."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from rich.progress import Progress
-from torch import Tensor
+from rich.progress import track
 
 from srlit.data import EvaluationPhotos, PhotoError
 from srlit.data.photo import show
 from srlit.data.transforms import evaluation_pair
 from srlit.degradation import Degradation
-from srlit.evaluation.batches import Drawn, readable
-from srlit.evaluation.comparison_images import Pictures
-from srlit.evaluation.recorded_draws import RecordedDraws
+from srlit.evaluation.batches import PreparedBatch, Unreadable, prepared_batches
+from srlit.evaluation.comparison_images import ComparisonImages
+from srlit.evaluation.draws_file import RecordedDraws
 from srlit.evaluation.results_cache import ResultsCache
 from srlit.evaluation.tables import Row
 from srlit.inference.upscalers import Upscaler
@@ -27,18 +22,18 @@ from srlit.metrics.fid_kid import SetMeasures
 from srlit.metrics.suite import MetricSuite
 
 
-class Measured(NamedTuple):
-    """What was found.
+class Results(NamedTuple):
+    """What an evaluation measured.
 
     Attributes:
-        means: a row a method: its name and the mean of each metric.
-        photos: a row a method and photo.
-        unreadable: photos that could not be read any more, each with the reason.
+        means: one row per method: its name and the mean of each metric.
+        photos: one row per method and photo.
+        unreadable: photos that could not be read, each with the reason.
     """
 
     means: list[Row]
     photos: list[Row]
-    unreadable: list[tuple[Path, str]]
+    unreadable: Unreadable
 
 
 def measure(
@@ -48,92 +43,84 @@ def measure(
     metrics: MetricSuite,
     device: torch.device,
     *,
-    pictures: Pictures | None = None,
-    book: RecordedDraws | None = None,
-    ledger: ResultsCache | None = None,
-) -> Measured:
+    images: ComparisonImages | None = None,
+    draws: RecordedDraws | None = None,
+    cache: ResultsCache | None = None,
+) -> Results:
     """Degrade each photo, restore it by every method, compare with the original.
 
+    What the cache holds is not computed again, and every new value is added to it at once.
+
     Args:
-        methods: restorers of different names.
-        photos: what is measured on; one that cannot be read is left out and reported.
-        degradation: what the photos go through.
+        methods: upscalers with different names.
+        photos: the data set; a photo that cannot be read is left out and reported.
+        degradation: how LR images are made.
         metrics: what is measured.
-        device: where all of it is computed.
-        pictures: where to draw LR, every method and HR side by side.
-        book: gives and keeps what is drawn for each photo; the degradation's own without it.
-        ledger: what was measured before, and where all else is noted.
+        device: where everything is computed.
+        images: draws comparison images; None: no images.
+        draws: supplies and records the degradation's parameters; None: by the photos' keys.
+        cache: earlier results; None: in memory only.
 
     Raises:
         PhotoError: no photo could be read.
     """
-    book = book or RecordedDraws(degradation)
-    ledger = ledger or ResultsCache()
-    pictures = pictures or Pictures(Path(), 0)
-    over_set = metrics.over_set()
+    draws = draws or RecordedDraws(degradation)
+    cache = cache or ResultsCache()
+    images = images or ComparisonImages(Path(), 0)
+    set_metrics = metrics.over_set()
     rows: list[Row] = []
-    unreadable: list[tuple[Path, str]] = []
-    with Progress(transient=True) as progress:
-        bar = progress.add_task("measuring", total=len(photos.photos))
-        for indices, read in readable(photos, device, unreadable):
-            files = [photos.photos[index] for index in indices]
-            batch = Drawn.of(indices, files, read.each(lambda part: part.to(device)), book, ledger)
-            _measure_batch(batch, methods, degradation, metrics, over_set, ledger, pictures)
-            rows += [
-                {"name": method.name, "photo": show(photo.path.name)}
-                | ledger.known(method.fingerprint, key, metrics.names)
-                for method in methods
-                for photo, key in zip(files, batch.prints, strict=True)
-            ]
-            progress.advance(bar, len(indices))
+    unreadable: Unreadable = []
+    batches = prepared_batches(photos, device, draws, cache, unreadable)
+    for batch in track(batches, "measuring", len(photos), transient=True):
+        _measure_batch(batch, methods, degradation, metrics, set_metrics, cache, images)
+        rows += [
+            {"name": method.name, "photo": show(photo.path.name)}
+            | cache.get(method.fingerprint, key, metrics.names)
+            for method in methods
+            for photo, key in zip(batch.files, batch.fingerprints, strict=True)
+        ]
     if not rows:
         msg = f"no photo could be read: {unreadable[0][1]}"
         raise PhotoError(msg)
-    of_sets = over_set.compute()
-    means = [_mean(m.name, rows, metrics.names) | of_sets.get(m.name, {}) for m in methods]
-    return Measured(means, rows, unreadable)
+    of_sets = set_metrics.compute()
+    means = [_means(m.name, rows, metrics.names) | of_sets.get(m.name, {}) for m in methods]
+    return Results(means, rows, unreadable)
 
 
 def _measure_batch(
-    batch: Drawn,
+    batch: PreparedBatch,
     methods: Sequence[Upscaler],
     degradation: Degradation,
     metrics: MetricSuite,
-    over_set: SetMeasures,
-    ledger: ResultsCache,
-    pictures: Pictures,
+    set_metrics: SetMeasures,
+    cache: ResultsCache,
+    images: ComparisonImages,
 ) -> None:
-    """Measure what the ledger lacks, and draw the pictures that are missing.
+    """Measure what the cache lacks, and draw the images that are missing.
 
-    Metrics of whole sets see every image anew: no value a photo tells them.
+    Set metrics have no value per photo to cache: they need every image.
     """
     unknown = [
         method
         for method in methods
-        if any(ledger.find(method.fingerprint, p, metrics.names) is None for p in batch.prints)
+        if not all(cache.has(method.fingerprint, key, metrics.names) for key in batch.fingerprints)
     ]
-    undrawn = pictures.missing(batch, methods, ledger)
-    if not (unknown or undrawn or over_set.asked):
+    missing = images.missing(batch, methods, cache)
+    if not (unknown or missing or set_metrics.asked):
         return
     lr, hr = evaluation_pair(batch.photos, degradation, batch.draws)
-    shown = methods if undrawn or over_set.asked else unknown
-    restored = {method.name: method(lr) for method in shown}
-    over_set.update(restored, hr)
-    targets = metrics.against(hr, lr)
+    needed = methods if missing or set_metrics.asked else unknown
+    restored = {method.name: method(lr) for method in needed}
+    set_metrics.update(restored, hr)
+    compare = metrics.against(hr, lr)
     for method in unknown:
-        values = targets(restored[method.name])
-        for photo, row in zip(batch.prints, _by_photo(values), strict=True):
-            ledger.add(method.fingerprint, photo, row)
-    pictures.draw(batch, undrawn, methods, {"LR": lr, **restored, "HR": hr}, ledger)
+        columns = {name: column.tolist() for name, column in compare(restored[method.name]).items()}
+        for position, key in enumerate(batch.fingerprints):
+            values = {name: column[position] for name, column in columns.items()}
+            cache.add(method.fingerprint, key, values)
+    images.write(batch, missing, methods, {"LR": lr, **restored, "HR": hr}, cache)
 
 
-def _by_photo(values: Mapping[str, Tensor]) -> list[dict[str, float]]:
-    """A table a photo, from one column a metric."""
-    columns = {name: column.tolist() for name, column in values.items()}
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-def _mean(method: str, rows: list[Row], metrics: list[str]) -> Row:
+def _means(method: str, rows: list[Row], metrics: list[str]) -> Row:
     own = [row for row in rows if row["name"] == method]
-    means = {metric: math.fsum(row[metric] for row in own) / len(own) for metric in metrics}
-    return {"name": method} | means
+    return {"name": method} | {m: math.fsum(row[m] for row in own) / len(own) for m in metrics}

@@ -1,4 +1,4 @@
-"""Pictures of results: what is gained against what is lost, and where a method breaks down."""
+"""Plots of results: perception against distortion, robustness maps, selection."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,32 +7,32 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from srlit.evaluation.tables import Row, format_value
-from srlit.metrics.ranking import rises
+from srlit.evaluation.robustness import RobustnessMap
+from srlit.evaluation.tables import Row, first_metric, format_value
+from srlit.metrics.ranking import SelectionRule, rises
 from srlit.utils.atomic import atomic_file
 
 
-def plot_tradeoff(
-    path: Path, rows: Sequence[Row], psnr: str, lpips: str, *, line: bool = False
-) -> None:
-    """Fidelity against perception, a point a row; right and down is better.
+def plot_tradeoff(path: Path, rows: Sequence[Row], *, line: bool = False) -> None:
+    """Perception (LPIPS) against distortion (PSNR), one point per row; right and down is better.
+
+    Nothing is drawn where either is not measured.
 
     Args:
-        path: the picture.
+        path: the image file.
         rows: name and metrics.
-        psnr: the metric of the horizontal axis.
-        lpips: that of the vertical one.
-        line: join the points in the order of the rows, as those of an interpolation.
+        line: join the points in the order of the rows, as for an interpolation.
 
     Source: Blau and Michaeli 2018, The Perception-Distortion Tradeoff.
     """
+    psnr, lpips = (first_metric(rows[0], prefix) for prefix in ("psnr", "lpips"))
+    if psnr is None or lpips is None:
+        return
     figure = Figure(figsize=(8, 6), layout="constrained")
     axes = figure.add_subplot()
-    axes.plot(
-        [row[psnr] for row in rows], [row[lpips] for row in rows], "o-" if line else "o", zorder=2
-    )
+    axes.plot([row[psnr] for row in rows], [row[lpips] for row in rows], "o-" if line else "o")
     middle = sum(row[psnr] for row in rows) / len(rows)
-    for row in rows:  # labels point inward, so that none leaves the picture
+    for row in rows:  # labels point inward, so that none leaves the figure
         left = row[psnr] <= middle
         axes.annotate(
             row["name"],
@@ -47,46 +47,37 @@ def plot_tradeoff(
     _save(figure, path)
 
 
-def plot_maps(
-    path: Path,
-    title: str,
-    axes_of: Sequence[tuple[str, Sequence[float]]],
-    metric: str,
-    matrices: dict[str, list[list[float]]],
-) -> None:
-    """A heat map a method over two parameters, and the last method's gain over the first.
+def plot_robustness(path: Path, title: str, found: RobustnessMap) -> None:
+    """One heat map per method, its worst cell framed, and the last method's gain over the first.
 
     Args:
-        path: the picture.
+        path: the image file.
         title: what is shown.
-        axes_of: name and values of the rows' parameter, then of the columns'.
-        metric: what was measured.
-        matrices: method to values, by rows; each one's worst is framed.
+        found: the map.
     """
-    names = list(matrices)
-    values = {name: np.array(matrix, dtype=float) for name, matrix in matrices.items()}
-    gain = (values[names[-1]] - values[names[0]]) * (1 if rises(metric) else -1)
+    rising = rises(found.metric)
+    names = list(found.models)
+    matrices = np.stack(list(found.models.values()))
     figure = Figure(figsize=(4 * (len(names) + 1), 4), layout="constrained")
-    figure.suptitle(f"{title}; {metric}, {'higher' if rises(metric) else 'lower'} is better")
-    places = figure.subplots(1, len(names) + 1, squeeze=False)[0]
-    shared = np.concatenate([matrix.ravel() for matrix in values.values()])
-    colours = "viridis" if rises(metric) else "viridis_r"
-    for place, name in zip(places, names, strict=False):
-        _map(place, values[name], axes_of, colours, (float(shared.min()), float(shared.max())))
-        worst = values[name].argmin() if rises(metric) else values[name].argmax()
-        row, column = np.unravel_index(worst, values[name].shape)
+    figure.suptitle(f"{title}; {found.metric}, {'higher' if rising else 'lower'} is better")
+    *places, last = figure.subplots(1, len(names) + 1, squeeze=False)[0]
+    colours, limits = "viridis" if rising else "viridis_r", (matrices.min(), matrices.max())
+    for place, name, matrix in zip(places, names, matrices, strict=True):
+        _heat_map(place, matrix, found, colours, limits)
+        row, column = found.worst_cell(name)
         place.plot(column, row, "s", ms=34, mfc="none", mec="red", mew=2)
         place.set_title(f"{name} (framed: the worst)", size=9)
-    most = float(np.abs(gain).max()) or 1.0
-    _map(places[-1], gain, axes_of, "RdBu", (-most, most))
-    places[-1].set_title(f"gain of {names[-1]} over {names[0]}", size=9)
+    gain = (matrices[-1] - matrices[0]) * (1 if rising else -1)
+    limit = float(np.abs(gain).max()) or 1.0
+    _heat_map(last, gain, found, "RdBu", (-limit, limit))
+    last.set_title(f"gain of {names[-1]} over {names[0]}", size=9)
     _save(figure, path)
 
 
-def _map(
+def _heat_map(
     place: Axes,
-    matrix: "np.ndarray",
-    axes_of: Sequence[tuple[str, Sequence[float]]],
+    matrix: np.ndarray,
+    found: RobustnessMap,
     colours: str,
     limits: tuple[float, float],
 ) -> None:
@@ -94,10 +85,41 @@ def _map(
     for (row, column), value in np.ndenumerate(matrix):
         text = place.text(column, row, format_value(float(value)), ha="center", va="center", size=8)
         text.set_bbox({"facecolor": "white", "alpha": 0.6, "edgecolor": "none", "pad": 1})
-    (rows, row_values), (columns, column_values) = axes_of
-    place.set_yticks(range(len(row_values)), [f"{value:g}" for value in row_values])
-    place.set_xticks(range(len(column_values)), [f"{value:g}" for value in column_values])
-    place.set(ylabel=rows, xlabel=columns)
+    place.set_yticks(range(len(matrix)), [f"{value:g}" for value in found.rows.values])
+    place.set_xticks(range(matrix.shape[1]), [f"{value:g}" for value in found.columns.values])
+    place.set(ylabel=found.rows.name, xlabel=found.columns.name)
+
+
+def plot_selection(
+    path: Path, rule: SelectionRule, ranked: Sequence[Row], history: Sequence[Row]
+) -> None:
+    """Each metric of a rule over the iterations: one line per run, a ring around the best.
+
+    Args:
+        path: the image file.
+        rule: its metric and its minimum values are shown.
+        ranked: run, iteration and metrics of the checkpoints, best first.
+        history: the same of the runs' validations.
+    """
+    names = [rule.metric, *rule.minimum]
+    figure = Figure(figsize=(8, 3 * len(names)), layout="constrained")
+    for axes, name in zip(figure.subplots(len(names), squeeze=False)[:, 0], names, strict=True):
+        for run in sorted({row["run"] for row in ranked}):
+            line, dots = (
+                sorted((row["iteration"], row[name]) for row in rows if row["run"] == run)
+                for rows in (history, ranked)
+            )
+            [drawn] = axes.plot(*zip(*(line or dots), strict=True), alpha=0.4)
+            axes.plot(*zip(*dots, strict=True), "o", color=drawn.get_color(), label=Path(run).name)
+        best = ranked[0]
+        axes.plot(best["iteration"], best[name], "o", mfc="none", mec="black", ms=12, mew=1.5)
+        if name in rule.minimum:
+            axes.axhline(rule.minimum[name], color="black", lw=1, ls="--", label="minimum")
+        axes.set(ylabel=name, xlabel="iteration")
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.axes[0].set_title("validation photos; dots: existing checkpoints; ring: the best")
+    _save(figure, path)
 
 
 def _save(figure: Figure, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What has been measured so far, so that an evaluation goes on where it was stopped."""
+"""Measured values on disk, so that an interrupted evaluation continues where it stopped."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -10,14 +10,13 @@ Values = dict[str, float]
 
 
 class ResultsCache:
-    """Measured values by method and photo, a line of JSON each, appended as they come.
+    """Measured values by method and photo, one line of JSON each, appended as they are measured.
 
-    Method and photo are told apart by fingerprints of all that a value depends on, so that a line
-    holds for good: the same weights on the same pixels. Lines that a kill or a full disk cut short
-    are passed over.
+    Fingerprints of everything that a value depends on identify method and photo, so an entry never
+    becomes stale. Lines that a kill or a full disk cut short are skipped.
 
     Args:
-        path: the file; None keeps everything in memory only.
+        path: the file; None keeps the values in memory only.
         context: fingerprint of whatever else the values depend on, such as the degradation.
     """
 
@@ -26,9 +25,9 @@ class ResultsCache:
         self._values: dict[tuple[str, str], Values] = {}
         if path is not None and path.exists():
             for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-                self._take(line)
+                self._read(line)
 
-    def _take(self, line: str) -> None:
+    def _read(self, line: str) -> None:
         try:
             entry = json.loads(line)
             key = str(entry["method"]), str(entry["photo"])
@@ -37,26 +36,22 @@ class ResultsCache:
             return
         self._values.setdefault(key, {}).update(values)
 
-    def find(self, method: str, photo: str, metrics: Collection[str]) -> Values | None:
-        """The values of a method on a photo; None unless all the metrics are known."""
+    def has(self, method: str, photo: str, metrics: Collection[str] = ()) -> bool:
+        """Whether there is an entry of a method and photo, with all of the metrics."""
         values = self._values.get((method, photo))
-        if values is None or not values.keys() >= set(metrics):
-            return None
-        return {name: values[name] for name in metrics}
+        return values is not None and values.keys() >= set(metrics)
 
-    def known(self, method: str, photo: str, metrics: Collection[str]) -> Values:
-        """The same, where it is known.
+    def get(self, method: str, photo: str, metrics: Collection[str]) -> Values:
+        """The values of a method on a photo.
 
         Raises:
-            KeyError: it is not.
+            KeyError: one of the metrics has not been measured.
         """
-        found = self.find(method, photo, metrics)
-        if found is None:
-            raise KeyError(method, photo)
-        return found
+        values = self._values[method, photo]
+        return {name: values[name] for name in metrics}
 
     def add(self, method: str, photo: str, values: Mapping[str, float]) -> None:
-        """Note values; they are in the file when this returns.
+        """Add values; they are in the file when this returns.
 
         Raises:
             DiskError: the disk is full or read-only.
@@ -68,16 +63,16 @@ class ResultsCache:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
-                # A line of its own, also behind one that was cut short.
-                file.write(f"{line}\n" if _ends_whole(self.path) else f"\n{line}\n")
+                # An entry that was cut short keeps its line to itself.
+                file.write(f"{line}\n" if _ends_with_newline(self.path) else f"\n{line}\n")
         except OSError as error:
             if error.errno not in REFUSALS:
                 raise
             raise disk_error(self.path, error) from error
 
 
-def _ends_whole(path: Path) -> bool:
-    """Whether a file is empty or ends with a line's end."""
+def _ends_with_newline(path: Path) -> bool:
+    """Whether a file is empty or ends with a complete line."""
     with path.open("rb") as file:
         if file.seek(0, 2) == 0:
             return True

@@ -1,9 +1,11 @@
-"""Quality over a grid of degradations: where does a method break down?"""
+"""Quality over a grid of degradation parameters."""
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any, NamedTuple
+
+import numpy as np
+import torch
 
 from srlit.degradation import Degradation
 from srlit.degradation.recorded_draws import DrawsError
@@ -13,59 +15,74 @@ Grid = Mapping[str, Sequence[float]]
 Setting = dict[str, float]
 
 
+class Axis(NamedTuple):
+    """A parameter and its values."""
+
+    name: str
+    values: list[float]
+
+
 class RobustnessMap(NamedTuple):
     """A metric over two parameters.
 
     Attributes:
-        where: the other parameters of the grid, and their values in this map.
-        axes: name and values of the rows' parameter, then of the columns'.
+        fixed: the grid's other parameters, and their values in this map.
+        rows: the parameter that changes from row to row.
+        columns: the parameter that changes from column to column.
         metric: what was measured.
-        models: method to means, by rows.
+        models: method to its means, (rows, columns).
     """
 
-    where: Setting
-    axes: tuple[tuple[str, list[float]], tuple[str, list[float]]]
+    fixed: Setting
+    rows: Axis
+    columns: Axis
     metric: str
-    models: dict[str, list[list[float]]]
+    models: dict[str, np.ndarray]
 
     def as_json(self) -> dict[str, Any]:
-        """As `robustness.json` holds it."""
+        """The map as in `robustness.json`; null stands for NaN."""
         return {
-            "where": self.where,
-            "axes": [{"name": name, "values": values} for name, values in self.axes],
+            "where": self.fixed,
+            "axes": [axis._asdict() for axis in (self.rows, self.columns)],
             "metric": self.metric,
             "models": {
-                name: [[None if math.isnan(v) else v for v in row] for row in matrix]
+                name: np.where(np.isnan(matrix), np.array(None), matrix).tolist()
                 for name, matrix in self.models.items()
             },
         }
 
+    def worst_cell(self, method: str) -> tuple[int, int]:
+        """Row and column of a method's worst value."""
+        matrix = self.models[method]
+        worst = matrix.argmin() if rises(self.metric) else matrix.argmax()
+        row, column = divmod(int(worst), matrix.shape[1])
+        return row, column
+
     def worst(self) -> list[str]:
-        """A line a method: where it is worst, and how bad."""
-        rising = rises(self.metric)
+        """One line per method: where it is worst, and its value there."""
         lines = []
-        (rows, row_values), (columns, column_values) = self.axes
         for name, matrix in self.models.items():
-            cells = {(i, j): value for i, line in enumerate(matrix) for j, value in enumerate(line)}
-            i, j = (min if rising else max)(cells, key=lambda cell: cells[cell])
-            where = {rows: row_values[i], columns: column_values[j], **self.where}
-            place = ", ".join(f"{key} {value:g}" for key, value in where.items())
-            lines.append(f"{name} is worst at {place}: {self.metric} {cells[i, j]:.4g}")
+            row, column = self.worst_cell(name)
+            setting = {
+                self.rows.name: self.rows.values[row],
+                self.columns.name: self.columns.values[column],
+            }
+            value = f"{self.metric} {matrix[row, column]:.4g}"
+            lines.append(f"{name} is worst at {describe(setting | self.fixed)}: {value}")
         return lines
 
-    def title(self) -> str:
-        """The parameters of all maps but this one's axes, in words."""
-        return ", ".join(f"{name} {value:g}" for name, value in self.where.items())
+
+def describe(setting: Setting) -> str:
+    """Parameters and their values as text."""
+    return ", ".join(f"{name} {value:g}" for name, value in setting.items())
 
 
 def check_grid(grid: Grid, degradation: Degradation) -> None:
-    """See that a grid is one of the degradation's parameters.
+    """See that a grid is made of parameters that the degradation draws.
 
     Raises:
-        DrawsError: it has fewer than two, or an unknown one, or one without values.
+        DrawsError: it has fewer than two parameters, an unknown one, or one without values.
     """
-    import torch
-
     drawn = degradation.sample(torch.zeros(1, dtype=torch.int64))
     known = sorted(
         name
@@ -84,34 +101,31 @@ def check_grid(grid: Grid, degradation: Degradation) -> None:
             raise DrawsError(msg)
 
 
-def settings_of(grid: Grid) -> Iterator[Setting]:
-    """Every cell of a grid: parameter to value; the last parameter runs fastest."""
-    for values in product(*grid.values()):
-        yield dict(zip(grid, values, strict=True))
+def grid_settings(grid: Grid) -> list[Setting]:
+    """Every cell of a grid: parameter to value; the last parameter changes fastest."""
+    return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
 
 
-def maps_of(
-    grid: Grid, metric: str, methods: Sequence[str], means: Mapping[tuple[float, ...], Setting]
+def robustness_maps(
+    grid: Grid, metric: str, means: Mapping[tuple[float, ...], Mapping[str, float]]
 ) -> list[RobustnessMap]:
     """Maps over the first two parameters, one for each setting of the others.
 
     Args:
         grid: parameter to values.
         metric: what was measured.
-        methods: names.
         means: a cell's values, in the grid's order, to method and mean.
     """
-    (rows, row_values), (columns, column_values), *others = grid.items()
+    rows, columns, *others = (Axis(name, list(values)) for name, values in grid.items())
+    methods = next(iter(means.values()))
     maps = []
-    for fixed in product(*(values for _, values in others)):
-        matrices = {
-            method: [
-                [means[row, column, *fixed][method] for column in column_values]
-                for row in row_values
-            ]
+    for values in product(*(axis.values for axis in others)):
+        models = {
+            method: np.array(
+                [[means[r, c, *values][method] for c in columns.values] for r in rows.values]
+            )
             for method in methods
         }
-        axes = (rows, list(row_values)), (columns, list(column_values))
-        where = dict(zip((name for name, _ in others), fixed, strict=True))
-        maps.append(RobustnessMap(where, axes, metric, matrices))
+        fixed = dict(zip((axis.name for axis in others), values, strict=True))
+        maps.append(RobustnessMap(fixed, rows, columns, metric, models))
     return maps

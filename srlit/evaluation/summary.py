@@ -1,115 +1,146 @@
-"""What an evaluation found on one data set: means, how sure they are, and what differs."""
+"""Results of one data set: means, confidence intervals, significant differences, result files."""
 
+import csv
+import logging
 import math
+from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 
-from srlit.evaluation.measure import Measured
+from srlit.evaluation.measure import Results
 from srlit.evaluation.statistics import confidence_interval, holm, paired_p
-from srlit.evaluation.tables import MARK, Row, latex_table, markdown_table
+from srlit.evaluation.tables import STAR, Row, latex_table, markdown_table, print_table
+from srlit.utils.atomic import atomic_file, write_json, write_text
 
-LABELS = ("data", "degradation")  # columns that tell sets apart
+log = logging.getLogger(__name__)
+
+LABELS = ("data", "degradation")  # columns that identify a data set
 SIGNIFICANT = 0.05
-NOTE = (
-    f"{MARK}: differs from {{reference}} with p < {SIGNIFICANT:g} (Wilcoxon's signed-rank test "
-    "over photos, Holm's correction for the methods of a column)."
-)
 
 
 class Summary:
-    """The results on one set of photos under one degradation.
+    """The results on one data set under one degradation.
 
     Args:
-        data: what the set is called.
-        degraded: what the degradation is called; 'real' where LR images came with the photos.
-        split: which of the set's photos.
-        measured: what was measured.
+        data: the data set's name.
+        degraded: the degradation's name; 'real' where LR images came with the photos.
+        split: 'val' or 'test'.
+        results: what was measured.
         reference: name of the method that all others are tested against.
     """
 
     def __init__(
-        self, data: str, degraded: str, split: str, measured: Measured, reference: str
+        self, data: str, degraded: str, split: str, results: Results, reference: str
     ) -> None:
-        self.data, self.degraded, self.split = data, degraded, split
-        self.measured = measured
+        self.labels = dict(zip(LABELS, (data, degraded), strict=True))
+        self.split = split
+        self.results = results
         self.reference = reference
 
     @property
     def title(self) -> str:
-        """Of its table."""
-        count = len(self.measured.photos) // len(self.measured.means)
-        how = "real pairs" if self.degraded == "real" else f"under {self.degraded}"
-        return f"{self.data}, {count} {self.split} photos, {how}"
+        """The table's title."""
+        count = len(self.results.photos) // len(self.results.means)
+        degraded = self.labels["degradation"]
+        how = "real pairs" if degraded == "real" else f"under {degraded}"
+        return f"{self.labels['data']}, {count} {self.split} photos, {how}"
+
+    @property
+    def note(self) -> str:
+        """What a star in the table means."""
+        return (
+            f"{STAR}: differs from {self.reference} with p < {SIGNIFICANT:g} (Wilcoxon's "
+            "signed-rank test over photos, Holm's correction for the methods of a column)."
+        )
 
     def rows(self) -> list[Row]:
-        """A row a method: data, degradation, name, and the mean of each metric."""
-        return [self._labelled(row) for row in self.measured.means]
+        """One row per method: data, degradation, name, and the mean of each metric."""
+        return [self.labels | row for row in self.results.means]
 
     def photo_rows(self) -> list[Row]:
-        """A row a method and photo."""
-        return [self._labelled(row) for row in self.measured.photos]
-
-    def _labelled(self, row: Row) -> Row:
-        return dict(zip(LABELS, (self.data, self.degraded), strict=True)) | row
+        """One row per method and photo."""
+        return [self.labels | row for row in self.results.photos]
 
     def markdown(self) -> str:
-        """The table of means under its title, and what its stars mean."""
-        table = markdown_table(self.measured.means, self.significant)
+        """Title, table of means and note."""
+        table = markdown_table(self.results.means, self.significant)
         return f"{self.title}\n\n{table}\n\n{self.note}\n"
 
     def latex(self) -> str:
         """The same for LaTeX."""
-        table = latex_table(self.measured.means, self.significant)
+        table = latex_table(self.results.means, self.significant)
         return f"% {self.title}; {self.note}\n{table}\n"
 
     @cached_property
     def statistics(self) -> list[Row]:
-        """A row a method and metric.
+        """One row per method and metric.
 
-        Its mean with the ends of the 95 % confidence interval, and, but for the reference, the mean
-        difference from it with its interval and the p-value after Holm's correction. None stands
-        for what too few photos cannot tell.
+        The mean with its 95 % confidence interval; for all methods but the reference the mean
+        difference from it with its interval, and the p-value after Holm's correction. None stands
+        for what cannot be computed from too few photos.
         """
-        # Those of whole sets have no value a photo.
-        metrics = [name for name in self.measured.photos[0] if name not in {"name", "photo"}]
-        return [row for metric in metrics for row in self._of_metric(metric)]
+        # Set metrics such as KID have no value per photo and are left out.
+        metrics = [name for name in self.results.photos[0] if name not in {"name", "photo"}]
+        return [row for metric in metrics for row in self._metric_statistics(metric)]
 
-    def _of_metric(self, metric: str) -> list[Row]:
-        values: dict[str, list[float]] = {}
-        for row in self.measured.photos:
-            values.setdefault(row["name"], []).append(row[metric])
+    def _metric_statistics(self, metric: str) -> list[Row]:
+        values: dict[str, list[float]] = {row["name"]: [] for row in self.results.means}
+        for row in self.results.photos:
+            values[row["name"]].append(row[metric])
         standard = values[self.reference]
-        others = {name: own for name, own in values.items() if name != self.reference}
-        p_values = holm({name: paired_p(own, standard) for name, own in others.items()})
-        found: list[Row] = []
-        for mean in self.measured.means:
+        others = [name for name in values if name != self.reference]
+        p_values = holm({name: paired_p(values[name], standard) for name in others})
+        rows = []
+        for mean in self.results.means:
             name = mean["name"]
             low, high = confidence_interval(values[name])
             row = {"name": name, "metric": metric, "mean": mean[metric], "low": low, "high": high}
             if name in others:
-                differences = [a - b for a, b in zip(others[name], standard, strict=True)]
+                differences = [a - b for a, b in zip(values[name], standard, strict=True)]
                 low, high = confidence_interval(differences)
                 row |= {
                     "reference": self.reference,
                     "difference": math.fsum(differences) / len(differences),
+                    "difference_low": low,
+                    "difference_high": high,
+                    "p": p_values[name],
                 }
-                row |= {"difference_low": low, "difference_high": high, "p": p_values[name]}
-            known = {
-                key: None if isinstance(value, float) and math.isnan(value) else value
-                for key, value in row.items()
-            }
-            found.append(self._labelled(known))
-        return found
+            rows.append(self.labels | {key: _nan_to_none(value) for key, value in row.items()})
+        return rows
 
     @property
     def significant(self) -> set[tuple[str, str]]:
-        """Method and metric of what differs from the reference."""
+        """Method and metric of every significant difference from the reference."""
         return {
             (row["name"], row["metric"])
             for row in self.statistics
             if row.get("p") is not None and row["p"] < SIGNIFICANT
         }
 
-    @property
-    def note(self) -> str:
-        """What a star in its table means."""
-        return NOTE.format(reference=self.reference)
+
+def _nan_to_none(value: object) -> object:
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def write_results(folder: Path, summary: Summary) -> None:
+    """Write the tables, the statistics and the values per photo; print the table."""
+    write_json(folder / "table.json", summary.rows())
+    write_json(folder / "statistics.json", summary.statistics)
+    write_text(folder / "table.md", summary.markdown())
+    write_text(folder / "table.tex", summary.latex())
+    photos = summary.photo_rows()
+    with atomic_file(folder / "photos.csv") as path, path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(photos[0]))
+        writer.writeheader()
+        writer.writerows(photos)
+    print_table(summary.title, summary.results.means, summary.significant)
+    log.info("%s", summary.note)
+    log.info("written to %s", folder)
+
+
+def write_overview(folder: Path, summaries: Sequence[Summary]) -> None:
+    """Write the tables of all data sets together: `tables.json`, `tables.md`, `tables.tex`."""
+    write_json(folder / "tables.json", [row for summary in summaries for row in summary.rows()])
+    write_text(folder / "tables.md", "\n".join(summary.markdown() for summary in summaries))
+    write_text(folder / "tables.tex", "\n".join(summary.latex() for summary in summaries))
+    log.info("all tables: %s", folder / "tables.md")

@@ -1,4 +1,4 @@
-"""Networks between networks: their weights averaged, where they grew from the same one."""
+"""Weighted means of networks' weights: interpolations and soups."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,22 +10,22 @@ from srlit.checkpoint.messages import weight_differences
 Weights = Mapping[str, Tensor]
 
 
-def blended(states: Sequence[Weights], alphas: Sequence[float]) -> dict[str, Tensor]:
+def interpolate_weights(states: Sequence[Weights], alphas: Sequence[float]) -> dict[str, Tensor]:
     """The weighted mean of several networks' weights.
 
-    Networks that were trained on from the same weights can be mixed so: between one of little
-    distortion and one that looks sharp lie those in between (network interpolation), and the mean
-    of a training's last checkpoints is often better than each of them (a soup).
+    It makes sense for networks that were trained on from the same weights: between one of low
+    distortion and one that looks sharp lies a continuous trade-off (network interpolation), and the
+    mean of a training's best checkpoints is often better than each of them (model soup).
 
     Args:
-        states: name to tensor, each of the same network.
-        alphas: how much of each; their sum is 1.
+        states: state dicts of networks of one configuration.
+        alphas: the weight of each; their sum is 1.
 
     Returns:
-        Name to tensor; what is no floating-point number is the first one's.
+        Floating-point tensors are averaged; others are the first network's.
 
     Raises:
-        ValueError: the networks differ, or alphas do not sum up to 1.
+        ValueError: the networks differ, or the sum of alphas is not 1.
 
     Source: Wang et al. 2018, ESRGAN, section 3.4; Wortsman et al. 2022, Model Soups.
     """
@@ -34,7 +34,7 @@ def blended(states: Sequence[Weights], alphas: Sequence[float]) -> dict[str, Ten
         raise ValueError(msg)
     for other in states[1:]:
         if differences := weight_differences(states[0], other):
-            msg = f"networks of different weights cannot be blended: {'; '.join(differences)}"
+            msg = f"networks with different weights cannot be blended: {'; '.join(differences)}"
             raise ValueError(msg)
     return {name: _mean([state[name] for state in states], alphas) for name in states[0]}
 
@@ -43,7 +43,7 @@ def _mean(values: Sequence[Tensor], alphas: Sequence[float]) -> Tensor:
     first = values[0]
     if not first.is_floating_point():
         return first.clone()
-    # In float64: the ends of an interpolation are then what they were, to the bit.
+    # In float64, so that alpha 0 and 1 return the networks themselves to the bit.
     total = torch.zeros_like(first, dtype=torch.float64)
     for value, alpha in zip(values, alphas, strict=True):
         if alpha:

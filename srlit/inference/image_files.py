@@ -1,4 +1,4 @@
-"""Image files for people: found, read with their transparency, written whole."""
+"""Image files: found in folders, read with transparency and ICC profile, written atomically."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,13 +18,13 @@ WRITABLE: dict[str, dict[str, Any]] = {
 }
 
 
-class Picture(NamedTuple):
-    """An image file, read.
+class ImageFile(NamedTuple):
+    """The content of an image file.
 
     Attributes:
         rgb: (1, 3, h, w) in [0, 1].
-        alpha: its transparency, (1, 1, h, w) in [0, 1], where it has one.
-        profile: its ICC profile where that is one of RGB, handed on to the result.
+        alpha: its transparency, (1, 1, h, w) in [0, 1]; None where it has none.
+        profile: its RGB colour profile (ICC); None where it has none.
     """
 
     rgb: Float[Tensor, "1 3 h w"]
@@ -37,7 +37,7 @@ def find_images(name: str, *, outside: Path | None = None) -> list[Path]:
 
     Args:
         name: the file or folder; names that begin with a dot are left out.
-        outside: a folder whose files are no inputs, such as that of the results.
+        outside: a folder to leave out, such as that of the results.
 
     Raises:
         FileNotFoundError: there is nothing, or a folder without images.
@@ -45,26 +45,22 @@ def find_images(name: str, *, outside: Path | None = None) -> list[Path]:
     path = Path(name).expanduser()
     if path.is_file():
         return [path]
-    if not path.is_dir():
-        msg = f"input={name}: no such file or folder"
-        raise FileNotFoundError(msg)
-    barred = outside.resolve() if outside is not None else None
     found = sorted(
         p
         for p in path.rglob("*")
         if p.suffix.lower() in SUFFIXES
         and not p.name.startswith(".")
         and p.is_file()
-        and not (barred is not None and p.resolve().is_relative_to(barred))
+        and not (outside and p.resolve().is_relative_to(outside.resolve()))
     )
     if not found:
-        msg = f"input={name}: no image in this folder (looked for {', '.join(SUFFIXES)})"
+        msg = f"input={name}: no image found (looked for {', '.join(SUFFIXES)})"
         raise FileNotFoundError(msg)
     return found
 
 
-def read_image(path: Path) -> Picture:
-    """Read an image, upright; what is transparent keeps its colour.
+def read_image(path: Path) -> ImageFile:
+    """Read an image, rotated as its EXIF orientation says; transparent pixels keep their colour.
 
     Raises:
         PhotoError: the file cannot be decoded.
@@ -78,14 +74,14 @@ def read_image(path: Path) -> Picture:
         rgba = image.convert("RGBA")
         rgb = rgba.convert("RGB")
         alpha = pixels_of(rgba)[None, 3:].float() / 255
-    return Picture(pixels_of(rgb)[None].float() / 255, alpha, profile)
+    return ImageFile(pixels_of(rgb)[None].float() / 255, alpha, profile)
 
 
 def output_path(source: Path, root: Path, folder: Path, suffix: str) -> Path:
-    """Where the result of `source` goes: its place below `root`, moved below `folder`.
+    """The result of `source`: the same path below `folder` as below `root`, with another suffix.
 
     Raises:
-        ValueError: files of this kind are not written.
+        ValueError: files of this format are not written.
     """
     if suffix not in WRITABLE:
         msg = f"format={suffix!r}: expected one of {', '.join(WRITABLE)}"
@@ -100,15 +96,15 @@ def write_image(
     alpha: Float[Tensor, "1 1 h w"] | None = None,
     profile: bytes | None = None,
 ) -> None:
-    """Write an 8-bit image, whole or not at all.
+    """Write an 8-bit image atomically.
 
     Raises:
-        PhotoError: the format cannot hold the image: its transparency, or its size.
+        PhotoError: the format cannot hold the image's transparency or its size.
     """
-    planes = rgb if alpha is None else torch.cat([rgb, alpha], 1)
     if alpha is not None and path.suffix == ".jpg":
         msg = f"{path}: JPEG holds no transparency; use format=.png"
         raise PhotoError(msg)
+    planes = rgb if alpha is None else torch.cat([rgb, alpha], 1)
     pixels = (planes[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
     with atomic_file(path) as sibling:
         try:

@@ -1,4 +1,4 @@
-"""What maps an LR image to an SR image: interpolators and trained networks."""
+"""Upscalers: what maps LR images to SR images, interpolators and trained networks."""
 
 import secrets
 from typing import Protocol, runtime_checkable
@@ -11,7 +11,7 @@ from srlit.ops.resize import bilinear, imresize
 from srlit.ops.tiling import check_tiles, upscale_tiled
 from srlit.utils.fingerprint import fingerprint
 
-INTERPOLATIONS = ("bilinear", "bicubic")
+INTERPOLATIONS = {"bilinear": bilinear, "bicubic": imresize}
 
 
 def pick_device(name: str) -> torch.device:
@@ -23,12 +23,12 @@ def pick_device(name: str) -> torch.device:
 
 @runtime_checkable
 class Upscaler(Protocol):
-    """A named method.
+    """A method that upscales images.
 
     Attributes:
         name: what tables call it.
         scale: upscaling factor.
-        fingerprint: tells it from every method that restores otherwise.
+        fingerprint: differs between methods with different results.
     """
 
     name: str
@@ -36,12 +36,12 @@ class Upscaler(Protocol):
     fingerprint: str
 
     def __call__(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
-        """Restore and enlarge images in [0, 1]."""
+        """Upscale images in [0, 1]."""
         ...
 
 
 class Interpolator:
-    """The baselines: 'bilinear', and 'bicubic' as in MATLAB's imresize.
+    """A baseline: 'bilinear', or 'bicubic' as in MATLAB's imresize.
 
     Args:
         name: which one.
@@ -61,19 +61,19 @@ class Interpolator:
 
     def __call__(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
         """Interpolate."""
-        return bilinear(lr, self.scale) if self.name == "bilinear" else imresize(lr, self.scale)
+        return INTERPOLATIONS[self.name](lr, self.scale)
 
 
 class NetworkUpscaler:
-    """A trained generator, whole images or tiles, in float32.
+    """A trained generator, applied to whole images or tiles in float32.
 
     Args:
         name: what tables call it.
         generator: the network, with `scale`.
         device: where it runs.
         tile: side of a tile in LR pixels; None takes images of any size whole.
-        overlap: least overlap of tiles in LR pixels.
-        source: what tells its weights from all others, such as their digest; None: nothing does.
+        overlap: minimum overlap of tiles in LR pixels.
+        source: identifies its weights, such as their digest; None: they equal no other's.
 
     Raises:
         ValueError: tiles of this size and overlap cannot cover an image.
@@ -99,7 +99,7 @@ class NetworkUpscaler:
         self.generator = generator.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def tiled(self, tile: int | None) -> "NetworkUpscaler":
-        """The same with tiles of another size."""
+        """The same network with tiles of another size."""
         return NetworkUpscaler(
             self.name,
             self.generator,
@@ -111,17 +111,13 @@ class NetworkUpscaler:
 
     @torch.inference_mode()
     def __call__(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
-        """Restore; the result lies where `lr` does, clamped to [0, 1]."""
+        """Upscale; the result is on the device of `lr`, clamped to [0, 1]."""
         images = lr.to(self.device)
         if self.tile is None or max(images.shape[-2:]) <= self.tile:
             sr = self._whole(images)
         else:
-            tiled = [
-                upscale_tiled(
-                    self._whole, image[None], scale=self.scale, tile=self.tile, overlap=self.overlap
-                )
-                for image in images
-            ]
+            sizes = {"scale": self.scale, "tile": self.tile, "overlap": self.overlap}
+            tiled = [upscale_tiled(self._whole, image[None], **sizes) for image in images]
             sr = torch.cat(tiled)
         return sr.clamp(0, 1).to(lr.device)
 

@@ -13,7 +13,7 @@ from torch import Tensor, equal
 
 from srlit.callbacks.image_logger import centre, panel_name, read_panel
 from srlit.data import read_photo
-from srlit.evaluation.image_strip import parted
+from srlit.evaluation.comparison_images import split_comparison
 from srlit.reports.axis import short
 from srlit.reports.evaluations import REFERENCE, Evaluation, Photo, deciding_metric, ranked
 from srlit.reports.run_folders import Run
@@ -164,7 +164,7 @@ def _numbered(folder: Path) -> Iterator[Path]:
 def _shot(path: Path, evaluation: Evaluation, photo: Photo, metric: str, word: str) -> Shot:
     """A comparison image as a shot."""
     methods = evaluation.methods
-    images = parted(read_photo(path).float() / 255, ["LR", *methods, "HR"])
+    images = split_comparison(read_photo(path).float() / 255, ["LR", *methods, "HR"])
     notes = {m: short(values[metric]) for m, values in photo.values.items() if metric in values}
     layers = [Layer(name, notes.get(name, ""), _bytes(one)) for name, one in images.items()]
     left = REFERENCE if REFERENCE in methods else "LR"

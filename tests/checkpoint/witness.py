@@ -103,26 +103,26 @@ def through_upscale(folder):
 
 
 def through_evaluate(folder):
-    from srlit.config.methods import networks
+    from srlit.evaluate import build_methods, network_loader
 
     cfg = compose_config("evaluate", "device=cpu", "scale=2")
 
     def enter(path):
         cfg.checkpoints = [str(path)]
-        networks(cfg)
+        build_methods(cfg, network_loader(cfg))
 
     return enter
 
 
 def through_select(folder):
-    from srlit.select import candidates_of
+    from srlit.select import load_checkpoints
 
     run = folder / "run"
     (run / "checkpoints").mkdir(parents=True)
     cfg = compose_config("select", f"run={run}", "device=cpu")
 
     def enter(path):
-        candidates_of(cfg, run)
+        load_checkpoints(cfg, run)
 
     def prepare(path):
         """Only a run's own checkpoints are ranked, so each is put there in turn."""

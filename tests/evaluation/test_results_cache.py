@@ -1,68 +1,64 @@
-"""What was measured is found again, and nothing else is."""
+"""Measured values are found by later processes, whatever happened to the file's end."""
 
 import math
 from pathlib import Path
 
 import pytest
 
-from srlit.evaluation import ResultsCache
+from srlit.evaluation.results_cache import ResultsCache
 from srlit.utils.atomic import DiskError
 from srlit.utils.fingerprint import fingerprint
 
 
-def test_what_was_added_is_found_by_a_later_process(tmp_path):
+def test_values_are_found_by_a_later_process(tmp_path):
     path = tmp_path / "folder" / "measured.jsonl"
-    ResultsCache(path).add("a", "1", {"mae": 0.1, "psnr_rgb_b0": math.inf})
-    ledger = ResultsCache(path)
-    assert ledger.find("a", "1", ["mae"]) == {"mae": 0.1}
-    assert ledger.known("a", "1", ["psnr_rgb_b0"]) == {"psnr_rgb_b0": math.inf}
-    assert ledger.find("a", "1", ["mae", "lpips_alex"]) is None
-    assert ledger.find("a", "2", ["mae"]) is None
-    assert ledger.find("b", "1", ["mae"]) is None
-    with pytest.raises(KeyError):
-        ledger.known("b", "1", [])
+    ResultsCache(path).add("a", "1", {"mae": 0.1})
+    ResultsCache(path).add("a", "1", {"psnr_rgb_b0": math.inf})
+    cache = ResultsCache(path)
+    assert cache.get("a", "1", ["mae"]) == {"mae": 0.1}
+    assert cache.get("a", "1", ["psnr_rgb_b0", "mae"]) == {"psnr_rgb_b0": math.inf, "mae": 0.1}
+    assert cache.has("a", "1", ["mae", "psnr_rgb_b0"])
+    assert not cache.has("a", "1", ["mae", "lpips_alex"])
+    assert not cache.has("a", "2")
+    assert not cache.has("b", "1")
+    for key in (("b", "1", []), ("a", "1", ["lpips_alex"])):
+        with pytest.raises(KeyError):
+            cache.get(*key)
 
 
-def test_more_metrics_join_those_that_are_known(tmp_path):
-    path = tmp_path / "measured.jsonl"
-    for values in ({"mae": 0.1}, {"psnr_rgb_b0": 30.0}):
-        ResultsCache(path).add("a", "1", values)
-    assert ResultsCache(path).find("a", "1", ["mae", "psnr_rgb_b0"]) == {
-        "mae": 0.1,
-        "psnr_rgb_b0": 30.0,
-    }
-
-
-def test_wherever_a_kill_cuts_the_file_the_whole_lines_count(tmp_path):
+def test_complete_lines_survive_a_cut_anywhere(tmp_path):
     path = tmp_path / "measured.jsonl"
     for photo in "12":
         ResultsCache(path).add("a", photo, {"mae": 0.25})
-    whole = path.read_bytes()
-    first = whole.index(b"\n")
-    for end in range(len(whole)):
-        path.write_bytes(whole[:end])
-        ledger = ResultsCache(path)
-        assert (ledger.find("a", "1", ["mae"]) is not None) == (end >= first)
-        assert (ledger.find("a", "2", ["mae"]) is not None) == (end >= len(whole) - 1)
-        ledger.add("a", "3", {"mae": 0.5})
-        assert ResultsCache(path).find("a", "3", ["mae"]) == {"mae": 0.5}
+    content = path.read_bytes()
+    first = content.index(b"\n")
+    for end in range(len(content)):
+        path.write_bytes(content[:end])
+        cache = ResultsCache(path)
+        assert cache.has("a", "1", ["mae"]) == (end >= first)
+        assert cache.has("a", "2", ["mae"]) == (end >= len(content) - 1)
+        cache.add("a", "3", {"mae": 0.5})
+        assert ResultsCache(path).get("a", "3", ["mae"]) == {"mae": 0.5}
 
 
 @pytest.mark.parametrize("line", ["[]", "{}", "null", '{"method": "a", "photo": "1"}', "\x00\xff"])
-def test_lines_of_something_else_are_passed_over(tmp_path, line):
+def test_foreign_lines_are_skipped(tmp_path, line):
     path = tmp_path / "measured.jsonl"
     path.write_bytes(line.encode("latin1") + b"\n")
-    assert ResultsCache(path).find("a", "1", []) is None
+    cache = ResultsCache(path)
+    assert not cache.has("a", "1")
+    cache.add("a", "1", {"mae": 0.5})
+    assert ResultsCache(path).get("a", "1", ["mae"]) == {"mae": 0.5}
 
 
 def test_a_full_disk_is_named():
-    ledger = ResultsCache()
-    ledger.path = Path("/dev/full")
-    with pytest.raises(DiskError, match=r"/dev/full.*No space left"):
-        ledger.add("a", "1", {})
+    cache = ResultsCache()
+    cache.path = Path("/dev/full")
+    with pytest.raises(DiskError, match="/dev/full"):
+        cache.add("a", "1", {})
 
 
-def test_a_fingerprint_tells_values_apart_and_knows_no_order():
+def test_fingerprints_differ_between_values_and_ignore_the_order_of_keys():
     assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
     prints = {fingerprint(*parts) for parts in ([1], ["1"], [1, None], [[1]], [1.5], [None])}
     assert len(prints) == 6

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from srlit.evaluation.measure import Measured
+from srlit.evaluation.measure import Results
 from srlit.evaluation.statistics import confidence_interval, holm, paired_p
 from srlit.evaluation.summary import Summary
 
@@ -91,7 +91,7 @@ def summary():
         for i, value in enumerate(values)
     ]
     means = [{"name": name, "psnr_rgb_b0": float(np.mean(v))} for name, v in own.items()]
-    return Summary("bsd100", "fixed", "test", Measured(means, rows, []), "plain")
+    return Summary("bsd100", "fixed", "test", Results(means, rows, []), "plain")
 
 
 def test_only_what_differs_is_marked(summary):
@@ -119,7 +119,7 @@ def test_two_photos_prove_nothing_and_leave_no_nan():
         for i in range(2)
     ]
     means = [{"name": "a", "mae": 0.05}, {"name": "b", "mae": 0.55}]
-    summary = Summary("x", "real", "val", Measured(means, rows, []), "a")
+    summary = Summary("x", "real", "val", Results(means, rows, []), "a")
     assert summary.significant == set()
     assert summary.title == "x, 2 val photos, real pairs"
     for row in summary.statistics:

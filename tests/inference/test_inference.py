@@ -5,16 +5,11 @@ from PIL import Image
 
 from srlit.data import PhotoError
 from srlit.degradation import Degradation
-from srlit.evaluation import Pictures, comparison, markdown_table, measure
-from srlit.evaluation.tables import format_value
-from srlit.inference import (
-    Interpolator,
-    NetworkUpscaler,
-    find_images,
-    output_path,
-    read_image,
-    write_image,
-)
+from srlit.evaluation.comparison_images import ComparisonImages, comparison
+from srlit.evaluation.measure import measure
+from srlit.evaluation.tables import format_value, markdown_table
+from srlit.inference.image_files import find_images, output_path, read_image, write_image
+from srlit.inference.upscalers import Interpolator, NetworkUpscaler
 from srlit.metrics.suite import MetricSuite
 from srlit.models.edsr import EDSR
 from srlit.train import build_data
@@ -79,7 +74,7 @@ def test_output_paths_keep_the_tree(tmp_path):
     assert output_path(path, path, tmp_path / "out", ".png") == tmp_path / "out" / "a.png"
     with pytest.raises(ValueError, match=r"format='\.gif'"):
         output_path(path, folder, tmp_path / "out", ".gif")
-    with pytest.raises(FileNotFoundError, match="no such file or folder"):
+    with pytest.raises(FileNotFoundError, match="input="):
         find_images(str(tmp_path / "none"))
 
 
@@ -110,7 +105,7 @@ def test_measuring_gives_means_of_photos_whatever_the_batch(photo_folder, tmp_pa
             data.eval_degradation,
             MetricSuite(names=["psnr_rgb_b0", "mae"]),
             torch.device("cpu"),
-            pictures=Pictures(tmp_path / str(batch_size), 2),
+            images=ComparisonImages(tmp_path / str(batch_size), 2),
         )
         assert len(found.photos) == 10
         assert [row["name"] for row in found.means] == ["bicubic", "bilinear"]

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from srlit.config import CONF_DIR, build
-from srlit.inference.model_card import (
+from srlit.evaluation.model_card import (
     activation_memory,
     multiply_adds,
     receptive_field,

@@ -1,4 +1,4 @@
-"""What an evaluation drew for each photo: written down, and used again."""
+"""The random draws of an evaluation's degradation: recorded per photo, and replayed."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,15 +16,15 @@ from srlit.utils.atomic import write_json
 
 
 class RecordedDraws:
-    """The draws of an evaluation, photo by photo.
+    """Draws degradation parameters photo by photo and records them.
 
     Args:
-        degradation: whose draws they are.
-        replay: a file that `write` wrote, to be followed; None draws anew.
-        setting: parameter to the value that it has for every photo, whatever else is drawn.
+        degradation: what is drawn for.
+        replay: a `draws.json` to take the draws from; None draws anew.
+        setting: parameter to a value that replaces what is drawn, for every photo.
 
     Raises:
-        DrawsError: the file is of another degradation or scale, or no such file at all.
+        DrawsError: the file belongs to another degradation or scale, or holds no draws.
     """
 
     def __init__(
@@ -34,16 +34,16 @@ class RecordedDraws:
         setting: Mapping[str, float] | None = None,
     ) -> None:
         self.degradation = degradation
+        self.replay = replay
         self.setting = dict(setting or {})
         self.photos: list[dict[str, Any]] = []
-        self.replay = replay
-        self._told = [] if replay is None else self._read(replay)
+        self._recorded = [] if replay is None else self._read(replay)
 
     def _read(self, path: Path) -> list[dict[str, Any]]:
         try:
-            book = json.loads(path.read_text())
-            found = book["degradation"], book["scale"]
-            photos: list[dict[str, Any]] = book["photos"]
+            content = json.loads(path.read_text())
+            found = content["degradation"], content["scale"]
+            photos: list[dict[str, Any]] = content["photos"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             msg = f"replay={path}: {error!r}: expected the draws.json of an evaluation"
             raise DrawsError(msg) from error
@@ -56,25 +56,25 @@ class RecordedDraws:
             raise DrawsError(msg)
         return photos
 
-    def draws(
+    def draw(
         self, names: Sequence[str], size: tuple[int, int], keys: Int64[Tensor, " n"]
     ) -> Params:
-        """The draws of the next photos: the file's where one is followed, else by their keys.
+        """The parameters for the next photos: replayed where there is a file, else by their keys.
 
         Args:
             names: the photos' file names.
             size: their height and width.
-            keys: their keys.
+            keys: their random keys.
 
         Raises:
-            DrawsError: the file tells of other photos.
+            DrawsError: the file has other photos.
         """
         if self.replay is None:
             draws = self.degradation.sample(keys)
         else:
-            draws = from_records(self.degradation, self._followed(names, size))
-        set_to = {n: torch.full_like(draws[n], value) for n, value in self.setting.items()}
-        draws = {**draws, **set_to}
+            draws = from_records(self.degradation, self._next_records(names, size))
+        fixed = {key: torch.full_like(draws[key], value) for key, value in self.setting.items()}
+        draws = {**draws, **fixed}
         records = to_records(self.degradation, draws, len(names))
         self.photos += [
             {"photo": name, "size": list(size), "draws": record}
@@ -82,11 +82,10 @@ class RecordedDraws:
         ]
         return draws
 
-    def _followed(self, names: Sequence[str], size: tuple[int, int]) -> list[Record]:
-        """The file's records of the next photos."""
+    def _next_records(self, names: Sequence[str], size: tuple[int, int]) -> list[Record]:
         records = []
         for number, name in enumerate(names, len(self.photos)):
-            photo = self._told[number] if number < len(self._told) else {}
+            photo = self._recorded[number] if number < len(self._recorded) else {}
             if (photo.get("photo"), photo.get("size")) != (name, list(size)):
                 msg = (
                     f"replay={self.replay}: photo {number + 1} is {photo.get('photo')} of size "
@@ -97,6 +96,7 @@ class RecordedDraws:
         return records
 
     def write(self, path: Path) -> None:
-        """Write what was drawn so far."""
-        head = {"degradation": self.degradation.name, "scale": self.degradation.scale}
-        write_json(path, {**head, "photos": self.photos})
+        """Write all draws so far; no file where nothing was drawn, as for real pairs."""
+        if self.photos:
+            head = {"degradation": self.degradation.name, "scale": self.degradation.scale}
+            write_json(path, {**head, "photos": self.photos})

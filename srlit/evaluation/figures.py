@@ -1,0 +1,81 @@
+"""Series of comparison images that an evaluation draws besides its usual ones."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from annotated_types import MinLen
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from srlit.inference.upscalers import NetworkUpscaler, Upscaler
+from srlit.types import Count
+
+
+class Figure(BaseModel):
+    """A series of comparison images.
+
+    Attributes:
+        methods: the columns between LR and HR, by their names in tables; None: all methods.
+        photos: how many of the first photos.
+        whole: whole photos instead of the data's crops.
+        tile: side of the networks' tiles in LR pixels; None: the evaluation's.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    methods: Annotated[list[str], MinLen(1)] | None = None
+    photos: Count = 6
+    whole: bool = False
+    tile: Count | None = None
+
+    def columns(self, methods: Sequence[Upscaler]) -> list[Upscaler]:
+        """The chosen methods in the figure's order, with its tiles.
+
+        Raises:
+            KeyError: an unknown method.
+            ValueError: the tile is too small for the networks' overlap.
+        """
+        known = {method.name: method for method in methods}
+        chosen = [known[name] for name in self.methods or known]
+        return [
+            method.tiled(self.tile) if self.tile and isinstance(method, NetworkUpscaler) else method
+            for method in chosen
+        ]
+
+
+def read_figures(nodes: Mapping[str, Any] | None, methods: Sequence[Upscaler]) -> dict[str, Figure]:
+    """Folder name to figure.
+
+    Args:
+        nodes: name to settings, as configured.
+        methods: what is measured.
+
+    Raises:
+        ValueError: an unknown setting, an unknown method, or a value out of range.
+    """
+    try:
+        figures = TypeAdapter(dict[str, Figure]).validate_python(nodes or {})
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(map(str, ("figures", *problem["loc"])))
+        expected = f"{problem['msg']} (a figure takes {', '.join(Figure.model_fields)})"
+        msg = f"{key}={problem['input']}: {expected}"
+        raise ValueError(msg) from error
+    for name, figure in figures.items():
+        _check(name, figure, methods)
+    return figures
+
+
+def _check(name: str, figure: Figure, methods: Sequence[Upscaler]) -> None:
+    if name != Path(name).name:
+        msg = f"figures.{name}: expected a name for a folder"
+        raise ValueError(msg)
+    try:
+        figure.columns(methods)
+    except KeyError as error:
+        known = ", ".join(method.name for method in methods)
+        msg = f"figures.{name}.methods={figure.methods}: expected some of {known}"
+        raise ValueError(msg) from error
+    except ValueError as error:
+        msg = f"figures.{name}.tile={figure.tile}: {error}"
+        raise ValueError(msg) from error
