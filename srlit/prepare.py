@@ -90,9 +90,9 @@ def check_splits(cfg: DictConfig) -> None:
 
 def fetch(cfg: DictConfig) -> None:
     """Download what the chosen data set lacks, if it is a public one."""
-    from srlit.data.download import CATALOGUE, fetch_archive
+    from srlit.data.public_sets import ARCHIVES, fetch_archive
 
-    for archive in CATALOGUE.get(choice("data", ""), ()):
+    for archive in ARCHIVES.get(choice("data", ""), ()):
         fetch_archive(archive, Path(cfg.paths.data).expanduser())
 
 
@@ -220,26 +220,25 @@ def write_shards(cfg: DictConfig, found: "dict[str, Audit]") -> None:
 
 
 def prepare_weights(cfg: DictConfig) -> list[Path]:
-    """Download, verify and cut pretrained backbones.
+    """Download pretrained backbones and keep their features, or verify the files that are there.
 
     Returns:
-        Their files.
+        The files.
 
     Raises:
         ConfigError: no folder is named, or a network is unknown.
-        DownloadError: a file is not to be had, or not the one that is expected.
-        MissingWeightsError: a file that is there already is damaged.
+        OSError: weights cannot be downloaded, or a file cannot be written or is damaged.
     """
-    from srlit.data.download import RELEASES, fetch_backbone
+    from srlit.perceptual.backbones import NETS, save_features
 
     if not cfg.weights.dir:
-        msg = "weights.dir=null: name the folder for the backbones, or set SRLIT_WEIGHTS"
+        msg = "weights.dir=null: expected a folder for the backbones; or set SRLIT_WEIGHTS"
         raise ConfigError(msg)
-    if unknown := sorted(set(cfg.nets) - set(RELEASES)):
-        msg = f"nets={list(cfg.nets)}: {unknown}: expected some of {list(RELEASES)}"
+    if unknown := sorted(set(cfg.nets) - set(NETS)):
+        msg = f"nets={list(cfg.nets)}: {unknown}: expected some of {list(NETS)}"
         raise ConfigError(msg)
     folder = Path(cfg.weights.dir).expanduser()
-    return [fetch_backbone(net, folder) for net in cfg.nets]
+    return [save_features(net, folder) for net in cfg.nets]
 
 
 @entry_point("prepare")

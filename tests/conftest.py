@@ -11,8 +11,8 @@ import tests.typecheck  # noqa: F401 - found by name below
 
 # Every annotated shape is checked while the tests run; this must precede the imports.
 CHECKED = (
-    "ops", "models", "losses", "metrics", "degradation", "data", "foreign", "phases", "inference",
-    "evaluation", "reports",
+    "ops", "perceptual", "models", "losses", "metrics", "degradation", "data", "phases",
+    "inference", "evaluation", "reports",
 )  # fmt: skip
 install_import_hook([f"srlit.{name}" for name in CHECKED], "tests.typecheck.typechecker")
 

@@ -46,3 +46,8 @@ def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedP
         text=True,
         check=False,
     )
+
+
+def no_network(net: str) -> None:
+    """Takes the place of `torchvision_state` where no weights shall be found."""
+    raise OSError(f"{net}: no network")

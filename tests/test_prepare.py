@@ -14,8 +14,7 @@ from PIL import Image
 
 from srlit.config import ConfigError
 from srlit.data import PackedStore
-from srlit.data.download import CATALOGUE
-from srlit.data.download.urls import Archive, Folder
+from srlit.data.public_sets import ARCHIVES, Archive, Folder
 from srlit.prepare import prepare
 from tests.data.photos import write_pairs
 from tests.data.server import serve
@@ -221,7 +220,7 @@ def test_an_interrupt_loses_nothing_that_is_done(photo_folder, tmp_path):
 def test_a_public_set_is_downloaded_despite_cuts_checked_and_packed(
     photo_folder, tmp_path, monkeypatch
 ):
-    """The catalogue names a server of this machine, which cuts the connection and lies once."""
+    """The table names a server of this machine, which cuts the connection and lies once."""
     file = tmp_path / "set.zip"
     with zipfile.ZipFile(file, "w") as archive:
         for path in photo_folder.iterdir():
@@ -236,7 +235,7 @@ def test_a_public_set_is_downloaded_despite_cuts_checked_and_packed(
             size=len(body),
             folders=(Folder("mine", ("inner",), 12),),
         )
-        monkeypatch.setitem(CATALOGUE, "folder", (archive,))
+        monkeypatch.setitem(ARCHIVES, "folder", (archive,))
         monkeypatch.setattr("srlit.prepare.choice", lambda *_: "folder")
         data = tmp_path / "data"
         prepare_in(tmp_path, *of_folder(data / "mine"), f"paths.data={data}")

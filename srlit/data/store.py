@@ -20,7 +20,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from srlit.utils.atomic import atomic_file
-from srlit.utils.file_lock import alone
+from srlit.utils.file_lock import exclusive_lock
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ def packing(folder: Path | None) -> Iterator[None]:
     if folder is None:
         yield
         return
-    with alone(folder / LOCK, f"packing into {folder}"):
+    with exclusive_lock(folder / LOCK, f"packing into {folder}"):
         remove_torn_shards(folder)
         yield
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from srlit.losses.perceptual_loss import FeatureLoss, FeatureMap
-from srlit.perceptual.backbones import unit
+from srlit.perceptual.lpips import unit
 from srlit.types import NonNegative, Positive, Scalar
 
 # Added to the minimum distance (epsilon in the paper).

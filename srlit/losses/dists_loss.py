@@ -1,7 +1,7 @@
 """DISTS as a loss."""
 
 from srlit.losses.lpips_loss import DistanceLoss
-from srlit.perceptual.backbones import load_dists
+from srlit.perceptual.dists import load_dists
 
 
 class DISTSLoss(DistanceLoss):

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from srlit.ops.precision import feature_precision
-from srlit.perceptual.backbones import DISTSDistance, LPIPSDistance, load_lpips
+from srlit.perceptual.dists import DISTSDistance
+from srlit.perceptual.lpips import LPIPSDistance, load_lpips
 from srlit.types import Images, Scalar
 
 

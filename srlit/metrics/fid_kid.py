@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from srlit.metrics.precision import exactly, to_8_bit
 from srlit.metrics.registry import LEAST_SIDES, Backbones
 from srlit.ops.precision import float64_device
-from srlit.perceptual.backbones import LPIPS_NETS, Backbone, load_backbone
+from srlit.perceptual.backbones import Backbone, load_backbone
+from srlit.perceptual.lpips import LPIPS_NETS
 from srlit.types import Images
 
 if TYPE_CHECKING:

@@ -21,13 +21,8 @@ from srlit.ops.colour import rgb_to_y
 from srlit.ops.filters import gaussian_blur
 from srlit.ops.precision import float64_device
 from srlit.ops.similarity import SCALE_WEIGHTS, WINDOW, ms_ssim, ssim
-from srlit.perceptual.backbones import (
-    LPIPS_NETS,
-    DISTSDistance,
-    LPIPSDistance,
-    load_dists,
-    load_lpips,
-)
+from srlit.perceptual.dists import DISTSDistance, load_dists
+from srlit.perceptual.lpips import LPIPS_NETS, LPIPSDistance, load_lpips
 from srlit.types import AnyImages, Images
 
 PerImage = Float[Tensor, " n"]

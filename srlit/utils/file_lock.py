@@ -1,36 +1,41 @@
-"""Being the only process that does something to a folder."""
+"""An exclusive lock on a folder, by filelock."""
 
-import errno
-import fcntl
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from srlit.utils.atomic import kept_from_children
+from filelock import FileLock, Timeout
 
 log = logging.getLogger(__name__)
 
 
 @contextmanager
-def alone(lock: Path, doing: str) -> Iterator[None]:
-    """Wait until no other process holds a lock, and hold it; a killed holder's is gone with it.
+def exclusive_lock(lock: Path, task: str) -> Iterator[None]:
+    """Wait until no other process holds a lock, and hold it; it ends with this process.
 
-    Where the file system has no locks, nothing is waited for, and that is said.
+    Where the file system has no locks, a warning says so and nothing is locked. Forked children do
+    not hold the lock: filelock closes it in them.
 
     Args:
-        lock: its file, which stays.
-        doing: what another holder does, for the log.
+        lock: the lock file, which stays.
+        task: what the holder does, for the log of those who wait.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
-                log.info("another process is %s: waiting until it is done", doing)
-                fcntl.flock(file, fcntl.LOCK_EX)
-            else:
-                log.warning("%s cannot be locked (%s): start this once only", lock, error.strerror)
-        with kept_from_children(file):
-            yield
+    held = FileLock(lock, fallback_to_soft=False)
+    try:
+        _acquire(held, task)
+    except OSError as error:
+        log.warning("%s cannot be locked (%s): start this only once", lock, error.strerror)
+    try:
+        yield
+    finally:
+        held.release()
+
+
+def _acquire(held: FileLock, task: str) -> None:
+    try:
+        held.acquire(blocking=False)
+    except Timeout:
+        log.info("another process is %s: waiting until it is done", task)
+        held.acquire(poll_interval=0.1)

@@ -14,7 +14,7 @@ from srlit.checkpoint import CheckpointError, load_checkpoint
 from srlit.config import ConfigError
 from srlit.perceptual import backbones as weights
 from srlit.train import resolve_precision, train
-from tests.helpers import REPOSITORY, TINY, compose_config, run
+from tests.helpers import REPOSITORY, TINY, compose_config, no_network, run
 
 SMALL = ("model=edsr_small", "model.width=8", "model.blocks=1", *TINY)
 
@@ -113,7 +113,7 @@ def test_a_misspelt_key_in_a_users_own_file(tmp_path):
 
 def test_missing_weights_stop_before_the_first_iteration(command, tmp_path, monkeypatch):
     monkeypatch.delenv("SRLIT_WEIGHTS", raising=False)
-    monkeypatch.setattr(weights, "_from_torchvision", lambda net: (None, "no network"))
+    monkeypatch.setattr(weights, "torchvision_state", no_network)
     weights.forget_loaded()
     ended = command(*SMALL[:-4], "weights.allow_untrained=false", *SMALL[-3:])
     assert "No pretrained weights for alexnet" in ended

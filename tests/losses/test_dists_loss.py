@@ -7,14 +7,9 @@ from torchmetrics.functional.image import dists as theirs
 from torchvision.models import vgg16
 
 from srlit.losses.dists_loss import DISTSLoss
-from srlit.perceptual.backbones import (
-    MissingWeightsError,
-    dists_weights,
-    dists_weights_file,
-    forget_loaded,
-    load_backbone,
-)
-from srlit.perceptual.dists import l2_pool
+from srlit.perceptual.backbones import MissingWeightsError, forget_loaded, load_backbone
+from srlit.perceptual.dists import dists_weights, dists_weights_file, l2_pool
+from tests.helpers import no_network
 
 
 @pytest.fixture
@@ -96,16 +91,14 @@ def test_the_learned_weights_sum_to_one_over_all_channels():
 def test_without_the_learned_weights_it_does_not_pass_as_dists(tmp_path, monkeypatch, vgg16_folder):
     forget_loaded()
     monkeypatch.setattr(
-        "srlit.perceptual.backbones.dists_weights_file", lambda: tmp_path / "weights.pt"
+        "srlit.perceptual.dists.dists_weights_file", lambda: tmp_path / "weights.pt"
     )
-    with pytest.raises(MissingWeightsError, match=r"alpha and beta are missing: .*weights.pt does"):
+    with pytest.raises(MissingWeightsError, match=r"weights\.pt"):
         DISTSLoss(weights_dir=vgg16_folder, allow_untrained=True)
 
 
 def test_without_a_vgg16_it_says_where_to_get_one(tmp_path, monkeypatch):
     monkeypatch.delenv("SRLIT_WEIGHTS", raising=False)
-    monkeypatch.setattr(
-        "srlit.perceptual.backbones._from_torchvision", lambda net: (None, "no network")
-    )
-    with pytest.raises(MissingWeightsError, match="vgg16_features.safetensors does not exist"):
+    monkeypatch.setattr("srlit.perceptual.backbones.torchvision_state", no_network)
+    with pytest.raises(MissingWeightsError, match="vgg16_features.safetensors"):
         DISTSLoss(weights_dir=str(tmp_path))

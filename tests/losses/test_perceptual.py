@@ -5,7 +5,8 @@ from torchvision.models import vgg16
 
 from srlit.losses.lpips_loss import LPIPSLoss
 from srlit.losses.perceptual_loss import PerceptualLoss
-from srlit.perceptual.backbones import load_backbone, load_lpips
+from srlit.perceptual.backbones import load_backbone
+from srlit.perceptual.lpips import load_lpips
 
 
 @pytest.mark.parametrize("distance", ["l1", "l2"])

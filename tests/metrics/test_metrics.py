@@ -9,6 +9,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from srlit.metrics.precision import to_8_bit
 from srlit.metrics.ranking import SelectionRule
 from srlit.metrics.suite import MetricSuite
+from tests.helpers import no_network
 
 NAMES = ["psnr_rgb_b0", "psnr_y_b4", "ssim_rgb_b0", "ssim_y_b2", "mae"]
 
@@ -77,7 +78,7 @@ def test_the_image_is_measured_as_a_file_would_keep_it(pair):
 
 def test_lpips_has_the_known_answers(shared_weights):
     """The docstring example of torchmetrics' LPIPS: seed 42, squeeze."""
-    from srlit.perceptual.backbones import load_lpips
+    from srlit.perceptual.lpips import load_lpips
 
     generator = torch.Generator().manual_seed(42)
     sr = torch.rand(2, 3, 100, 100, generator=generator)
@@ -91,7 +92,7 @@ def test_lpips_is_that_of_the_lpips_package(net, request, pair):
     """With the same features: real ones of two networks, random ones of VGG16."""
     import lpips
 
-    from srlit.perceptual.backbones import LPIPS_NETS, load_lpips
+    from srlit.perceptual.lpips import LPIPS_NETS, load_lpips
 
     folder = str(request.getfixturevalue("vgg16_folder" if net == "vgg" else "shared_weights"))
     theirs = lpips.LPIPS(net=net, pnet_rand=True, verbose=False).eval()
@@ -108,9 +109,7 @@ def test_lpips_is_that_of_the_lpips_package(net, request, pair):
 def test_an_untrained_backbone_never_passes_as_lpips(tmp_path, monkeypatch, pair, caplog):
     monkeypatch.delenv("SRLIT_WEIGHTS", raising=False)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(
-        "srlit.perceptual.backbones._from_torchvision", lambda net: (None, "no network")
-    )
+    monkeypatch.setattr("srlit.perceptual.backbones.torchvision_state", no_network)
     suite = MetricSuite(names=["lpips_alex"], weights_dir=str(tmp_path), allow_untrained=True)
     assert suite.names == ["lpips_alex_untrained"]
     assert suite.reported_name("lpips_alex") == "lpips_alex_untrained"

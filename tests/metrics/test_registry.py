@@ -8,7 +8,9 @@ from srlit.metrics.ranking import rises
 from srlit.metrics.registry import PROTOCOLS, Backbones, metric_named
 from srlit.metrics.suite import MetricSuite
 from srlit.ops.resize import imresize, shrink
-from srlit.perceptual.backbones import load_dists, load_lpips
+from srlit.perceptual.dists import load_dists
+from srlit.perceptual.lpips import load_lpips
+from tests.helpers import no_network
 
 # Its value for sr = hr; NIQE, which looks at no target, has none.
 IDEAL = {
@@ -185,9 +187,7 @@ def test_lr_that_is_missing_or_does_not_fit_is_named(hr):
 
 def test_dists_on_a_random_network_says_so(tmp_path, monkeypatch, hr, caplog):
     monkeypatch.delenv("SRLIT_WEIGHTS", raising=False)
-    monkeypatch.setattr(
-        "srlit.perceptual.backbones._from_torchvision", lambda net: (None, "no network")
-    )
+    monkeypatch.setattr("srlit.perceptual.backbones.torchvision_state", no_network)
     names = ["dists", "kid_vgg_p64"]
     suite = MetricSuite(
         names=names[:1], set_names=names[1:], weights_dir=str(tmp_path), allow_untrained=True

@@ -1,108 +1,84 @@
-"""Two at once: one works, the other one waits and finds the work done."""
-
 import errno
-import fcntl
-import hashlib
 import logging
+import multiprocessing
 import os
-import random
+import signal
+import subprocess
 import sys
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
+import filelock._unix
 import pytest
-from rich.progress import Progress
+from filelock import FileLock, Timeout
 
-from srlit.data.download import DownloadError, download, fetch_archive, unpack
-from srlit.data.download.urls import Archive, Folder
-from srlit.data.store import packing
-from srlit.utils.file_lock import alone
-from tests.data.server import serve
-
-# The package's function has the module's name.
-UNPACKING = sys.modules["srlit.data.download.unpack"]
-PHOTOS = {f"inner/{i}.png": random.Random(i).randbytes(20_000) for i in range(6)}
+from srlit.utils.file_lock import exclusive_lock
 
 
-@pytest.fixture
-def zipped(tmp_path):
-    path = tmp_path / "made.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in PHOTOS.items():
-            archive.writestr(name, content)
-    return path.read_bytes()
-
-
-@pytest.mark.parametrize("known", [True, False], ids=["with checksum", "without"])
-def test_an_archive_that_two_fetch_at_once_is_downloaded_and_unpacked_once(zipped, tmp_path, known):
-    """Locks are of open files, not of processes: threads wait for each other as processes do."""
-    root = tmp_path / "data"
-    with serve(zipped) as (site, address):
-        site.slow = 0.005  # half a second for the file
-        digest = hashlib.sha256(zipped).hexdigest() if known else None
-        archive = Archive(f"{address}/set.zip", digest, None, (Folder("set", ("inner",), 6),))
-        with ThreadPoolExecutor(3) as pool:
-            for task in [pool.submit(fetch_archive, archive, root) for _ in range(3)]:
-                task.result()
-    assert len(site.requests) == 1
-    assert (root / "set.zip").read_bytes() == zipped
-    assert {f"inner/{p.name}": p.read_bytes() for p in (root / "set").iterdir()} == PHOTOS
-
-
-def test_bytes_of_somebody_else_in_a_download_are_noticed_without_a_checksum(tmp_path, monkeypatch):
-    body = random.Random(0).randbytes(100_000)
-    target = tmp_path / "set.zip"
-    part = tmp_path / ".set.zip.part"
-
-    def update(*_, completed, total):
-        if completed == total:
-            part.write_bytes(part.read_bytes() + b"more")
-
-    monkeypatch.setattr(Progress, "update", update)
-    with serve(body) as (_, address), pytest.raises(DownloadError, match=r"100,\d* bytes arrived"):
-        download(f"{address}/set.zip", target, sha256=None, key="paths.data", waits=())
-    assert not target.exists()
-    assert not part.exists()
-
-
-def test_photos_that_somebody_removes_while_unpacking_are_missed(zipped, tmp_path, monkeypatch):
-    def write(chosen, growing, original=UNPACKING._write):
-        yield from original(chosen, growing)
-        (growing / "3.png").unlink()
-
-    monkeypatch.setattr(UNPACKING, "_write", write)
-    with pytest.raises(DownloadError, match="5 photos were written, expected 6"):
-        unpack(tmp_path / "made.zip", tmp_path / "set", key="paths.data", inside=("inner",))
-    assert not (tmp_path / "set").exists()
-
-
-# -- file systems without locks -------------------------------------------------------------------
-
-
-def refuse(*_):
-    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
-
-def test_a_file_system_without_locks_is_named_and_no_other_process_is_blamed(
-    tmp_path, monkeypatch, caplog
-):
-    monkeypatch.setattr(fcntl, "flock", refuse)
-    with caplog.at_level(logging.INFO), packing(tmp_path / "store"):
-        pass
-    assert "another process" not in caplog.text
-    assert "No locks available" in caplog.text
-    assert str(tmp_path / "store") in caplog.text
+def is_free(lock):
+    try:
+        with FileLock(lock, blocking=False):
+            return True
+    except Timeout:
+        return False
 
 
 def test_who_waits_says_for_what(tmp_path, caplog):
+    def hold():
+        with exclusive_lock(tmp_path / "lock", "counting"):
+            return "held"
+
     with caplog.at_level(logging.INFO), ThreadPoolExecutor(1) as pool:
-        with alone(tmp_path / "lock", "counting"):
-            waiting = pool.submit(hold, tmp_path / "lock")
+        with exclusive_lock(tmp_path / "lock", "counting"):
+            waiting = pool.submit(hold)
             while "another process is counting" not in caplog.text:
                 assert not waiting.done()
-        waiting.result()
+        assert waiting.result() == "held"
 
 
-def hold(lock):
-    with alone(lock, "counting"):
+def test_a_forked_child_does_not_hold_the_lock(tmp_path):
+    """A loader's worker may outlive its training."""
+    context = multiprocessing.get_context("fork")
+    leave = context.Event()
+    with exclusive_lock(tmp_path / "lock", "training"):
+        child = context.Process(target=leave.wait)
+        child.start()
+        assert not is_free(tmp_path / "lock")
+    assert child.is_alive()
+    assert is_free(tmp_path / "lock")
+    leave.set()
+    child.join()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from srlit.utils.file_lock import exclusive_lock
+with exclusive_lock(Path(sys.argv[1]), "training"):
+    if os.fork() == 0:
+        print("held", flush=True)
+        sys.stdin.read()  # a child that outlives its parent
+        os._exit(0)
+    signal.pause()
+"""
+
+
+def test_the_lock_ends_with_a_killed_process_though_its_child_lives(tmp_path):
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"held\n"
+        assert not is_free(tmp_path / "lock")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert is_free(tmp_path / "lock")
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS])
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch, caplog, number):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(filelock._unix.fcntl, "flock", refuse)
+    with caplog.at_level(logging.INFO), exclusive_lock(tmp_path / "lock", "packing"):
         pass
+    assert "another process" not in caplog.text
+    assert f"{tmp_path / 'lock'} cannot be locked ({os.strerror(number)})" in caplog.text

@@ -31,7 +31,7 @@ from srlit.data.shards.layout import (
 )
 from srlit.data.store import digest_of
 from srlit.utils.atomic import write_json
-from srlit.utils.file_lock import alone
+from srlit.utils.file_lock import exclusive_lock
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def _being_written(target: Path) -> Iterator[Path]:
     """A sibling to write into, gone afterwards; waits while another process writes there."""
     sibling = target.with_name(f".{target.name}.partial")
     # The lock stays: who removed it would leave those who wait for it to lock another file.
-    with alone(target.with_name(f".{target.name}.lock"), f"writing shards into {target}"):
+    with exclusive_lock(target.with_name(f".{target.name}.lock"), f"writing shards into {target}"):
         shutil.rmtree(sibling, ignore_errors=True)
         try:
             yield sibling

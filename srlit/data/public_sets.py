@@ -1,15 +1,23 @@
-"""Public data sets: where their archives lie, how to know them, what becomes which folder."""
+"""Public data sets: their archives, checksums, and the folders that they become."""
 
+import logging
+from pathlib import Path
 from typing import NamedTuple
+
+from srlit.data.unpack import is_filled, unpack
+from srlit.utils.download import disk_errors, download
+from srlit.utils.file_lock import exclusive_lock
+
+log = logging.getLogger(__name__)
 
 
 class Folder(NamedTuple):
     """A folder below `paths.data` that is made from an archive.
 
     Attributes:
-        name: what it is called.
+        name: the folder's name.
         inside: the folders in the archive whose photos it holds.
-        photos: how many these are.
+        photos: number of photos.
     """
 
     name: str
@@ -21,10 +29,10 @@ class Archive(NamedTuple):
     """A file to download.
 
     Attributes:
-        url: where it lies.
+        url: its address.
         sha256: its digest; None where nobody has published one.
         size: in bytes; None where nobody has published it.
-        folders: what becomes of it.
+        folders: the folders that are made from it.
     """
 
     url: str
@@ -34,8 +42,36 @@ class Archive(NamedTuple):
 
     @property
     def file(self) -> str:
-        """What the file is called."""
+        """The file's name."""
         return self.url.rpartition("/")[2]
+
+    def is_unpacked(self, root: Path) -> bool:
+        """Whether all its folders are there."""
+        return all(is_filled(root / folder.name) for folder in self.folders)
+
+
+def fetch_archive(archive: Archive, root: Path, *, key: str = "paths.data") -> None:
+    """Download an archive and make those of its folders that are missing; the archive stays.
+
+    Args:
+        archive: what to download.
+        root: where its folders belong.
+        key: the config key that chose it, for errors.
+
+    Raises:
+        DownloadError: the archive is unavailable or another one, or the disk is full.
+    """
+    if archive.is_unpacked(root):
+        return
+    file = root / archive.file
+    lock = root / f".{archive.file}.lock"
+    with disk_errors(root, key), exclusive_lock(lock, f"fetching {archive.file}"):
+        if archive.is_unpacked(root):  # by another process meanwhile
+            return
+        download(archive.url, file, sha256=archive.sha256, size=archive.size, key=key)
+        for name, inside, photos in archive.folders:
+            unpack(file, root / name, key=key, inside=inside, photos=photos)
+        log.info("%s is unpacked and can be removed", file)
 
 
 # Agustsson and Timofte 2017. Digests and sizes: TensorFlow Datasets,
@@ -53,7 +89,7 @@ DIV2K_VALID = Archive(
     folders=(Folder("DIV2K_valid_HR", ("DIV2K_valid_HR",), 100),),
 )
 
-# Lim et al. 2017 (EDSR), with low-resolution copies that are left out here. Only an MD5 is
+# Lim et al. 2017 (EDSR), without its low-resolution copies. Only an MD5 is
 # published (catalyst-team/esrgan: 5d3f39443d5e9489bff8963f8f26cb03), no SHA-256.
 FLICKR2K = Archive(
     url="https://cv.snu.ac.kr/research/EDSR/Flickr2K.tar",
@@ -62,7 +98,7 @@ FLICKR2K = Archive(
     folders=(Folder("Flickr2K_HR", ("Flickr2K/Flickr2K_HR",), 2650),),
 )
 
-# Arbelaez et al. 2011. The size stands in tensorpack's dataflow/dataset/bsds500.py; size and digest
+# Arbelaez et al. 2011. The size is from tensorpack's dataflow/dataset/bsds500.py; size and digest
 # in several reproductions on GitHub that pin the file and agree.
 #
 # BSD100 is the test set of BSDS300 (Martin et al. 2001). BSDS500 took over BSDS300's training and
@@ -80,8 +116,8 @@ BSDS500 = Archive(
     ),
 )
 
-# By the name of their config in conf/data: all that is trained, validated and tested on there.
-CATALOGUE: dict[str, tuple[Archive, ...]] = {
+# The archives of each data set, by the name of its config in conf/data.
+ARCHIVES: dict[str, tuple[Archive, ...]] = {
     "div2k": (DIV2K_TRAIN, DIV2K_VALID, BSDS500),
     "flickr2k": (FLICKR2K, BSDS500),
     "df2k": (DIV2K_TRAIN, DIV2K_VALID, FLICKR2K, BSDS500),
