@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from srlit.evaluation.tables import format_value
-from srlit.reports.axis import short
+from srlit.reports.configuration import flattened
 from srlit.reports.evaluations import REFERENCE, Evaluation, deciding_metric, falls_or_rises, row_of
 from srlit.reports.html_tables import day, difference, duration
 from srlit.reports.run_folders import Run
@@ -123,79 +123,50 @@ def _figure(metric: str, row: Mapping[str, Any], base: Mapping[str, Any] | None)
 
 def facts(run: Run) -> list[tuple[str, str]]:
     """Network, phase, loss, data and degradation, as far as the configuration tells."""
-    config = run.config
+    flat = {key: text for key, text in flattened(run.config).items() if text != "null"}
+    count, side = flat.get("data.batch_size"), flat.get("data.patch_size")
+    iterations = flat.get("iterations", "")
     found = [
-        ("network", _with_scale(config)),
-        ("phase", class_name(config.get("phase")).removesuffix("Phase").lower()),
-        ("loss", _weights(config)),
-        ("photos", _photos(config)),
-        ("degradation", _degradations(config)),
-        ("batch", _batch(config)),
-        ("iterations", _count(config.get("iterations"))),
+        ("network", _network(flat)),
+        ("phase", _class_name(flat, "phase").removesuffix("Phase").lower()),
+        ("loss", _weights(flat)),
+        ("photos", _photos(flat)),
+        ("degradation", _degradations(flat)),
+        ("batch", f"{count} patches of {side} pixels" if count and side else ""),
+        ("iterations", f"{int(iterations):,}" if iterations.isdecimal() else ""),
     ]
     return [(term, text) for term, text in found if text]
 
 
-def _node(config: Mapping[str, Any], *keys: str) -> dict[str, Any]:
-    """A mapping below keys; an empty one where there is none."""
-    node: Any = config
-    for key in keys:
-        node = node.get(key) if isinstance(node, dict) else None
-    return node if isinstance(node, dict) else {}
-
-
-def class_name(node: Any) -> str:  # noqa: ANN401 - a YAML node
+def _class_name(flat: Mapping[str, str], key: str) -> str:
     """The class that a node names, without its module."""
-    target = node.get("_target_") if isinstance(node, dict) else None
-    return target.rsplit(".", 1)[-1] if isinstance(target, str) else ""
+    return flat.get(f"{key}._target_", "").rsplit(".", 1)[-1]
 
 
-def _with_scale(config: Mapping[str, Any]) -> str:
-    model = _node(config, "model")
-    sizes = [
-        f"{key} {model[key]}"
-        for key in ("width", "blocks", "num_feat", "num_block")
-        if isinstance(model.get(key), int)
-    ]
-    name = class_name(model)
-    scale = f"x{config['scale']}" if isinstance(config.get("scale"), int) else ""
-    return ", ".join(part for part in (" ".join(p for p in (name, scale) if p), *sizes) if part)
+def _network(flat: Mapping[str, str]) -> str:
+    keys = ("width", "blocks", "num_feat", "num_block")
+    sizes = [f"{key} {flat[f'model.{key}']}" for key in keys if f"model.{key}" in flat]
+    scale = f"x{flat['scale']}" if "scale" in flat else ""
+    return ", ".join(p for p in (f"{_class_name(flat, 'model')} {scale}".strip(), *sizes) if p)
 
 
-def _weights(config: Mapping[str, Any]) -> str:
-    """Names of loss terms with their weights."""
-    weights = _node(config, "loss", "weights")
-    return " + ".join(
-        f"{short(w)} {name}" if isinstance(w, (int, float)) else str(name)
-        for name, w in weights.items()
-    )
+def _weights(flat: Mapping[str, str]) -> str:
+    """Loss terms with their weights; without those of weight 0, schedules by their name only."""
+    weights: dict[str, str] = {}
+    for key, text in flat.items():
+        if key.startswith("loss.weights."):
+            _, _, name, *schedule = key.split(".")
+            weights[name] = "" if schedule else text
+    return " + ".join(f"{w} {name}".strip() for name, w in weights.items() if w != "0")
 
 
-def _photos(config: Mapping[str, Any]) -> str:
-    photos = _node(config, "data", "photos")
-    folder = next(
-        (
-            photos[key]
-            for key in ("train_folder", "folder", "root")
-            if isinstance(photos.get(key), str)
-        ),
-        "",
-    )
-    return " ".join(part for part in (class_name(photos), Path(folder).name) if part)
+def _photos(flat: Mapping[str, str]) -> str:
+    keys = (f"data.photos.{key}" for key in ("train_folder", "folder", "root"))
+    folder = next((flat[key] for key in keys if key in flat), "")
+    return f"{_class_name(flat, 'data.photos')} {Path(folder).name}".strip()
 
 
-def _degradations(config: Mapping[str, Any]) -> str:
-    """Of the training; and of the validation, where it is another."""
-    names = [_node(config, key).get("name") for key in ("degradation", "eval_degradation")]
-    trained, validated = (name if isinstance(name, str) else "" for name in names)
+def _degradations(flat: Mapping[str, str]) -> str:
+    """That of training; and that of validation, where it differs."""
+    trained, validated = (flat.get(f"{k}.name", "") for k in ("degradation", "eval_degradation"))
     return trained if validated in (trained, "") else f"{trained}, validated under {validated}"
-
-
-def _batch(config: Mapping[str, Any]) -> str:
-    data = _node(config, "data")
-    count, side = data.get("batch_size"), data.get("patch_size")
-    return f"{count} patches of {side} pixels" if count and side else ""
-
-
-def _count(value: Any) -> str:  # noqa: ANN401 - a YAML leaf
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else ""
