@@ -1,36 +1,39 @@
-"""GAN criteria: what discriminator and generator each minimise, on logits of any shape."""
+"""GAN criteria: the losses of discriminator and generator, on logits of any shape."""
 
 import math
-from typing import Protocol, runtime_checkable
+from typing import Annotated, Protocol, runtime_checkable
 
 import torch.nn.functional as F
+from annotated_types import Interval
 from jaxtyping import Float
 from torch import Tensor
 
 from srlit.types import Scalar
 
 Logits = Float[Tensor, "..."]
+# The discriminator's target for real images; below 1: one-sided label smoothing.
+RealLabel = Annotated[float, Interval(gt=0, le=1)]
 
 
 @runtime_checkable
 class AdversarialCriterion(Protocol):
-    """Both sides of a GAN's game.
+    """The losses of both networks.
 
     Attributes:
-        chance: the discriminator's loss where it cannot tell real from fake, at its best constant
-            logit; None where a loss of 0 is no end, so that nothing can be measured by it.
-        relativistic: whether the generator's side needs real logits, which cost a pass.
+        chance: the discriminator's loss at its best constant logit, when it cannot tell real from
+            fake; None if the loss has no lower bound to compare with.
+        relativistic: whether the generator's loss needs real logits, which cost a forward pass.
     """
 
     chance: float | None
     relativistic: bool
 
     def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Scalar:
-        """What the discriminator minimises."""
+        """The discriminator's loss."""
         ...
 
     def generator(self, fake_logits: Logits, real_logits: Logits | None) -> Scalar:
-        """What the generator minimises; `real_logits` is None unless `relativistic`."""
+        """The generator's loss; `real_logits` is None unless `relativistic`."""
         ...
 
 
@@ -38,17 +41,12 @@ class LeastSquares:
     """LSGAN (Mao et al. 2017, eq. 9) with one-sided label smoothing.
 
     Args:
-        real_label: the discriminator's target for real images, above 0, at most 1; the generator's
-            is 1.
-
-    Raises:
-        ValueError: a label out of range.
+        real_label: the discriminator's target for real images; the generator's is 1.
     """
 
     relativistic = False
 
-    def __init__(self, *, real_label: float = 0.9) -> None:
-        _check_label(real_label)
+    def __init__(self, *, real_label: RealLabel = 0.9) -> None:
         self.real_label = real_label
         self.chance = real_label**2 / 4
 
@@ -62,22 +60,18 @@ class LeastSquares:
 
 
 class NonSaturating:
-    """The vanilla GAN in its non-saturating form (Goodfellow et al. 2014, section 3).
+    """The original GAN in its non-saturating form (Goodfellow et al. 2014, section 3).
 
     Args:
         real_label: the discriminator's target for real images: one-sided label smoothing
-            (Salimans et al. 2016, section 3.4), above 0, at most 1.
-
-    Raises:
-        ValueError: a label out of range.
+            (Salimans et al. 2016, section 3.4).
     """
 
     relativistic = False
 
-    def __init__(self, *, real_label: float = 1.0) -> None:
-        _check_label(real_label)
+    def __init__(self, *, real_label: RealLabel = 1.0) -> None:
         self.real_label = real_label
-        # Two cross entropies, to a target of `real_label` and to 0, at one logit for both.
+        # Two cross entropies, with targets `real_label` and 0, at the same logit.
         guess = real_label / 2
         self.chance = -real_label * math.log(guess) - (2 - real_label) * math.log(1 - guess)
 
@@ -93,7 +87,7 @@ class NonSaturating:
 
 
 class Hinge:
-    """The hinge criterion (Lim and Ye 2017; Miyato et al. 2018, eq. 16-17); it has no labels."""
+    """The hinge loss (Lim and Ye 2017; Miyato et al. 2018, eq. 16-17); it has no labels."""
 
     chance = 2.0
     relativistic = False
@@ -110,9 +104,9 @@ class Hinge:
 class RelativisticAverage:
     """The relativistic average GAN (Jolicoeur-Martineau 2019; ESRGAN, Wang et al. 2018, eq. 1-2).
 
-    Both sides ask by how much one kind looks more real than the other kind does on average. The
-    averages run over all logits that are handed in: those of a process's own part of a batch
-    (`phase.micro_batches`), so here, unlike elsewhere, parts and batch mates matter.
+    Each image is compared with the mean logit of the other class. The means run over the logits
+    of one process's part of a batch (`phase.micro_batches`), so here, unlike elsewhere, the result
+    depends on the other images of the part.
     """
 
     chance = 2 * math.log(2)
@@ -146,15 +140,9 @@ class Wasserstein:
     relativistic = False
 
     def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Scalar:
-        """E D(fake) - E D(real), minus the estimated distance."""
+        """E D(fake) - E D(real): minus the estimated distance."""
         return fake_logits.mean() - real_logits.mean()
 
     def generator(self, fake_logits: Logits, real_logits: Logits | None) -> Scalar:  # noqa: ARG002
         """-E D(fake)."""
         return -fake_logits.mean()
-
-
-def _check_label(real_label: float) -> None:
-    if not 0 < real_label <= 1:
-        msg = f"phase.criterion.real_label={real_label}: expected above 0, at most 1"
-        raise ValueError(msg)

@@ -1,11 +1,11 @@
-"""What a discriminator is shown instead of the bare images, so that it does not win too early.
+"""Differentiable augmentation of everything that a discriminator sees.
 
 Draws come from PyTorch's generator of the device, which a phase seeds from (seed, iteration, rank).
 """
 
 import math
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -31,7 +31,7 @@ class InstanceNoise:
         sigma: standard deviation in [0, 1] image units, a number or a schedule, >= 0.
 
     Raises:
-        ValueError: a sigma that is negative or no number.
+        ValueError: sigma is negative or not a number.
     """
 
     def __init__(self, *, sigma: Weight) -> None:
@@ -44,132 +44,100 @@ class InstanceNoise:
         return images + sigma * torch.randn_like(images) if sigma else images
 
 
-class Brightness:
-    """Adds a number within +-0.5 to each image (DiffAugment, Zhao et al. 2020, section 4)."""
-
-    def __call__(self, images: Images, iteration: int) -> Images:  # noqa: ARG002
-        """A shift for each image."""
-        return images + _each(images) - 0.5
+def brightness(images: Images) -> Images:
+    """Add a number in +-0.5 to each image."""
+    return images + _uniform(images) - 0.5
 
 
-class Saturation:
-    """Multiplies each image's distance to its gray by 0 to 2 (the same)."""
-
-    def __call__(self, images: Images, iteration: int) -> Images:  # noqa: ARG002
-        """A factor for each image."""
-        gray = images.mean(dim=1, keepdim=True)
-        return gray + (images - gray) * 2 * _each(images)
+def saturation(images: Images) -> Images:
+    """Scale each image's difference from its grey version by 0 to 2."""
+    grey = images.mean(dim=1, keepdim=True)
+    return grey + (images - grey) * 2 * _uniform(images)
 
 
-class Contrast:
-    """Multiplies each image's distance to its mean by 0.5 to 1.5 (the same)."""
-
-    def __call__(self, images: Images, iteration: int) -> Images:  # noqa: ARG002
-        """A factor for each image."""
-        mean = images.mean(dim=(1, 2, 3), keepdim=True)
-        return mean + (images - mean) * (0.5 + _each(images))
+def contrast(images: Images) -> Images:
+    """Scale each image's difference from its mean by 0.5 to 1.5."""
+    mean = images.mean(dim=(1, 2, 3), keepdim=True)
+    return mean + (images - mean) * (0.5 + _uniform(images))
 
 
-class Translation:
-    """Shifts each image by whole pixels and fills with zeros (the same).
+def translation(images: Images, fraction: float = 0.125) -> Images:
+    """Shift each image by whole pixels, at most by this fraction of a side, and fill with zeros."""
+    n, _, h, w = images.shape
+    device = images.device
+    (rows, inside_rows), (columns, inside_columns) = (
+        _shifted(n, side, fraction, device) for side in (h, w)
+    )
+    picked = images.permute(0, 2, 3, 1)[
+        torch.arange(n, device=device)[:, None, None], rows[:, :, None], columns[:, None, :]
+    ]
+    inside = inside_rows[:, None, :, None] & inside_columns[:, None, None, :]
+    return picked.permute(0, 3, 1, 2) * inside
 
-    Args:
-        share: the largest shift as a share of the side, within 0 to 1.
+
+def cutout(images: Images, fraction: float = 0.5) -> Images:
+    """Blacken a square of each image, whose side is this fraction of the image's.
+
+    The square may lie partly outside.
     """
-
-    def __init__(self, *, share: float = 0.125) -> None:
-        self.share = share
-
-    def __call__(self, images: Images, iteration: int) -> Images:  # noqa: ARG002
-        """A shift in both directions for each image."""
-        n, _, h, w = images.shape
-        down, right = (self._shifts(n, side, images.device) for side in (h, w))
-        rows = torch.arange(h, device=images.device) - down
-        columns = torch.arange(w, device=images.device) - right
-        inside = _within(rows, h)[:, None, :, None] & _within(columns, w)[:, None, None, :]
-        picked = images.permute(0, 2, 3, 1)[
-            torch.arange(n, device=images.device)[:, None, None],
-            rows.clamp(0, h - 1)[:, :, None],
-            columns.clamp(0, w - 1)[:, None, :],
-        ]
-        return picked.permute(0, 3, 1, 2) * inside
-
-    def _shifts(self, n: int, side: int, device: torch.device) -> Tensor:
-        most = _pixels(self.share, side)
-        return torch.randint(-most, most + 1, (n, 1), device=device)
+    n, _, h, w = images.shape
+    rows, columns = (_covered(n, side, fraction, images.device) for side in (h, w))
+    return images * ~(rows[:, None, :, None] & columns[:, None, None, :])
 
 
-class Cutout:
-    """Blackens a square of each image (the same).
-
-    Args:
-        share: its side as a share of the image's, within 0 to 1.
-    """
-
-    def __init__(self, *, share: float = 0.5) -> None:
-        self.share = share
-
-    def __call__(self, images: Images, iteration: int) -> Images:  # noqa: ARG002
-        """A place for each image; the square may lie partly outside."""
-        n, _, h, w = images.shape
-        covered = [
-            self._covered(n, side, images.device)[(slice(None), None, *place)]
-            for side, place in ((h, (slice(None), None)), (w, (None, slice(None))))
-        ]
-        return images * ~(covered[0] & covered[1])
-
-    def _covered(self, n: int, side: int, device: torch.device) -> Tensor:
-        """Which rows (or columns) of each image the square covers, (n, side)."""
-        size = _pixels(self.share, side)
-        centre = torch.randint(0, side + 1 - size % 2, (n, 1), device=device)
-        return _within(torch.arange(side, device=device) - centre + size // 2, size)
-
-
-POLICIES: dict[str, tuple[type, ...]] = {
-    "color": (Brightness, Saturation, Contrast),
-    "translation": (Translation,),
-    "cutout": (Cutout,),
+POLICIES = {
+    "color": (brightness, saturation, contrast),
+    "translation": (translation,),
+    "cutout": (cutout,),
 }
 
 
 class DiffAugment:
-    """Differentiable augmentation of all that a discriminator sees (Zhao et al. 2020).
+    """DiffAugment (Zhao et al. 2020, section 4).
 
     Args:
-        policy: names among 'color', 'translation', 'cutout', as in the paper.
-
-    Raises:
-        ValueError: an unknown name.
+        policy: steps in order, with the paper's names.
     """
 
-    def __init__(self, *, policy: Sequence[str] = ("color", "translation", "cutout")) -> None:
-        unknown = sorted(set(policy) - set(POLICIES))
-        if unknown:
-            msg = (
-                f"phase.d_augment: DiffAugment has no policy {', '.join(map(repr, unknown))}; "
-                f"it has {', '.join(POLICIES)}"
-            )
-            raise ValueError(msg)
-        self.steps: list[DiscriminatorAugment] = [
-            make() for name in policy for make in POLICIES[name]
-        ]
+    def __init__(
+        self,
+        *,
+        policy: Sequence[Literal["color", "translation", "cutout"]] = (
+            "color",
+            "translation",
+            "cutout",
+        ),
+    ) -> None:
+        self.steps = [step for name in policy for step in POLICIES[name]]
 
-    def __call__(self, images: Images, iteration: int) -> Images:
-        """One after the other."""
+    def __call__(self, images: Images, iteration: int) -> Images:  # noqa: ARG002
+        """Every step, with its own draw for each image."""
         for step in self.steps:
-            images = step(images, iteration)
+            images = step(images)
         return images.contiguous(memory_format=torch.channels_last)
 
 
-def _each(images: Images) -> Float[Tensor, "n 1 1 1"]:
-    """A uniform number within 0 to 1 for each image."""
+def _uniform(images: Images) -> Float[Tensor, "n 1 1 1"]:
+    """A uniform number in 0 to 1 for each image."""
     return torch.rand(len(images), 1, 1, 1, device=images.device)
 
 
-def _pixels(share: float, side: int) -> int:
-    """A share of a side in whole pixels, halves rounded up."""
-    return math.floor(share * side + 0.5)
+def _pixels(fraction: float, side: int) -> int:
+    """A fraction of a side in whole pixels, halves rounded up."""
+    return math.floor(fraction * side + 0.5)
 
 
-def _within(positions: Tensor, side: int) -> Tensor:
-    return (positions >= 0) & (positions < side)
+def _shifted(n: int, side: int, fraction: float, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Source positions of shifted rows or columns, clamped, and whether they lie inside."""
+    maximum = _pixels(fraction, side)
+    shifts = torch.randint(-maximum, maximum + 1, (n, 1), device=device)
+    positions = torch.arange(side, device=device) - shifts
+    return positions.clamp(0, side - 1), (positions >= 0) & (positions < side)
+
+
+def _covered(n: int, side: int, fraction: float, device: torch.device) -> Tensor:
+    """Which rows (or columns) of each image a square covers, (n, side)."""
+    size = _pixels(fraction, side)
+    centre = torch.randint(0, side + 1 - size % 2, (n, 1), device=device)
+    offset = torch.arange(side, device=device) - centre + size // 2
+    return (offset >= 0) & (offset < size)

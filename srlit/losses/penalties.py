@@ -1,4 +1,4 @@
-"""What else a discriminator minimises: penalties of its gradient by the images it sees."""
+"""Gradient penalties of a discriminator."""
 
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from srlit.types import Images, Scalar
+from srlit.types import Count, Images, Positive, Scalar
 
 Discriminator = Callable[[Images], Tensor]
 
-# Below the square of any gradient that matters: the root of one that is exactly 0 has no slope.
+# Added under the root of a squared norm, which has no derivative at 0.
 TINY = 1e-12
 
 
@@ -20,18 +20,24 @@ class Penalty(Protocol):
     """A loss of the discriminator that is not computed in every update."""
 
     def is_due(self, number: int) -> bool:
-        """Whether the discriminator's update of this number, counted from 0, carries it."""
+        """Whether to apply it in the discriminator's update of this number, counted from 0."""
         ...
 
     def __call__(self, logits: Discriminator, real: Images, fake: Images) -> Scalar:
-        """The penalty in float32, of images as the discriminator sees them."""
+        """The penalty in float32.
+
+        Args:
+            logits: the discriminator.
+            real: real images as the discriminator sees them.
+            fake: restored images, as many.
+        """
         ...
 
 
 def squared_gradient(logits: Discriminator, images: Images) -> Float[Tensor, " n"]:
     """|grad D|^2 of each image, in float32: a second derivative in bfloat16 is mostly rounding.
 
-    What torch.compile makes has no second derivative, so compiled networks run eagerly here.
+    Code from torch.compile has no second derivative, so compiled networks run eagerly here.
     """
     full_precision = torch.autocast(images.device.type, enabled=False)
     with full_precision, torch.compiler.set_stance("force_eager"):
@@ -40,56 +46,37 @@ def squared_gradient(logits: Discriminator, images: Images) -> Float[Tensor, " n
     return gradient.square().sum(dim=(1, 2, 3))
 
 
-class Lazy:
-    """A weighted penalty that is computed in some updates only, and then so many times as heavy.
+class LazyPenalty:
+    """A penalty for every so many D updates, scaled by as much.
 
     Source: lazy regularisation (Karras et al. 2020, appendix B).
-
-    Args:
-        weight: of the penalty, > 0.
-        every: computed in each so many of the discriminator's updates, >= 1.
-
-    Raises:
-        ValueError: a number out of range.
     """
 
-    def __init__(self, *, weight: float, every: int) -> None:
-        if weight <= 0 or every < 1:
-            msg = f"phase.penalty: weight={weight}, every={every}: expected above 0, at least 1"
-            raise ValueError(msg)
+    def __init__(self, weight: float, every: int) -> None:
         self.weight, self.every = weight, every
 
     def is_due(self, number: int) -> bool:
-        """Whether the discriminator's update of this number, counted from 0, carries it."""
+        """As in `Penalty`."""
         return number % self.every == 0
 
 
-class R1(Lazy):
+class R1(LazyPenalty):
     """Gradient penalty on real images, weight / 2 * E |grad D|^2 (Mescheder et al. 2018, eq. 9).
 
     Args:
-        weight: gamma of the paper, > 0.
-        every: as for `Lazy`.
-
-    Raises:
-        ValueError: a number out of range.
+        weight: gamma of the paper.
+        every: apply every so many D updates, scaled by as much.
     """
 
-    def __init__(self, *, weight: float, every: int = 16) -> None:
-        super().__init__(weight=weight, every=every)
+    def __init__(self, *, weight: Positive, every: Count = 16) -> None:
+        super().__init__(weight, every)
 
     def __call__(self, logits: Discriminator, real: Images, fake: Images) -> Scalar:  # noqa: ARG002
-        """The penalty.
-
-        Args:
-            logits: the discriminator.
-            real: real images as the discriminator sees them.
-            fake: restored ones; not looked at.
-        """
+        """As in `Penalty`; `fake` is not used."""
         return self.every * self.weight / 2 * squared_gradient(logits, real).mean()
 
 
-class GradientPenalty(Lazy):
+class GradientPenalty(LazyPenalty):
     """Weight * E (|grad D| - 1)^2 between real and restored images (Gulrajani et al. 2017, eq. 3).
 
     With `Wasserstein` this is WGAN-GP. The gradient is taken at a random point on the line between
@@ -97,24 +84,15 @@ class GradientPenalty(Lazy):
     from (seed, iteration, rank).
 
     Args:
-        weight: lambda of the paper, > 0.
-        every: as for `Lazy`; 1 in the paper.
-
-    Raises:
-        ValueError: a number out of range.
+        weight: lambda of the paper.
+        every: as for `R1`; 1 in the paper.
     """
 
-    def __init__(self, *, weight: float = 10.0, every: int = 1) -> None:
-        super().__init__(weight=weight, every=every)
+    def __init__(self, *, weight: Positive = 10.0, every: Count = 1) -> None:
+        super().__init__(weight, every)
 
     def __call__(self, logits: Discriminator, real: Images, fake: Images) -> Scalar:
-        """The penalty.
-
-        Args:
-            logits: the discriminator.
-            real: real images as the discriminator sees them.
-            fake: restored images, as many.
-        """
-        share = torch.rand(len(real), 1, 1, 1, device=real.device)
-        norm = torch.sqrt(squared_gradient(logits, torch.lerp(fake, real, share)) + TINY)
+        """As in `Penalty`."""
+        position = torch.rand(len(real), 1, 1, 1, device=real.device)
+        norm = torch.sqrt(squared_gradient(logits, torch.lerp(fake, real, position)) + TINY)
         return self.every * self.weight * (norm - 1).square().mean()

@@ -1,7 +1,9 @@
-"""Weights that change over the iterations, such as an adversarial one that is let in slowly."""
+"""Weights that change over the iterations, such as a ramp of the adversarial weight."""
 
 import math
 from typing import Protocol, runtime_checkable
+
+from srlit.types import Count, NonNegative, NonNegativeInt
 
 
 @runtime_checkable
@@ -21,59 +23,59 @@ class LinearRamp:
     Args:
         begin: value until iteration `after`.
         end: value from iteration `after + over` on.
-        over: how many iterations the way takes, >= 1.
-        after: where it begins, >= 0.
-
-    Raises:
-        ValueError: `over` or `after` is out of range.
+        over: length of the ramp in iterations.
+        after: iteration in which it begins.
     """
 
-    def __init__(self, *, begin: float, end: float, over: int, after: int = 0) -> None:
-        if over < 1 or after < 0:
-            msg = f"a ramp over={over} iterations after={after}: expected at least 1 and 0"
-            raise ValueError(msg)
+    def __init__(
+        self,
+        *,
+        begin: NonNegative,
+        end: NonNegative,
+        over: Count,
+        after: NonNegativeInt = 0,
+    ) -> None:
         self.begin, self.end, self.over, self.after = begin, end, over, after
 
     def __call__(self, iteration: int) -> float:
         """The value in this iteration."""
-        share = self.shape(min(max((iteration - self.after) / self.over, 0.0), 1.0))
-        return self.begin + share * (self.end - self.begin)
+        progress = min(max((iteration - self.after) / self.over, 0.0), 1.0)
+        return self.begin + self.shape(progress) * (self.end - self.begin)
 
     def __repr__(self) -> str:
         numbers = f"begin={self.begin}, end={self.end}, over={self.over}, after={self.after}"
         return f"{type(self).__name__}({numbers})"
 
-    def shape(self, way: float) -> float:
-        """Which share of the change is done after this share of the way."""
-        return way
+    def shape(self, progress: float) -> float:
+        """Fraction of the change that is complete after this fraction of the ramp."""
+        return progress
 
 
 class CosineRamp(LinearRamp):
     """Half a cosine from one value to another: slow at both ends."""
 
-    def shape(self, way: float) -> float:
-        """(1 - cos(pi * way)) / 2, as in Loshchilov and Hutter 2017, eq. 5."""
-        return (1 - math.cos(math.pi * way)) / 2
+    def shape(self, progress: float) -> float:
+        """(1 - cos(pi * progress)) / 2, as in Loshchilov and Hutter 2017, eq. 5."""
+        return (1 - math.cos(math.pi * progress)) / 2
 
 
 Weight = float | WeightSchedule
 
 
 def check_weight(key: str, weight: object) -> None:
-    """See that a weight can be followed and takes nothing away.
+    """Check that a weight is a finite number, at least 0, or a schedule between such numbers.
 
     Args:
         key: of the configuration.
-        weight: what it holds.
+        weight: its value.
 
     Raises:
-        ValueError: neither a number nor a schedule; a value that is negative or not finite.
+        ValueError: it is not.
     """
-    expected = "a finite number, at least 0, or a schedule of them, such as LinearRamp"
     if not isinstance(weight, float | int | WeightSchedule) or not all(
         0 <= value < math.inf for value in extremes(weight)
     ):
-        msg = f"{key}={weight!r}: expected {expected}"
+        msg = f"{key}={weight!r}: expected a finite number, at least 0, or a schedule of them"
         raise ValueError(msg)
 
 
@@ -85,7 +87,7 @@ def value_at(weight: Weight, iteration: int | None) -> float:
 
 
 def extremes(weight: Weight) -> tuple[float, ...]:
-    """The values that a weight lies between."""
+    """The first and the last value of a weight."""
     if isinstance(weight, float | int):
         return (float(weight),)
     return (weight(0), weight.end)

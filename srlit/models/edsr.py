@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from srlit.models.blocks import SubPixelUpsample, conv3
 from srlit.ops.resize import bilinear
+from srlit.types import Count, NonNegative, NonNegativeInt
 
 
 class ResidualBlock(nn.Module):
@@ -24,18 +25,23 @@ class EDSR(nn.Module):
     """Enhanced deep residual network with one sub-pixel step and a global residual.
 
     Args:
-        scale: upscaling factor, >= 1.
+        scale: upscaling factor.
         width: channels.
         blocks: residual blocks.
-        residual_scale: factor on each block's output; the paper takes 0.1 for its widest network.
+        residual_scale: factor on each block's output; 0.1 for the paper's widest network.
 
     Source: B. Lim et al., "Enhanced deep residual networks for single image super-resolution"
-    (CVPRW 2017). Here the interpolated input is added, as in every generator of srlit; the last
-    convolution starts at zero, so that training starts from plain interpolation.
+    (CVPRW 2017). Here the interpolated input is added, as in srlit's other generators; the last
+    convolution starts at zero, so training starts from plain interpolation.
     """
 
     def __init__(
-        self, *, scale: int, width: int = 64, blocks: int = 16, residual_scale: float = 1.0
+        self,
+        *,
+        scale: Count,
+        width: Count = 64,
+        blocks: NonNegativeInt = 16,
+        residual_scale: NonNegative = 1.0,
     ) -> None:
         super().__init__()
         self.scale = scale
@@ -48,7 +54,7 @@ class EDSR(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
-        """Restore and enlarge; the result is not clamped."""
+        """Restore and upsample; the result is not clamped."""
         features = self.stem(lr)
         residual = self.upsample(self.body(features) + features)
         return residual + bilinear(lr, self.scale)

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from srlit.models.blocks import conv3, reflect_to, upsampling_steps
+from srlit.types import Count, NonNegativeInt
 
 
 def leaky() -> nn.Module:
@@ -18,7 +20,7 @@ def leaky() -> nn.Module:
 
 
 class DenseBlock(nn.Module):
-    """Five convolutions, each of which sees all before it (Wang et al. 2018, fig. 4).
+    """Five densely connected convolutions (Wang et al. 2018, fig. 4).
 
     Args:
         num_feat: channels in and out.
@@ -41,11 +43,11 @@ class DenseBlock(nn.Module):
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-        """X + residual_scale * what the five make of it."""
-        seen = [x]
+        """X + residual_scale * the fifth convolution's output."""
+        maps = [x]
         for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
-            seen.append(self.activation(conv(torch.cat(seen, 1))))
-        return x + self.residual_scale * self.conv5(torch.cat(seen, 1))
+            maps.append(self.activation(conv(torch.cat(maps, 1))))
+        return x + self.residual_scale * self.conv5(torch.cat(maps, 1))
 
 
 class RRDB(nn.Module):
@@ -64,7 +66,7 @@ class RRDB(nn.Module):
 
 
 class RRDBTrunk(nn.Module):
-    """Image to features of the same size: all of ESRGAN's network that works at low resolution.
+    """The low-resolution part of ESRGAN's network: image to features of the same size.
 
     Args:
         inputs: channels of the image.
@@ -98,20 +100,20 @@ class RRDBTrunk(nn.Module):
 class RRDBNet(RRDBTrunk):
     """ESRGAN's generator, numerically identical to the published one, under BasicSR's names.
 
-    Nearest enlargement by 2 and a convolution for each step; no global residual, as the published
-    weights have none. Real-ESRGAN rearranges the pixels of its x2 and x1 networks into channels
-    first, so that the trunk works at a quarter of the output's size whatever the scale.
+    Each upsampling step is a nearest-neighbour enlargement by 2 and a convolution; there is no
+    global residual, as the published weights have none. Real-ESRGAN's x2 and x1 networks first
+    rearrange pixels into channels, so the trunk works at a quarter of the output's size.
 
     Args:
         scale: upscaling factor: 1, 2, 3, 4 or 8.
         num_feat: channels.
         num_block: RRDBs.
         num_grow_ch: channels that each convolution of a dense block adds.
-        unshuffle: side of the squares that become channels: 1, 2 or 4; None: Real-ESRGAN's choice,
-            4 / scale at x1 and x2, else 1.
+        unshuffle: factor of the initial pixel unshuffle; None: Real-ESRGAN's choice, 4 / scale at
+            x1 and x2, else 1.
 
     Raises:
-        ValueError: no network has such a scale.
+        ValueError: an unsupported scale.
 
     Source: X. Wang et al., "ESRGAN" (ECCVW 2018); X. Wang et al., "Real-ESRGAN" (ICCVW 2021),
     section 3.3 for the rearrangement.
@@ -120,21 +122,17 @@ class RRDBNet(RRDBTrunk):
     def __init__(
         self,
         *,
-        scale: int,
-        num_feat: int = 64,
-        num_block: int = 23,
-        num_grow_ch: int = 32,
-        unshuffle: int | None = None,
+        scale: Count,
+        num_feat: Count = 64,
+        num_block: NonNegativeInt = 23,
+        num_grow_ch: Count = 32,
+        unshuffle: Literal[1, 2, 4] | None = None,
     ) -> None:
-        if unshuffle is None:
-            unshuffle = {1: 4, 2: 2}.get(scale, 1)
-        if unshuffle not in (1, 2, 4):
-            msg = f"model.unshuffle={unshuffle}: expected 1, 2, 4 or null"
-            raise ValueError(msg)
-        super().__init__(3 * unshuffle**2, num_feat, num_block, num_grow_ch)
+        side = unshuffle or {1: 4, 2: 2}.get(scale, 1)
+        super().__init__(3 * side**2, num_feat, num_block, num_grow_ch)
         self.scale = scale
-        self.unshuffle = unshuffle
-        self.steps = upsampling_steps(scale * unshuffle)
+        self.unshuffle = side
+        self.steps = upsampling_steps(scale * side)
         for number in range(1, len(self.steps) + 1):
             self.add_module(f"conv_up{number}", conv3(num_feat, num_feat))
         self.conv_hr = conv3(num_feat, num_feat)
@@ -142,17 +140,17 @@ class RRDBNet(RRDBTrunk):
         self.activation = leaky()
 
     def forward(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
-        """Restore and enlarge; the result is not clamped."""
+        """Restore and upsample; the result is not clamped."""
         h, w = lr.shape[-2:]
-        x = super().forward(self._rearranged(lr))
+        x = super().forward(self._unshuffled(lr))
         for number, factor in enumerate(self.steps, 1):
             enlarged = F.interpolate(x, scale_factor=factor, mode="nearest")
             x = self.activation(getattr(self, f"conv_up{number}")(enlarged))
         sr = self.conv_last(self.activation(self.conv_hr(x)))
         return sr[..., : h * self.scale, : w * self.scale]
 
-    def _rearranged(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c uh uw"]:
-        """Squares of pixels as channels, after the image was mirrored to whole squares."""
+    def _unshuffled(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c uh uw"]:
+        """Pixel unshuffle, after mirror padding to a multiple of the factor."""
         if self.unshuffle == 1:
             return lr
         h, w = (math.ceil(side / self.unshuffle) * self.unshuffle for side in lr.shape[-2:])
@@ -160,13 +158,13 @@ class RRDBNet(RRDBTrunk):
 
     @staticmethod
     def own_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Weights under any of the names that ESRGAN's network has had, under these here."""
+        """Weights of any release of ESRGAN's network, renamed to the names used here."""
         return basicsr_names(weights)
 
 
 # -- names --------------------------------------------------------------------------------------
 
-# BSRGAN's and RealSR's names, and ESRGAN's first ones, to BasicSR's.
+# Names of BSRGAN, RealSR and the first ESRGAN to BasicSR's.
 OLDER_NAMES = (
     (re.compile(r"RRDB_trunk\.(\d+)\.RDB(\d)\."), r"body.\1.rdb\2."),
     (re.compile(r"trunk_conv\."), "conv_body."),
@@ -180,22 +178,22 @@ NUMBERED = re.compile(r"model\.(\d+)\.(weight|bias)")
 
 
 def basicsr_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of an RRDBNet of any age under the names that BasicSR gives them.
+    """Weights of any release of RRDBNet, renamed to BasicSR's names.
 
-    The first ESRGAN counted its layers (`model.3.weight`); those behind the trunk are the steps of
-    the enlargement and the last two convolutions. Other weights keep their names.
+    The first ESRGAN numbered its layers (`model.3.weight`); those after the trunk are the
+    upsampling steps and the last two convolutions. Other weights keep their names.
     """
-    behind = sorted({int(m[1]) for m in map(NUMBERED.fullmatch, weights) if m} - {0})
-    steps = [f"conv_up{number}" for number in range(1, len(behind) - 1)]
-    ends = ["conv_hr", "conv_last"] if len(behind) > 1 else []
-    places = dict(zip(behind, [*steps, *ends], strict=False))
-    return {_basicsr_name(name, places): value for name, value in weights.items()}
+    after = sorted({int(m[1]) for m in map(NUMBERED.fullmatch, weights) if m} - {0})
+    steps = [f"conv_up{number}" for number in range(1, len(after) - 1)]
+    ends = ["conv_hr", "conv_last"] if len(after) > 1 else []
+    numbered = dict(zip(after, [*steps, *ends], strict=False))
+    return {_basicsr_name(name, numbered): value for name, value in weights.items()}
 
 
-def _basicsr_name(name: str, places: Mapping[int, str]) -> str:
+def _basicsr_name(name: str, numbered: Mapping[int, str]) -> str:
     for older, newer in OLDER_NAMES:
         if older.match(name):
             return older.sub(newer, name)
-    if (match := NUMBERED.fullmatch(name)) and int(match[1]) in places:
-        return f"{places[int(match[1])]}.{match[2]}"
+    if (match := NUMBERED.fullmatch(name)) and int(match[1]) in numbered:
+        return f"{numbered[int(match[1])]}.{match[2]}"
     return name

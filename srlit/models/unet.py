@@ -1,6 +1,7 @@
 """The U-Net generator of experiment A: SE, spatial attention, PixelShuffle, global residual."""
 
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -16,8 +17,14 @@ from srlit.models.blocks import (
     pad_to_multiple,
 )
 from srlit.ops.resize import bilinear
+from srlit.types import Count, Fraction, NonNegativeInt
 
-OUTPUT_ACTIVATIONS = {"none": nn.Identity, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
+OutputActivation = Literal["none", "sigmoid", "tanh"]
+OUTPUT_ACTIVATIONS: dict[OutputActivation, type[nn.Module]] = {
+    "none": nn.Identity,
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+}
 
 
 def _activation() -> nn.Module:
@@ -38,7 +45,7 @@ class AttentionBlock(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-        """Add what attention lets through."""
+        """X + body(x)."""
         return x + self.body(x)
 
 
@@ -98,7 +105,7 @@ class DecoderBlock(nn.Module):
     def forward(
         self, x: Float[Tensor, "n c h w"], skip: Float[Tensor, "n d dh dw"]
     ) -> Float[Tensor, "n e dh dw"]:
-        """Twice the size of `x`, informed by `skip`."""
+        """Upsample `x` and fuse it with `skip`."""
         return self.fuse(torch.cat([self.up(x), skip], 1))
 
 
@@ -106,15 +113,15 @@ class UNet(nn.Module):
     """U-Net that works at low resolution and ends in PixelShuffle plus the interpolated input.
 
     Args:
-        scale: upscaling factor, >= 1.
+        scale: upscaling factor.
         width: channels of head, tail and the first level; levels have width, 2 and 4 width.
         head_blocks: attention blocks before the encoder.
         bottleneck_blocks: residual blocks at an eighth of the size.
         tail_blocks: attention blocks after the decoder.
-        norm: 'group' (the original), 'batch', 'instance' or 'none'.
+        norm: 'group' in the original.
         dropout: probability of dropping a channel in bottleneck and decoder.
         se_ratio: reduction of squeeze-and-excitation.
-        output_activation: 'none' (images in [0, 1] need none), 'sigmoid' or 'tanh'.
+        output_activation: images in [0, 1] need none.
 
     Source: experiment A, whose numbers are the defaults; the original worked in [-1, 1] and
     ended in tanh.
@@ -123,23 +130,17 @@ class UNet(nn.Module):
     def __init__(
         self,
         *,
-        scale: int,
-        width: int = 64,
-        head_blocks: int = 4,
-        bottleneck_blocks: int = 5,
-        tail_blocks: int = 2,
+        scale: Count,
+        width: Count = 64,
+        head_blocks: NonNegativeInt = 4,
+        bottleneck_blocks: NonNegativeInt = 5,
+        tail_blocks: NonNegativeInt = 2,
         norm: Norm = "group",
-        dropout: float = 0.05,
-        se_ratio: int = 8,
-        output_activation: str = "none",
+        dropout: Fraction = 0.05,
+        se_ratio: Count = 8,
+        output_activation: OutputActivation = "none",
     ) -> None:
         super().__init__()
-        if output_activation not in OUTPUT_ACTIVATIONS:
-            msg = (
-                f"model.output_activation={output_activation!r} is unknown: "
-                f"expected one of {', '.join(OUTPUT_ACTIVATIONS)}"
-            )
-            raise ValueError(msg)
         self.scale = scale
         self.stem = nn.Sequential(conv3(3, width), _activation())
         self.head = nn.Sequential(
@@ -171,7 +172,7 @@ class UNet(nn.Module):
         self.output_activation = OUTPUT_ACTIVATIONS[output_activation]()
 
     def forward(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
-        """Restore and enlarge; the result is not clamped."""
+        """Restore and upsample; the result is not clamped."""
         h, w = lr.shape[-2:]
         x = self.stem(pad_to_multiple(lr, 2 ** len(self.encoder)))
         x = self.head_activation(self.head(x) + x)

@@ -1,17 +1,16 @@
-"""What a discriminator is shown."""
+"""Augmentation of a discriminator's images."""
 
 import pytest
 import torch
 
-from srlit.losses.criteria import Hinge, LeastSquares, NonSaturating, RelativisticAverage
 from srlit.losses.diff_augment import (
-    Brightness,
-    Contrast,
-    Cutout,
     DiffAugment,
     InstanceNoise,
-    Saturation,
-    Translation,
+    brightness,
+    contrast,
+    cutout,
+    saturation,
+    translation,
 )
 from srlit.losses.schedules import LinearRamp
 
@@ -27,21 +26,19 @@ def test_instance_noise_has_its_strength_and_follows_its_schedule(images):
     assert float((noise(images, 0) - images).std()) == pytest.approx(0.2, rel=0.02)
     assert float((noise(images, 5) - images).std()) == pytest.approx(0.1, rel=0.02)
     assert noise(images, 10) is images
-    with pytest.raises(
-        ValueError, match="phase.d_augment: sigma=-1: expected a finite number, at least 0"
-    ):
+    with pytest.raises(ValueError, match=r"phase\.d_augment: sigma=-1"):
         InstanceNoise(sigma=-1)
 
 
 def test_brightness_shifts_each_image(images):
-    shifts = (Brightness()(images, 0) - images).flatten(1)
+    shifts = (brightness(images) - images).flatten(1)
     torch.testing.assert_close(shifts, shifts[:, :1].expand_as(shifts), atol=1e-6, rtol=0)
     assert shifts.abs().max() <= 0.5
     assert shifts[:, 0].std() == pytest.approx(1 / 12**0.5, rel=0.25)
 
 
-def test_saturation_keeps_gray_and_scales_colour(images):
-    changed = Saturation()(images, 0)
+def test_saturation_keeps_grey_and_scales_colour(images):
+    changed = saturation(images)
     torch.testing.assert_close(changed.mean(1), images.mean(1))
     factors = (changed - changed.mean(1, keepdim=True)).flatten(1).norm(dim=1) / (
         images - images.mean(1, keepdim=True)
@@ -51,7 +48,7 @@ def test_saturation_keeps_gray_and_scales_colour(images):
 
 
 def test_contrast_keeps_the_mean_and_scales_the_rest(images):
-    changed = Contrast()(images, 0)
+    changed = contrast(images)
     torch.testing.assert_close(changed.mean((1, 2, 3)), images.mean((1, 2, 3)))
     factors = changed.std((1, 2, 3)) / images.std((1, 2, 3))
     assert 0.5 <= factors.min() < 0.6
@@ -59,7 +56,7 @@ def test_contrast_keeps_the_mean_and_scales_the_rest(images):
 
 
 def test_translation_moves_whole_pixels_and_fills_with_zeros(images):
-    moved = Translation(share=0.25)(images, 0)
+    moved = translation(images, 0.25)
     found = set()
     for before, after in zip(images, moved, strict=True):
         fitting = [
@@ -85,7 +82,7 @@ def shifted(image, down, right):
 
 def test_cutout_blackens_one_square(images):
     images = images + 1  # nothing is black before
-    holes = (Cutout(share=0.5)(images, 0) == 0).all(1)
+    holes = (cutout(images, 0.5) == 0).all(1)
     sizes = {(int(hole.any(1).sum()), int(hole.any(0).sum())) for hole in holes}
     assert max(h for h, _ in sizes) == 12  # half of 24 and of 20, less where it leaves the image
     assert max(w for _, w in sizes) == 10
@@ -100,7 +97,7 @@ def test_cutout_is_that_of_the_papers_code(shape):
     torch.manual_seed(3)
     expected = images * papers_mask(*images.shape)
     torch.manual_seed(3)
-    assert torch.equal(Cutout(share=0.5)(images, 0), expected)
+    assert torch.equal(cutout(images, 0.5), expected)
 
 
 def papers_mask(n, channels, h, w):
@@ -125,23 +122,19 @@ def test_an_empty_policy_changes_nothing_and_a_full_one_passes_gradients(images)
     images.requires_grad_()
     DiffAugment()(images, 0).sum().backward()
     assert (images.grad.flatten(1).abs().sum(1) > 0).all()
-    with pytest.raises(
-        ValueError, match="has no policy 'colour'; it has color, translation, cutout"
-    ):
-        DiffAugment(policy=["colour"])
 
 
-@pytest.mark.parametrize("disguise", [DiffAugment(), InstanceNoise(sigma=0.1)])
-def test_the_same_seed_draws_the_same(images, disguise):
+@pytest.mark.parametrize("augment", [DiffAugment(), InstanceNoise(sigma=0.1)])
+def test_the_same_seed_draws_the_same(images, augment):
     results = []
     for seed in (7, 7, 8):
         torch.manual_seed(seed)
-        results.append(disguise(images, 0))
+        results.append(augment(images, 0))
     assert torch.equal(results[0], results[1])
     assert not torch.equal(results[0], results[2])
 
 
-def test_the_gradient_through_all_of_diffaugment_is_its_derivative():
+def test_gradcheck_through_every_step():
     def fixed(images):
         torch.manual_seed(5)
         return DiffAugment()(images, 0)
@@ -150,25 +143,3 @@ def test_the_gradient_through_all_of_diffaugment_is_its_derivative():
     assert torch.autograd.gradcheck(
         fixed, torch.rand(2, 3, 4, 4, dtype=torch.double).requires_grad_()
     )
-
-
-@pytest.mark.parametrize(
-    "criterion",
-    [
-        LeastSquares(real_label=0.9),
-        NonSaturating(),
-        NonSaturating(real_label=0.8),
-        Hinge(),
-        RelativisticAverage(),
-    ],
-)
-def test_chance_is_the_least_loss_of_a_constant_logit(criterion):
-    losses = [float(criterion.discriminator(c, c)) for c in torch.linspace(-3, 3, 6001)]
-    assert min(losses) == pytest.approx(criterion.chance, abs=1e-5)
-
-
-def test_label_smoothing_is_the_cross_entropy_to_the_label():
-    real, fake = torch.tensor([0.3, -1.0]), torch.tensor([0.5, 2.0])
-    entropy = torch.nn.functional.binary_cross_entropy_with_logits
-    expected = entropy(real, torch.full((2,), 0.8)) + entropy(fake, torch.zeros(2))
-    torch.testing.assert_close(NonSaturating(real_label=0.8).discriminator(real, fake), expected)

@@ -1,11 +1,11 @@
-"""Gradients of a discriminator by the images it sees."""
+"""Gradient penalties of a discriminator."""
 
 import shutil
 
 import pytest
 import torch
 
-from srlit.losses.penalties import R1, GradientPenalty, Penalty
+from srlit.losses.penalties import R1, GradientPenalty
 
 needs_compiler = pytest.mark.skipif(
     shutil.which("g++") is None, reason="torch.compile needs a C++ compiler"
@@ -22,7 +22,7 @@ def small_network():
     return torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Tanh(), torch.nn.Conv2d(4, 1, 3))
 
 
-def test_r1_is_gamma_halves_of_the_squared_gradient(images):
+def test_r1_is_half_gamma_times_the_squared_gradient(images):
     """D(x) = sum of w x^2 / 2 has the gradient w x."""
     w = torch.linspace(0.5, 1.5, 20)
     penalty = R1(weight=3.0, every=1)(lambda x: (w * x.square() / 2).sum((1, 2, 3)), images, images)
@@ -37,18 +37,16 @@ def test_r1_reaches_the_discriminators_weights_and_not_the_images(images):
     assert images.grad is None
 
 
-def test_r1_is_lazy_and_as_heavy_in_the_mean():
+def test_r1_applied_every_4_updates_is_scaled_by_4():
     penalty = R1(weight=2.0, every=4)
     assert [i for i in range(9) if penalty.is_due(i)] == [0, 4, 8]
     one = torch.ones(1, 3, 2, 2)
     lazy, eager = (R1(weight=2.0, every=k)(lambda x: x.sum((1, 2, 3)), one, one) for k in (4, 1))
     assert float(lazy) == pytest.approx(4 * float(eager)) == pytest.approx(4 * 12)
-    with pytest.raises(ValueError, match="phase.penalty: weight=0"):
-        R1(weight=0)
 
 
 @needs_compiler
-def test_r1_of_a_compiled_discriminator_is_that_of_a_plain_one(images):
+def test_r1_of_a_compiled_discriminator_equals_the_uncompiled_one(images):
     """Its second derivative does not exist in compiled code."""
     network = torch.nn.Sequential(torch.nn.Conv2d(3, 1, 3), torch.nn.Softplus())
     found = []
@@ -58,11 +56,11 @@ def test_r1_of_a_compiled_discriminator_is_that_of_a_plain_one(images):
         penalty.backward()
         found.append((penalty.detach(), network[0].weight.grad.clone()))
         network.compile()
-        network(images)  # there is compiled code by then
+        network(images)  # compiles it
     torch.testing.assert_close(found[1], found[0])
 
 
-def test_r1_stays_in_float32_in_a_training_that_is_not(images):
+def test_r1_is_computed_in_float32_under_autocast(images):
     network = torch.nn.Conv2d(3, 1, 3)
     exact = R1(weight=1.0)(network, images, images)
     with torch.autocast("cpu", torch.bfloat16):
@@ -90,15 +88,15 @@ def test_the_gradient_is_taken_between_real_and_restored(images):
     torch.manual_seed(3)
     penalty = GradientPenalty(weight=1.0)(critic, real, fake)
     [points] = seen
-    share = (points[:, 0, 0, 0] - 0.1) / 0.8
-    assert ((points - points[:, :1, :1, :1]).abs() < 1e-6).all()  # a share for a whole image
-    assert 0 <= share.min() < 0.1
-    assert 0.9 < share.max() <= 1
+    position = (points[:, 0, 0, 0] - 0.1) / 0.8
+    assert ((points - points[:, :1, :1, :1]).abs() < 1e-6).all()  # one position for a whole image
+    assert 0 <= position.min() < 0.1
+    assert 0.9 < position.max() <= 1
     expected = (points.flatten(1).norm(dim=1) - 1).square().mean()
     torch.testing.assert_close(penalty.detach(), expected)
 
 
-def test_the_same_seed_mixes_the_same(images):
+def test_the_same_seed_gives_the_same_penalty(images):
     network = small_network()
     values = []
     for seed in (7, 7, 8):
@@ -129,11 +127,3 @@ def test_the_gradient_penalty_reaches_the_critic_in_float32_and_not_the_images(i
     torch.manual_seed(0)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(GradientPenalty()(network, real, fake), exact)
-
-
-@pytest.mark.parametrize("kind", [R1, GradientPenalty])
-def test_numbers_out_of_range_name_the_key(kind):
-    assert isinstance(kind(weight=1.0), Penalty)
-    for wrong in ({"weight": -1.0}, {"weight": 1.0, "every": 0}):
-        with pytest.raises(ValueError, match=r"phase.penalty: weight=.*, every=.*: expected above"):
-            kind(**wrong)

@@ -178,5 +178,3 @@ def test_the_published_layout():
 def test_no_such_scale_is_named():
     with pytest.raises(ValueError, match="scale=5: expected one of 1, 2, 3, 4, 8, 16"):
         RRDBNet(scale=5)
-    with pytest.raises(ValueError, match="model.unshuffle=3"):
-        RRDBNet(scale=2, unshuffle=3)
