@@ -1,4 +1,4 @@
-"""Where the layer weights in conf/term/vgg19.yaml come from.
+"""Where the layer weights in conf/term/perceptual.yaml come from.
 
 Experiment A took the plain L1 of VGG19 features with weights .303, .303, .242, .151, on Caffe's
 VGG19, whose input is 0-255. srlit's PerceptualLoss divides each layer's L1 by the target's mean

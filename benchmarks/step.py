@@ -76,7 +76,7 @@ SECTIONS = {
 }
 SHARED = (
     "iterations=1000000",
-    "logger=csv",
+    "logger.tensorboard=null",
     "callbacks.image_logger=null",
     "callbacks.degradation=null",
     "weights.allow_untrained=true",

@@ -15,6 +15,7 @@ from srlit.config import (
     ConfigError,
     build,
     command_again,
+    did_you_mean,
     entry_point,
     in_multirun,
     load_into,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from srlit.callbacks import LPIPSCheckpoint
     from srlit.data import PhotoDataModule
+    from srlit.losses.composite import CompositeLoss
     from srlit.phases import Phase
 
 log = logging.getLogger(__name__)
@@ -100,7 +102,7 @@ def build_phase(cfg: DictConfig) -> "Phase":
     phase: Phase = build(
         cfg.phase,
         generator=build(cfg.model),
-        loss=build(cfg.loss),
+        loss=build_loss(cfg.loss),
         metrics=build(cfg.metrics),
         iterations=cfg.iterations,
         seed=cfg.seed,
@@ -117,7 +119,7 @@ def build_phase(cfg: DictConfig) -> "Phase":
                 "batch_size": cfg.data.batch_size,
                 "augmentation": plain(cfg.data.augmentation),
                 "degradation": plain(cfg.degradation),
-                "loss": plain(cfg.loss.weights),
+                "loss": used_weights(cfg.loss),
                 "phase": plain(cfg.phase),
             },
         },
@@ -126,6 +128,29 @@ def build_phase(cfg: DictConfig) -> "Phase":
         phase.compile_networks()
         compile_loaded()
     return phase
+
+
+def build_loss(loss: DictConfig) -> "CompositeLoss":
+    """The loss with the terms whose weight can be above 0; the others are not built.
+
+    Raises:
+        ConfigError: a weight of a term that is not declared.
+    """
+    weights = used_weights(loss)
+    known = [*map(str, loss.terms), "adversarial"]
+    for name in weights:
+        if name not in known:
+            hint = did_you_mean(name, known, prefix="loss.weights")
+            msg = f"loss.weights.{name}: no such loss term{hint} (known: {', '.join(known)})"
+            raise ConfigError(msg)
+    terms = {name: plain(loss.terms[name]) for name in weights if name != "adversarial"}
+    composite: CompositeLoss = build({**plain(loss), "weights": weights, "terms": terms})
+    return composite
+
+
+def used_weights(loss: DictConfig) -> dict[str, Any]:
+    """The weights of a loss table that are not 0, schedules as they are configured."""
+    return {name: weight for name, weight in plain(loss.weights).items() if weight != 0}
 
 
 def build_trainer(cfg: DictConfig) -> "Trainer":

@@ -1,7 +1,7 @@
 """What entry points share: composing, checking and building. Only here and there Hydra is known."""
 
 from srlit.config.build import build, build_known, load_generator, load_into, plain
-from srlit.config.check import ConfigError, check_config
+from srlit.config.check import ConfigError, check_config, did_you_mean
 from srlit.config.entry import EXPECTED, entry_point, quieten
 from srlit.config.relaunch import command_again, in_multirun
 from srlit.config.root import CONF_DIR, help_text
@@ -14,6 +14,7 @@ __all__ = [
     "build_known",
     "check_config",
     "command_again",
+    "did_you_mean",
     "entry_point",
     "help_text",
     "in_multirun",

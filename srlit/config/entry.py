@@ -25,7 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from srlit.config.check import check_config
 from srlit.config.composing import explain
 from srlit.config.relaunch import in_multirun
-from srlit.config.root import CONF_DIR, FOLDERS, help_text
+from srlit.config.root import CONF_DIR, FOLDERS, declare_options, help_text
 from srlit.ops.malloc import keep_freed_memory
 
 Task = Callable[[DictConfig], Any]
@@ -100,6 +100,7 @@ def entry_point(config_name: str) -> Callable[[Task], Callable[[], None]]:
             else:
                 sys.argv[1:] = options_first(sys.argv[1:])
                 FOLDERS[1:] = config_dirs(sys.argv[1:])
+                declare_options()
                 os.environ.setdefault(
                     "HYDRA_FULL_ERROR", "1"
                 )  # its errors come here, not to stderr

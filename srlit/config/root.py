@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 # A wheel carries conf/ inside the package; in the repository it lies beside it.
@@ -43,9 +44,39 @@ def root_groups(config_name: str) -> dict[str, str]:
 
 
 def options(group: str) -> list[str]:
-    """Names of a group's files; those of parts begin with an underscore and are left out."""
-    files = [path for folder in FOLDERS for path in (folder / group).glob("*.yaml")]
-    return sorted({path.stem for path in files if path.stem[0] != "_"})
+    """Names of a group's options; those that begin with an underscore are parts and left out."""
+    names = {path.stem for path in _files(group)} | set(_shared_file(group))
+    return sorted(name for name in names if name[0] != "_")
+
+
+def _files(group: str) -> list[Path]:
+    """A group's files, srlit's own and the user's."""
+    return [path for folder in FOLDERS for path in sorted((folder / group).glob("*.yaml"))]
+
+
+def _shared_file(group: str) -> dict[str, DictConfig]:
+    """The options that share a group's `_options.yaml`: each is what its own file would hold."""
+    files = [path for path in _files(group) if path.stem == "_options"]
+    return {str(name): node for path in files for name, node in OmegaConf.load(path).items()}
+
+
+def declare_options() -> None:
+    """Tell Hydra of options that share a file, and of all loss terms.
+
+    `loss/_terms` holds every term of the group `term` with weight 0, so that a weight on the
+    command line is enough to add one. A term of the user's own needs no more than its file.
+    """
+    store = ConfigStore.instance()
+    for path in (path for folder in FOLDERS for path in folder.glob("*/_options.yaml")):
+        group = path.parent.name
+        for name, node in _shared_file(group).items():
+            store.store(group=group, name=name, node=node)
+    terms = options("term")
+    declared = {
+        "defaults": [{f"/term@terms.{name}": name} for name in terms],
+        "weights": dict.fromkeys([*terms, "adversarial"], 0.0),
+    }
+    store.store(group="loss", name="_terms", node=declared)
 
 
 def search_override() -> list[str]:
@@ -60,7 +91,7 @@ def help_text(config_name: str, about: str) -> str:
     keys = root.split("\n\n", 1)[1].strip()
     used = {group.split("@")[0] for group in root_groups(config_name).values()}
     if config_name == "train":
-        used |= {"criterion", "experiment", "penalty", "sweep", "term"}
+        used |= {"experiment", "sweep", "term"}
     chosen = [f"  {group}: {', '.join(options(group))}" for group in sorted(used)]
     return "\n".join(
         [
@@ -79,3 +110,6 @@ def help_text(config_name: str, about: str) -> str:
             "",
         ]
     )
+
+
+declare_options()

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from srlit.losses.schedules import Weight, check_weight, value_at
+from srlit.losses.schedules import WeightSchedule, check_weight, value_at
 from srlit.ops.precision import full_precision
-from srlit.types import AnyImages, Images, Scalar
+from srlit.types import AnyImages, Images, NonNegative, Scalar
 
+# The term that the phase computes itself.
 GIVEN = "adversarial"
 # What a phase can pass to a term besides sr and hr: the input, the output of the generator's moving
 # average, and the image of stage 1 of a two-stage generator.
@@ -51,22 +52,31 @@ class CompositeLoss(nn.Module):
 
     Args:
         weights: term name to weight, >= 0, or to a schedule of it; a term is not computed while
-            its weight is 0. The name 'adversarial' belongs to the phase, which hands that value in.
-        terms: term name to a module (sr, hr) -> scalar; one of them weighs something in the first
-            iteration and, as validations weigh so, at the end.
+            its weight is 0. The name 'adversarial' belongs to the phase, which passes that value.
+        terms: term name to a module (sr, hr) -> scalar, for every other weight; one of them has a
+            weight above 0 in the first iteration and at the end, which is how validations weigh.
 
     Raises:
-        ValueError: a weight without a term, a term without a weight, a weight that is negative or
-            no number, no weight above 0, or a term that needs what no phase has.
+        ValueError: weights and terms are not of the same names, a schedule goes below 0, no weight
+            is above 0, or a term needs an input that no phase has.
     """
 
-    def __init__(self, *, weights: Mapping[str, Weight], terms: Mapping[str, nn.Module]) -> None:
+    def __init__(
+        self,
+        *,
+        weights: Mapping[str, NonNegative | WeightSchedule],
+        terms: Mapping[str, nn.Module],
+    ) -> None:
         super().__init__()
-        _check_names(weights, terms)
+        if different := (weights.keys() - {GIVEN}) ^ terms.keys():
+            msg = f"loss.weights and loss.terms differ: only one of them has {sorted(different)}"
+            raise ValueError(msg)
         for name, weight in weights.items():
             check_weight(f"loss.weights.{name}", weight)
         self.weights = dict(weights)
-        self.terms = nn.ModuleDict(dict(terms))
+        self.terms = dict(terms)
+        # Apart from their names: a ModuleDict refuses those of nn.Module's own, such as `half`.
+        self.modules_of_terms = nn.ModuleList(terms.values())
         for name, term in self.terms.items():
             _check_needs(name, term)
         self._check_some_weight(0, "in the first iteration")
@@ -74,7 +84,7 @@ class CompositeLoss(nn.Module):
 
     @property
     def is_adversarial(self) -> bool:
-        """Whether the table weighs an adversarial part."""
+        """Whether the table has an adversarial weight."""
         return GIVEN in self.weights
 
     def weights_at(self, iteration: int | None) -> dict[str, float]:
@@ -83,14 +93,14 @@ class CompositeLoss(nn.Module):
 
     @property
     def may_need(self) -> set[str]:
-        """What its terms see besides sr and hr, whether they weigh something or not."""
+        """Inputs of all its terms besides sr and hr."""
         return {image for term in self.terms.values() for image in needs(term)}
 
     def needs(self, iteration: int | None) -> set[str]:
-        """What the terms that weigh something in an iteration see besides sr and hr."""
+        """Inputs besides sr and hr of the terms whose weight is above 0 in an iteration."""
         weights = self.weights_at(iteration)
-        weighing = (term for name, term in self.terms.items() if weights[name])
-        return {image for term in weighing for image in needs(term)}
+        used = (term for name, term in self.terms.items() if weights[name])
+        return {image for term in used for image in needs(term)}
 
     def forward(
         self,
@@ -106,25 +116,25 @@ class CompositeLoss(nn.Module):
         Args:
             sr: restored images in [0, 1], a little outside too.
             hr: targets.
-            adversarial: the generator's criterion, where the table weighs one.
+            adversarial: the generator's criterion, where the table has a weight for it.
             loss_inputs: at least what `needs` names: `lr`, the input; `ema_sr`, the output of the
                 generator's moving average; `stage1_output`, the image of its first stage.
-            iteration: of the training; None weighs as after the last one, so that validations
-                compare.
+            iteration: of the training; None takes the weights after the last one, so that
+                validations compare.
 
         Raises:
-            ValueError: schedules leave an iteration without any weight, or something that a term
-                needs was not handed in.
+            ValueError: schedules leave an iteration without any weight, or an input that a term
+                needs is missing.
         """
         weights = self.weights_at(iteration)
         raw = {} if adversarial is None else {GIVEN: adversarial}
         with full_precision(sr.device):
             for name, term in self.terms.items():
                 if weights[name]:
-                    raw[name] = term(sr, hr, **_seen_by(name, term, loss_inputs))
+                    raw[name] = term(sr, hr, **_inputs_of(name, term, loss_inputs))
         weighted = {name: weights[name] * value.float() for name, value in raw.items()}
         if not weighted:
-            msg = f"loss.weights={self.weights}: no term weighs anything in iteration {iteration}"
+            msg = f"loss.weights={self.weights}: no weight is above 0 in iteration {iteration}"
             raise ValueError(msg)
         total = torch.stack(list(weighted.values())).sum()
         return LossParts(
@@ -140,20 +150,6 @@ class CompositeLoss(nn.Module):
             raise ValueError(msg)
 
 
-def _check_names(weights: Mapping[str, Weight], terms: Mapping[str, nn.Module]) -> None:
-    unknown = sorted(set(weights) - set(terms) - {GIVEN})
-    if unknown:
-        msg = (
-            f"loss.weights names unknown loss term {', '.join(map(repr, unknown))}: "
-            f"expected one of {', '.join([*terms, GIVEN])} (or define it under loss.terms)"
-        )
-        raise ValueError(msg)
-    unweighted = sorted(set(terms) - set(weights))
-    if unweighted:
-        msg = f"loss.weights lacks {', '.join(map(repr, unweighted))}, which loss.terms has"
-        raise ValueError(msg)
-
-
 def _check_needs(name: str, term: nn.Module) -> None:
     if unknown := sorted(set(needs(term)) - set(LOSS_INPUTS)):
         known = ", ".join(LOSS_INPUTS)
@@ -161,11 +157,11 @@ def _check_needs(name: str, term: nn.Module) -> None:
         raise ValueError(msg)
 
 
-def _seen_by(
+def _inputs_of(
     name: str, term: nn.Module, loss_inputs: Mapping[str, AnyImages]
 ) -> dict[str, AnyImages]:
-    """What a term sees besides sr and hr."""
+    """The inputs of a term besides sr and hr."""
     if missing := sorted(set(needs(term)) - set(loss_inputs)):
-        msg = f"loss.terms.{name} needs {', '.join(missing)}: hand it in by loss_inputs="
+        msg = f"loss.terms.{name} needs {', '.join(missing)} in loss_inputs"
         raise ValueError(msg)
     return {image: loss_inputs[image] for image in needs(term)}

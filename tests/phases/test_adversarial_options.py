@@ -276,11 +276,10 @@ ALL_AT_ONCE = (
     "phase.d_start_iteration=1",
     "phase.d_updates_per_g_update=1.5",
     "phase.micro_batches=2",
-    "criterion@phase.criterion=ragan",
-    "penalty@phase.penalty=wgan_gp",
-    "phase.penalty.every=2",
-    "+term@loss.terms.ldl=ldl",
-    "+loss.weights.ldl=1.0",
+    "criterion=ragan",
+    "penalty=wgan_gp",
+    "penalty.every=2",
+    "loss.weights.ldl=1.0",
     (
         "phase.d_augment=[{_target_: srlit.losses.diff_augment.InstanceNoise, sigma: 0.1},"
         "{_target_: srlit.losses.diff_augment.DiffAugment}]"
