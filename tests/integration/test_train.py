@@ -41,7 +41,10 @@ def command(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["+loss.weights.lpip=0.1"], "loss.weights.lpip: no such loss term; did you mean loss.weights.lpips?"),
+        (
+            ["+loss.weights.lpip=0.1"],
+            "loss.weights.lpip: no such loss term; did you mean loss.weights.lpips?",
+        ),
         (["data.patch_size=49"], "data.patch_size=49 is no multiple of scale=2"),
         (
             ["scale=3", "data.patch_size=64", "data.eval_crop=63"],
