@@ -132,7 +132,7 @@ class RelativisticAverage:
 class Wasserstein:
     """The critic of Wasserstein GANs (Arjovsky et al. 2017, eq. 2 and 3).
 
-    It must be kept Lipschitz: use it with `penalty@phase.penalty=wgan_gp`. Its loss has no lower
+    It must be kept Lipschitz: use it with `penalty=wgan_gp`. Its loss has no lower
     bound, and is 0 for a critic that cannot tell real from fake.
     """
 

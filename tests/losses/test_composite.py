@@ -91,4 +91,4 @@ def test_what_no_phase_has_is_named():
 def test_a_term_may_be_called_like_a_method_of_modules():
     loss = CompositeLoss(weights={"half": 1.0, "to": 0.5}, terms={"half": L1Loss(), "to": L1Loss()})
     assert set(loss(SR, HR).raw) == {"half", "to"}
-    assert len(list(loss.children())[0]) == 2
+    assert len(next(iter(loss.children()))) == 2
