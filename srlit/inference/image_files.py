@@ -78,14 +78,7 @@ def read_image(path: Path) -> ImageFile:
 
 
 def output_path(source: Path, root: Path, folder: Path, suffix: str) -> Path:
-    """The result of `source`: the same path below `folder` as below `root`, with another suffix.
-
-    Raises:
-        ValueError: files of this format are not written.
-    """
-    if suffix not in WRITABLE:
-        msg = f"format={suffix!r}: expected one of {', '.join(WRITABLE)}"
-        raise ValueError(msg)
+    """The result of `source`: the same path below `folder` as below `root`, with another suffix."""
     relative = source.name if root.is_file() else str(source.relative_to(root))
     return (folder / relative).with_suffix(suffix)
 

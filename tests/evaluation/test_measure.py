@@ -1,0 +1,58 @@
+"""Means over photos, whatever the batches; broken photos."""
+
+import pytest
+import torch
+
+from srlit.data import PhotoError
+from srlit.evaluation.comparison_images import ComparisonImages
+from srlit.evaluation.measure import measure
+from srlit.inference.upscalers import Interpolator
+from srlit.metrics.suite import MetricSuite
+from srlit.train import build_data
+from tests.helpers import compose_config
+
+METHODS = [Interpolator(name, scale=2) for name in ("bicubic", "bilinear")]
+
+
+def measured(photo_folder, batch_size, **given):
+    options = (f"data.photos.train_folder={photo_folder}", "data.photos.holdout=5")
+    sizes = ("data.eval_crop=null", f"data.eval_batch_size={batch_size}")
+    cfg = compose_config("train", "data=folder", *options, *sizes, "paths.cache=null")
+    data = build_data(cfg)
+    photos = data.evaluation_photos("test")
+    if broken := given.pop("broken", 0):
+        for photo in photos.photos[:broken]:
+            photo.path.write_bytes(b"no image")
+    metrics = MetricSuite(names=["psnr_rgb_b0", "mae"])
+    cpu = torch.device("cpu")
+    return measure(METHODS, photos, data.eval_degradation, metrics, cpu, **given)
+
+
+def test_results_do_not_depend_on_the_batch_size(photo_folder, tmp_path):
+    found = []
+    for batch_size in (1, 4):
+        folder = tmp_path / str(batch_size)
+        results = measured(photo_folder, batch_size, images=ComparisonImages(folder, 2))
+        assert len(results.photos) == 10
+        assert [row["name"] for row in results.means] == ["bicubic", "bilinear"]
+        own = [row["mae"] for row in results.photos if row["name"] == "bicubic"]
+        assert results.means[0]["mae"] == pytest.approx(sum(own) / 5)
+        assert len(list(folder.iterdir())) == 2
+        found.append(sorted((row["name"], row["photo"], row["mae"]) for row in results.photos))
+    for one, four in zip(*found, strict=True):
+        assert one[:2] == four[:2]
+        assert one[2] == pytest.approx(four[2], abs=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_a_photo_that_breaks_after_the_audit_is_left_out(photo_folder, batch_size):
+    results = measured(photo_folder, batch_size, broken=1)
+    [(path, reason)] = results.unreadable
+    assert len(results.photos) == 2 * 4
+    assert path.name not in {row["photo"] for row in results.photos}
+    assert path.name in reason
+
+
+def test_without_a_readable_photo_nothing_is_measured(photo_folder):
+    with pytest.raises(PhotoError, match=r"\.png"):
+        measured(photo_folder, 4, broken=5)

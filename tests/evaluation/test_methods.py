@@ -1,0 +1,96 @@
+"""Methods and their names; networks are loaded from a table instead of files."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from srlit.evaluation.methods import (
+    NetworkLoader,
+    check_names,
+    choose_reference,
+    interpolation_names,
+    trained_networks,
+)
+from srlit.inference.upscalers import Interpolator
+from srlit.models.edsr import EDSR
+
+BASELINES = [Interpolator(name, scale=2) for name in ("bilinear", "bicubic")]
+
+
+@pytest.fixture
+def loader(tmp_path):
+    """Loads `width<N>` as an EDSR of that width; the files exist for their digests."""
+
+    def load(path):
+        torch.manual_seed(0)
+        width = int(path.stem.removeprefix("width"))
+        return EDSR(scale=2, width=width, blocks=1), {"model": {"width": width}}
+
+    return NetworkLoader(load, device=torch.device("cpu"), scale=2)
+
+
+@pytest.fixture
+def files(tmp_path):
+    paths = [tmp_path / "checkpoints" / f"width{width}.pth" for width in (4, 8)]
+    paths[0].parent.mkdir()
+    for path in paths:
+        path.write_text(path.name)
+    return paths
+
+
+def test_networks_are_told_apart_by_their_files(loader, files):
+    one, again, other = (
+        loader.upscaler("name", [path]).fingerprint for path in (files[0], files[0], files[1])
+    )
+    assert one == again
+    assert one != other
+
+
+def test_a_blend_of_one_network_with_itself_is_that_network(loader, files):
+    lr = torch.rand(1, 3, 8, 8)
+    blend = loader.upscaler("blend", [files[0], files[0]], [0.25, 0.75])
+    torch.testing.assert_close(blend(lr), loader.upscaler("one", [files[0]])(lr))
+
+
+def test_networks_of_other_scales_or_configurations_are_refused(loader, files):
+    with pytest.raises(ValueError, match="width4.pth and .*width8.pth"):
+        loader.upscaler("blend", files, [0.5, 0.5])
+    loader.scale = 4
+    with pytest.raises(ValueError, match="by 2, .*scale=4"):
+        loader.upscaler("name", [files[0]])
+
+
+def test_each_checkpoint_gets_its_name(loader, files):
+    named = trained_networks(loader, list(map(str, files)), ["a", "b"])
+    assert [method.name for method in named] == ["a", "b"]
+    with pytest.raises(ValueError, match=r"names=\['a'\]"):
+        trained_networks(loader, list(map(str, files)), ["a"])
+
+
+def test_names_are_needed_once_each():
+    check_names(BASELINES)
+    with pytest.raises(ValueError, match="bicubic"):
+        check_names([*BASELINES, BASELINES[1]])
+    with pytest.raises(ValueError, match=r"checkpoints=\[\] and baselines=\[\]"):
+        check_names([])
+
+
+def test_the_reference_is_bicubic_or_the_first_unless_named():
+    assert choose_reference(None, BASELINES) == "bicubic"
+    assert choose_reference(None, BASELINES[:1]) == "bilinear"
+    assert choose_reference("bilinear", BASELINES) == "bilinear"
+    with pytest.raises(ValueError, match=r"reference=nearest: .*bilinear, bicubic"):
+        choose_reference("nearest", BASELINES)
+
+
+def test_interpolations_are_named_after_both_ends():
+    names = interpolation_names(["runs/a", "runs/b"], [0, 0.5, 1])
+    assert names == {"a..b 0": 0, "a..b 0.5": 0.5, "a..b 1": 1}
+    assert list(interpolation_names([str(Path("r/checkpoints/x.ckpt")), "b"], [1])) == ["r/x..b 1"]
+
+
+@pytest.mark.parametrize("alphas", [[], [0.5, 0.5], [0.6, 0.4]])
+def test_alphas_rise(alphas):
+    with pytest.raises(ValueError, match="alphas="):
+        interpolation_names(["a", "b"], alphas)

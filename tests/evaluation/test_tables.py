@@ -1,0 +1,48 @@
+"""Tables as text."""
+
+import pytest
+
+from srlit.evaluation.tables import (
+    best_value,
+    first_metric,
+    format_value,
+    latex_table,
+    markdown_table,
+    print_table,
+)
+
+ROWS = [
+    {"name": "a|b", "psnr_rgb_b0": 25.123, "mae": 0.02},
+    {"name": "c_d", "psnr_rgb_b0": float("nan"), "mae": 0.01},
+]
+
+
+def test_the_best_of_each_metric_is_bold_and_differences_are_starred():
+    table = markdown_table(ROWS, {("c_d", "mae")})
+    assert r"| a\|b | **25.12** | 0.0200 |" in table
+    assert r"| c_d | nan | **0.0100**\* |" in table
+    latex = latex_table(ROWS, {("c_d", "mae")})
+    assert r"a|b & \textbf{25.12} & 0.0200 \\" in latex
+    assert r"c\_d & nan & \textbf{0.0100}$^{*}$ \\" in latex
+
+
+def test_the_console_shows_every_column(capsys):
+    print_table("title [a]", ROWS)
+    shown = capsys.readouterr().out
+    for text in ("title [a]", "psnr_rgb_b0", "25.12", "0.0100", "c_d"):
+        assert text in shown
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(25.123, "25.12"), (-10.0, "-10.00"), (0.12345, "0.1235"), (7, "7")]
+)
+def test_the_number_of_decimals_follows_the_value(value, text):
+    assert format_value(value) == text
+
+
+def test_columns_are_found_by_name_and_ranked_by_direction():
+    assert first_metric(ROWS[0], "psnr") == "psnr_rgb_b0"
+    assert first_metric(ROWS[0], "lpips") is None
+    assert best_value("psnr_rgb_b0", ROWS) == 25.123
+    assert best_value("mae", ROWS) == 0.01
+    assert best_value("name", ROWS) is None

@@ -1,0 +1,47 @@
+"""Image files are found, read and written with all that belongs to them."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from srlit.data import PhotoError
+from srlit.inference.image_files import find_images, output_path, read_image, write_image
+
+
+def test_transparency_and_profile_survive_reading_and_writing(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 5, 4), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png", icc_profile=b"profile")
+    image = read_image(tmp_path / "a.png")
+    write_image(tmp_path / "b.png", image.rgb, image.alpha, image.profile)
+    written = Image.open(tmp_path / "b.png")
+    assert np.array_equal(np.array(written), pixels)
+    assert written.info["icc_profile"] == b"profile"
+    with pytest.raises(PhotoError, match=r"c\.jpg: .*format=\.png"):
+        write_image(tmp_path / "c.jpg", image.rgb, image.alpha)
+
+
+def test_16_bit_gray_is_scaled_and_cmyk_profiles_are_dropped(tmp_path):
+    gray = np.full((4, 4), 32768, np.uint16)
+    Image.fromarray(gray).save(tmp_path / "gray.png", transparency=7)
+    assert read_image(tmp_path / "gray.png").rgb.mean() == pytest.approx(0.5, abs=0.01)
+    Image.new("CMYK", (4, 4)).save(tmp_path / "c.jpg", icc_profile=b"cmyk")
+    assert read_image(tmp_path / "c.jpg").profile is None
+
+
+def test_output_paths_keep_the_tree(tmp_path):
+    folder = tmp_path / "in"
+    (folder / "sub").mkdir(parents=True)
+    Image.new("RGB", (4, 4)).save(folder / "sub" / "a.jpg")
+    [path] = find_images(str(folder))
+    assert output_path(path, folder, tmp_path / "out", ".png") == tmp_path / "out" / "sub" / "a.png"
+    assert output_path(path, path, tmp_path / "out", ".png") == tmp_path / "out" / "a.png"
+
+
+def test_hidden_files_and_results_are_no_inputs(tmp_path):
+    for name in ("a.png", "._a.png", "out/a.png", "out.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (4, 4)).save(tmp_path / name)
+    found = find_images(str(tmp_path), outside=tmp_path / "out")
+    assert [path.name for path in found] == ["a.png", "out.png"]
+    with pytest.raises(FileNotFoundError, match="input=.*none"):
+        find_images(str(tmp_path / "none"))
