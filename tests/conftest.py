@@ -77,6 +77,19 @@ def photo_folder(tmp_path: Path, photo: torch.Tensor) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with three checkpoints, made once; tests leave its checkpoints as they are."""
+    from srlit.train import train
+    from tests.helpers import TINY_TRAINING, compose_config
+
+    runs = tmp_path_factory.mktemp("runs")
+    train(
+        compose_config("train", *TINY_TRAINING, "iterations=3", "name=tiny", f"paths.runs={runs}")
+    )
+    return runs / "tiny"
+
+
 @pytest.fixture(autouse=True)
 def _quiet() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)

@@ -28,6 +28,7 @@ TINY = (
     "paths.store=null",
     "callbacks.degradation=null",  # a second of plotting; it has its own test
 )
+TINY_TRAINING = ("model=edsr_small", "model.width=8", "model.blocks=1", *TINY)
 
 
 def compose_config(name: str, *overrides: str) -> DictConfig:

@@ -1,0 +1,344 @@
+"""srlit.evaluate, on runs that are made once."""
+
+import csv
+import json
+import re
+import shutil
+
+import pytest
+from PIL import Image
+
+from srlit.checkpoint import resolve_checkpoint
+from srlit.config import check_config, load_generator
+from srlit.evaluate import evaluate
+from srlit.inference.upscalers import NetworkUpscaler
+from srlit.train import train
+from tests.helpers import TINY_TRAINING, compose_config
+
+QUICK = ("metrics.names=[psnr_rgb_b0,mae]", "images=0")
+PAIR_METRICS = "metrics.names=[psnr_rgb_b0,lpips_alex]"
+
+
+def configure(folder, *overrides):
+    """A checked configuration whose results go to `folder`/evaluation."""
+    usual = ("data.eval_crop=64", "weights.allow_untrained=true", f"paths.runs={folder}")
+    cfg = compose_config("evaluate", *usual, *overrides)
+    check_config(cfg, "evaluate", overrides)
+    return cfg
+
+
+def run_evaluation(folder, *overrides):
+    return evaluate(configure(folder, *overrides))
+
+
+def values_of(row):
+    return {key: value for key, value in row.items() if key != "name"}
+
+
+@pytest.fixture
+def own(tiny_run):
+    return f"checkpoints=[{tiny_run}]"
+
+
+@pytest.fixture
+def measured_networks(monkeypatch):
+    """Names of the networks that are called, one per batch."""
+    calls, original = [], NetworkUpscaler.__call__
+
+    def counting(self, lr):
+        calls.append(self.name)
+        return original(self, lr)
+
+    monkeypatch.setattr(NetworkUpscaler, "__call__", counting)
+    return calls
+
+
+def folder_of_photos(photo_folder, *more):
+    train_and_test = ("data.photos.train_folder=null", f"data.photos.test_folder={photo_folder}")
+    return ("data=folder", *train_and_test, *more)
+
+
+# -- tables and images --------------------------------------------------------------------------
+
+
+def test_tables_and_images_are_written(own, tmp_path):
+    rows = run_evaluation(tmp_path, own)
+    folder = tmp_path / "evaluation"
+    assert json.loads((folder / "table.json").read_text()) == rows
+    assert [row["name"] for row in rows] == ["bilinear", "bicubic", "tiny"]
+    lpips = next(name for name in rows[0] if name.startswith("lpips_alex"))
+    assert {"psnr_rgb_b0", "ssim_rgb_b0", "psnr_y_b4", "ssim_y_b4", "mae", lpips} < set(rows[0])
+    assert "| tiny |" in (folder / "table.md").read_text()
+    assert len(list(csv.DictReader((folder / "photos.csv").open()))) == 6
+    assert r"\toprule" in (folder / "table.tex").read_text()
+    images = {path.name for path in (folder / "images").iterdir()}
+    assert images == {"000_astronaut.png", "001_coffee.png"}
+    # LR, two interpolators, the network, HR.
+    assert Image.open(folder / "images" / "001_coffee.png").width == 5 * 64 + 4 * 4
+
+
+def test_a_run_means_its_selected_checkpoint_and_results_can_be_repeated(tiny_run, own, tmp_path):
+    best = resolve_checkpoint(str(tiny_run))
+    both = (f"checkpoints=[{tiny_run},{best}]", "baselines=[]")
+    first = run_evaluation(tmp_path / "a", *both)
+    assert [row["name"] for row in first] == ["tiny", f"tiny/{best.stem}"]
+    assert values_of(first[0]) == values_of(first[1])
+    batched = run_evaluation(tmp_path / "b", own, "data.eval_batch_size=1")
+    assert batched[-1]["mae"] == pytest.approx(first[0]["mae"], abs=1e-7)
+    tiled = run_evaluation(tmp_path / "c", own, *QUICK, "tile=24", "overlap=12")
+    assert tiled[-1]["psnr_rgb_b0"] == pytest.approx(first[0]["psnr_rgb_b0"], abs=1e-3)
+
+
+def test_images_show_the_methods_that_were_asked_for(own, tmp_path):
+    image = tmp_path / "evaluation" / "images" / "000_astronaut.png"
+    for baselines in (["bicubic"], ["bilinear", "bicubic"], ["bilinear"]):
+        run_evaluation(tmp_path, own, *QUICK, "images=1", f"baselines=[{','.join(baselines)}]")
+        # LR, the interpolators, the network, HR.
+        assert Image.open(image).width == (len(baselines) + 3) * 64 + (len(baselines) + 2) * 4
+    assert len(list(image.parent.iterdir())) == 1
+
+
+def test_every_data_set_under_every_degradation(own, tmp_path, photo_folder):
+    (tmp_path / "data").mkdir()
+    photo_folder.rename(tmp_path / "data" / "bsd100")
+    sets = ("data_sets=[sample,bsd100]", "degradations=[fixed,bicubic]")
+    rows = run_evaluation(
+        tmp_path, own, *QUICK, "images=1", *sets, f"paths.data={tmp_path / 'data'}"
+    )
+    found = [(row["data"], row["degradation"]) for row in rows]
+    assert found[::3] == [(d, p) for d in ("sample", "bsd100") for p in ("fixed", "bicubic")]
+    [alone] = run_evaluation(tmp_path / "b", own, *QUICK, "degradation=bicubic", "baselines=[]")
+    assert alone == rows[5] | {"data": "photos"}
+    folder = tmp_path / "evaluation"
+    assert json.loads((folder / "tables.json").read_text()) == rows
+    assert (folder / "tables.md").read_text().count("| bicubic |") == 4
+    assert "bsd100, 12 test photos, under fixed" in (folder / "tables.tex").read_text()
+    assert len(list(csv.DictReader((folder / "bsd100_bicubic/photos.csv").open()))) == 3 * 12
+    assert (folder / "bsd100_bicubic/images/000_00.png").is_file()
+    statistics = json.loads((folder / "bsd100_bicubic/statistics.json").read_text())
+    assert len(statistics) == 3 * 2
+    assert all(row["low"] <= row["mean"] <= row["high"] for row in statistics)
+
+
+def test_real_pairs_are_not_degraded(own, tmp_path, photo_folder):
+    small = tmp_path / "lr"
+    small.mkdir()
+    for path in photo_folder.iterdir():
+        Image.open(path).resize((60, 48)).save(small / path.name)
+    folders = (f"data.photos.test_hr={photo_folder}", f"data.photos.test_lr={small}")
+    pairs = (own, *QUICK, "data=pairs", *folders)
+    run_evaluation(tmp_path, *pairs)
+    folder = tmp_path / "evaluation"
+    assert "12 test photos, real pairs" in (folder / "table.md").read_text()
+    assert not (folder / "draws.json").exists()
+    cfg = configure(tmp_path, *pairs)
+    cfg.replay = "draws.json"
+    with pytest.raises(ValueError, match=r"replay=draws\.json: photos"):
+        evaluate(cfg)
+
+
+def test_unreadable_photos_are_reported_at_the_end(own, tmp_path, photo_folder):
+    (photo_folder / "zz.png").write_text("no image")
+    with pytest.raises(SystemExit, match=r"^1 .*\n.*zz\.png"):
+        run_evaluation(tmp_path, own, *QUICK, *folder_of_photos(photo_folder))
+    photos = list(csv.DictReader((tmp_path / "evaluation" / "photos.csv").open()))
+    assert len(photos) == 3 * 12
+
+
+def test_training_photos_in_the_data_set_are_reported(own, tmp_path, caplog):
+    run_evaluation(tmp_path, own, *QUICK)
+    assert "moon.png" not in caplog.text
+    run_evaluation(tmp_path, own, *QUICK, "data.photos.test_names=[moon.png,coffee.png]")
+    assert re.search(r"tiny was trained on 1 of the 2 photos .*moon\.png", caplog.text)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_draws_are_recorded_and_replayed(tmp_path, batch_size):
+    """Another seed, but the draws of the first evaluation: the same pixels."""
+    # Sums over pixels do not depend on the batch, LPIPS does in its last digits.
+    blind = ("degradation=blind", "images=0", "metrics.names=[mae]")
+    first = run_evaluation(tmp_path, *blind)
+    path = tmp_path / "evaluation" / "draws.json"
+    other = (*blind, "data.eval_seed=7", f"data.eval_batch_size={batch_size}", "name=other")
+    assert run_evaluation(tmp_path, *other) != first
+    assert run_evaluation(tmp_path, *other, f"replay={path}") == first
+    assert (tmp_path / "other" / "draws.json").read_text() == path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"),
+    [
+        (["checkpoints=[/nowhere]"], "/nowhere"),
+        (["scale=4"], "scale=4"),
+        (["names=[bicubic]"], "names: .*bicubic"),
+        (["data.eval_crop=16", "metrics.names=[lpips_alex]"], r"data\.eval_crop=16: .*31"),
+        (["data=folder", "data.photos.test_folder=/nowhere"], "/nowhere"),
+        (["data=bsd100", "paths.data=/nowhere"], "/nowhere/bsd100"),
+        (["data_sets=[bsd1000]"], "data=bsd1000.*bsd100"),
+        (["degradations=[fxied]"], "degradation=fxied.*fixed"),
+        (["save_best=x.ckpt", "split=val"], r"save_best=x\.ckpt: .*interpolate"),
+        (["save_best=x.ckpt", "interpolate=[{own},{own}]"], r"save_best=x\.ckpt: .*split=val"),
+        (["grid={noise.sigma: [1], jpeg.quality: [75]}", "metric=ssim_y_b4"], "metric.*ssim_y_b4"),
+    ],
+)
+def test_mistakes_stop_before_anything_is_measured(
+    tiny_run, own, tmp_path, overrides, named, measured_networks
+):
+    overrides = [text.replace("{own}", str(tiny_run)) for text in overrides]
+    with pytest.raises((ValueError, FileNotFoundError), match=named):
+        run_evaluation(tmp_path, own, *QUICK, *overrides)
+    assert measured_networks == []
+
+
+# -- the cache ----------------------------------------------------------------------------------
+
+
+def test_an_interrupted_evaluation_continues(own, tmp_path, photo_folder, measured_networks):
+    options = (own, *QUICK, *folder_of_photos(photo_folder, "data.eval_batch_size=1"))
+    expected = run_evaluation(tmp_path / "whole", *options)
+    measured_networks.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        original = NetworkUpscaler.__call__
+
+        def interrupted(self, lr):
+            if len(measured_networks) == 9:
+                raise KeyboardInterrupt
+            return original(self, lr)
+
+        patch.setattr(NetworkUpscaler, "__call__", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run_evaluation(tmp_path / "parts", *options)
+    assert not (tmp_path / "parts" / "evaluation" / "table.json").exists()
+    for remaining in (12 - 9, 0):
+        measured_networks.clear()
+        assert run_evaluation(tmp_path / "parts", *options) == expected
+        assert len(measured_networks) == remaining
+    for name in ("table.json", "photos.csv", "statistics.json", "draws.json", "table.tex"):
+        whole, parts = (tmp_path / part / "evaluation" / name for part in ("whole", "parts"))
+        assert whole.read_text() == parts.read_text(), name
+
+
+def test_only_what_is_new_is_measured(tiny_run, own, tmp_path, measured_networks):
+    first = run_evaluation(tmp_path, own, *QUICK, "names=[one]")
+    assert measured_networks == ["one"]
+    best = resolve_checkpoint(str(tiny_run))
+    other = next(path for path in best.parent.glob(f"iteration_*{best.suffix}") if path != best)
+    measured_networks.clear()
+    both = (f"checkpoints=[{tiny_run},{other}]", "names=[one,two]")
+    assert run_evaluation(tmp_path, *QUICK, *both)[:3] == first
+    assert measured_networks == ["two"]
+    changes = ("metrics.names=[psnr_rgb_b2]", "degradation=bicubic", "tile=64", "scale=2")
+    for change in changes:
+        measured_networks.clear()
+        run_evaluation(tmp_path, own, *QUICK, "names=[one]", change)
+        assert measured_networks == ([] if change == "scale=2" else ["one"]), change
+
+
+# -- networks between networks ------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pair(tiny_run, tmp_path_factory):
+    """A run, and one that started from its weights."""
+    folder = tmp_path_factory.mktemp("runs")
+    usual = (*TINY_TRAINING, "phase.optimizer.lr=1e-2", f"paths.runs={folder}")
+    train(compose_config("train", *usual, "name=second", f"init_from={tiny_run}"))
+    return tiny_run, folder / "second"
+
+
+def between(pair):
+    return (f"interpolate=[{pair[0]},{pair[1]}]", "alphas=[0,0.5,1]", "baselines=[]", "images=0")
+
+
+def test_interpolated_networks_lie_between_two_checkpoints(pair, tmp_path):
+    both = f"checkpoints=[{pair[0]},{pair[1]}]"
+    rows = run_evaluation(tmp_path, both, *between(pair), PAIR_METRICS)
+    first, second, *found = map(values_of, rows)
+    assert [row["name"] for row in rows[2:]] == [f"tiny..second {a}" for a in ("0", "0.5", "1")]
+    assert found[0] == first
+    assert found[2] == second
+    assert found[1] not in (first, second)
+    folder = tmp_path / "evaluation"
+    points = json.loads((folder / "interpolation.json").read_text())
+    assert [point["weight"] for point in points] == [0, 0.5, 1]
+    assert points[1]["metrics"]["psnr_rgb_b0"] == found[1]["psnr_rgb_b0"]
+    assert Image.open(folder / "interpolation.png").width > 500
+
+
+def test_the_best_interpolation_is_saved_as_a_checkpoint(pair, tmp_path):
+    target = tmp_path / f"best{resolve_checkpoint(str(pair[0])).suffix}"
+    by_psnr = (*QUICK, "metric=psnr_rgb_b0", "split=val")
+    rows = run_evaluation(tmp_path, *between(pair), *by_psnr, f"save_best={target}")
+    [again] = run_evaluation(
+        tmp_path, *by_psnr, "baselines=[]", f"checkpoints=[{target}]", "name=again"
+    )
+    assert again["psnr_rgb_b0"] == max(row["psnr_rgb_b0"] for row in rows)
+    assert load_generator(target)[1]["name"] == "best"
+
+
+def test_a_soup_is_the_mean_of_the_checkpoints_that_a_run_kept(pair, tmp_path):
+    kept = json.loads((pair[1] / "best.json").read_text())["kept"]
+    [one, other] = [pair[1] / row["checkpoint"] for row in kept]
+    half = (f"interpolate=[{one},{other}]", "alphas=[0.5]", f"soup={pair[1]}", "baselines=[]")
+    mean, soup = run_evaluation(tmp_path, *half, *QUICK)
+    assert soup["name"] == "second soup of 2"
+    assert values_of(soup) == values_of(mean)
+
+
+# -- robustness and figures ---------------------------------------------------------------------
+
+
+def test_robustness_maps(own, tmp_path):
+    cfg = configure(tmp_path, "+experiment=robustness", own, *QUICK, "metric=mae", "name=map")
+    cfg.grid = {"shrink.sigma": [1, 3], "noise.sigma": [10, 40], "jpeg.quality": [75, 10]}
+    rows = evaluate(cfg)
+    folder = tmp_path / "map"
+    mild, harsh = json.loads((folder / "robustness.json").read_text())
+    assert (mild["where"], harsh["where"]) == ({"jpeg.quality": 75}, {"jpeg.quality": 10})
+    assert [axis["name"] for axis in mild["axes"]] == ["shrink.sigma", "noise.sigma"]
+    assert list(mild["models"]) == ["bicubic", "tiny"]
+    for row in rows:
+        matrix = mild["models"][row["name"]]
+        assert matrix[0][0] == row["mae"]  # the degradation `fixed` itself
+        assert matrix[0][0] < min(matrix[0][1], matrix[1][0])
+        assert matrix[0][0] < harsh["models"][row["name"]][0][0]
+    for name in ("robustness_0.png", "robustness_1.png"):
+        assert Image.open(folder / name).width > 500
+
+
+def test_figures_show_whole_photos_in_tiles_and_chosen_methods(own, tmp_path):
+    figures = "{tiled:{whole:true,tile:64,photos:1,methods:[net]},one:{methods:[bicubic,net]}}"
+    cfg = configure(
+        tmp_path, own, *QUICK, "names=[net]", "baselines=[bicubic]", f"figures={figures}"
+    )
+    evaluate(cfg)
+    folder = tmp_path / "evaluation" / "figures"
+    [tiled] = (folder / "tiled").iterdir()
+    assert Image.open(tiled).width == 3 * 512 + 2 * 4  # LR, net, HR; astronaut is 512 pixels wide
+    crops = sorted((folder / "one").iterdir())
+    assert [path.name for path in crops] == ["000_astronaut.png", "001_coffee.png"]
+    assert Image.open(crops[0]).width == 4 * cfg.data.eval_crop + 3 * 4
+
+    before = tiled.stat().st_mtime_ns
+    crops[0].unlink()
+    evaluate(cfg)
+    assert tiled.stat().st_mtime_ns == before, "what exists is kept"
+    assert crops[0].is_file(), "what is missing is drawn"
+
+
+def test_the_reference_table_needs_one_command(pair, tmp_path, photo_folder):
+    for number in (1, 2, 3):
+        shutil.copytree(pair[1], tmp_path / f"phase{number}")
+    (tmp_path / "data").mkdir()
+    photo_folder.rename(tmp_path / "data" / "bsd100")
+    table = ("+experiment=reference_table", f"paths.data={tmp_path / 'data'}")
+    rows = run_evaluation(tmp_path, *table)
+    assert [row["name"] for row in rows] == ["bilinear", "L1", "perceptual", "GAN"]
+    assert {"psnr_rgb_b0", "ssim_rgb_b0", "mae"} < set(rows[0])
+    folder = tmp_path / "reference_table"
+    assert len(list((folder / "images").iterdir())) == 12
+    assert {path.name for path in (folder / "figures").iterdir()} == {
+        "whole",
+        "gan_beside_bilinear",
+    }
+    assert all(len(list(path.iterdir())) == 10 for path in (folder / "figures").iterdir())

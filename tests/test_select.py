@@ -1,0 +1,85 @@
+"""srlit.select, on a run that is made once."""
+
+import json
+import shutil
+
+import pytest
+from PIL import Image
+
+from srlit.inference.upscalers import NetworkUpscaler
+from srlit.select import select
+from srlit.train import train
+from tests.helpers import TINY_TRAINING, compose_config
+
+
+def run_selection(run, *overrides):
+    return select(
+        compose_config("select", f"run={run}", "weights.allow_untrained=true", *overrides)
+    )
+
+
+def train_other(folder, *overrides):
+    train(compose_config("train", *TINY_TRAINING, "name=other", f"paths.runs={folder}", *overrides))
+    return folder / "other"
+
+
+def test_checkpoints_are_ranked_as_during_training(tiny_run):
+    ranked = run_selection(tiny_run)
+    best = json.loads((tiny_run / "best.json").read_text())
+    assert [f"checkpoints/{row['name']}" for row in ranked] == [
+        row["checkpoint"] for row in best["kept"]
+    ]
+    for row, kept in zip(ranked, best["kept"], strict=True):
+        measured = {name: row[name] for name in row.keys() - {"name", "run", "iteration"}}
+        assert measured == pytest.approx({n: kept["metrics"][n] for n in measured}, abs=1e-5)
+    recorded = json.loads((tiny_run / "selection.json").read_text())
+    assert recorded["ranked"] == ranked
+    assert recorded["rule"] == best["rule"]
+    assert "psnr_rgb_b0" in best["rule"]
+    assert "lowfreq_mae_s8" in best["rule"]
+    assert Image.open(tiny_run / "selection.png").width > 500
+
+
+def test_the_rule_can_be_changed(tiny_run):
+    by_psnr = run_selection(tiny_run, "metric=psnr_rgb_b0")
+    values = [row["psnr_rgb_b0"] for row in by_psnr]
+    assert values == sorted(values, reverse=True)
+    for rule in (f"minimum={{psnr_rgb_b0: {values[0] - 1e-6}}}", "tolerance={psnr_rgb_b0: 1e-6}"):
+        assert run_selection(tiny_run, rule)[0]["name"] == by_psnr[0]["name"]
+
+
+def test_checkpoints_of_several_runs_are_ranked_together_and_measured_once(
+    tiny_run, tmp_path, monkeypatch
+):
+    other = train_other(tmp_path / "runs", "seed=1")
+    both = (f"run=[{tiny_run},{other}]", f"paths.runs={tmp_path}")
+    ranked = run_selection(tiny_run, *both)
+    assert {row["run"] for row in ranked} == {str(tiny_run), str(other)}
+    assert len(ranked) == 3 + 2
+    folder = tmp_path / "selection"
+    assert json.loads((folder / "selection.json").read_text())["ranked"] == ranked
+    assert (folder / "selection.png").is_file()
+    alone = [row["psnr_rgb_b0"] for row in run_selection(tiny_run)]
+    assert alone == [row["psnr_rgb_b0"] for row in ranked if row["run"] == str(tiny_run)]
+
+    def fail(self, lr):
+        pytest.fail("measured again")
+
+    monkeypatch.setattr(NetworkUpscaler, "__call__", fail)
+    assert run_selection(tiny_run, *both) == ranked
+
+
+def test_runs_with_different_validation_data_are_not_ranked_together(tiny_run, tmp_path):
+    other = train_other(tmp_path, "data.eval_crop=48", "iterations=1")
+    with pytest.raises(ValueError, match=f"run: {other}"):
+        run_selection(f"[{tiny_run},{other}]")
+
+
+def test_mistakes_are_named(tiny_run, tmp_path):
+    with pytest.raises(ValueError, match=r"run=.*config\.yaml"):
+        run_selection(tmp_path)
+    shutil.copy(tiny_run / "config.yaml", tmp_path)
+    with pytest.raises(ValueError, match="run=.*checkpoints"):
+        run_selection(tmp_path)
+    with pytest.raises(ValueError, match="metric.*psnr_y_b4"):
+        run_selection(tiny_run, "metric=psnr_y_b4")

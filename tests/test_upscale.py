@@ -1,0 +1,84 @@
+"""srlit.upscale, with a network that is trained once."""
+
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from srlit.config import check_config
+from srlit.upscale import upscale
+from tests.helpers import compose_config
+
+
+def run_upscale(run, *overrides):
+    cfg = compose_config("upscale", f"checkpoint={run}", "device=cpu", *overrides)
+    check_config(cfg, "upscale", overrides)
+    return upscale(cfg)
+
+
+def test_a_folder_is_upscaled_with_its_tree_and_transparency(tiny_run, tmp_path, photo):
+    source = tmp_path / "in"
+    (source / "sub").mkdir(parents=True)
+    pixels = photo[0, :, :61, :83].permute(1, 2, 0).numpy()
+    Image.fromarray(pixels).save(source / "a.jpg")
+    alpha = np.full((*pixels.shape[:2], 1), 77, np.uint8)
+    Image.fromarray(np.concatenate([pixels, alpha], 2)).save(source / "sub" / "b.png")
+    target = tmp_path / "out"
+    options = (f"input={source}", f"output={target}", "tile=32", "overlap=8")
+    assert run_upscale(tiny_run, *options) == [target / "a.png", target / "sub" / "b.png"]
+    assert Image.open(target / "a.png").size == (166, 122)
+    result = Image.open(target / "sub" / "b.png")
+    assert result.mode == "RGBA"
+    assert set(np.array(result)[..., 3].flatten()) == {77}
+    (target / "a.png").write_text("mine")
+    run_upscale(tiny_run, *options)
+    assert (target / "a.png").read_text() == "mine"
+    run_upscale(tiny_run, *options, "overwrite=true")
+    assert Image.open(target / "a.png").size == (166, 122)
+
+
+def test_earlier_results_are_no_inputs(tiny_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    for _ in range(2):
+        assert [path.name for path in run_upscale(tiny_run, "input=.")] == ["a.png"]
+    assert len(list((tmp_path / "upscaled").rglob("*"))) == 1
+
+
+def test_a_broken_image_does_not_stop_the_others(tiny_run, tmp_path, photo_folder):
+    (photo_folder / "05.png").write_bytes(b"")
+    target = tmp_path / "out"
+    with pytest.raises(SystemExit, match=r"^1 of 12 .*\n.*05\.png"):
+        run_upscale(tiny_run, f"input={photo_folder}", f"output={target}")
+    assert len(list(target.iterdir())) == 11
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"),
+    [
+        (["input=/nowhere"], "input=/nowhere"),
+        (["format=.gif"], "format=.gif"),
+        (["tile=16", "overlap=9"], "tile=16 with overlap=9"),
+        (["checkpoint=/nowhere"], "/nowhere"),
+        (["stage=1"], "stage=1"),
+        (["output={input}"], "output={input}"),
+    ],
+)
+def test_mistakes_are_named_and_nothing_is_written(
+    tiny_run, tmp_path, photo_folder, overrides, named
+):
+    usual = [f"input={photo_folder}", f"output={tmp_path / 'out'}"]
+    changed = [text.format(input=photo_folder) for text in overrides]
+    with pytest.raises(
+        (ValueError, FileNotFoundError), match=re.escape(named.format(input=photo_folder))
+    ):
+        run_upscale(tiny_run, *usual, *changed)
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_inputs_with_one_result_are_refused(tiny_run, tmp_path):
+    for suffix in (".png", ".bmp"):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"a{suffix}")
+    with pytest.raises(ValueError, match=r"input=.*a\.bmp and .*a\.png .*out/a\.png"):
+        run_upscale(tiny_run, f"input={tmp_path}", f"output={tmp_path / 'out'}")
