@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-import torchmetrics
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -135,6 +134,8 @@ def dists_weights(path: Path) -> tuple[Tensor, Tensor]:
 
 def dists_weights_file() -> Path:
     """The file with alpha and beta in torchmetrics."""
+    import torchmetrics  # takes seconds
+
     return Path(torchmetrics.__file__).parent / "functional/image/dists_models/weights.pt"
 
 

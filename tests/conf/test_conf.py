@@ -87,7 +87,7 @@ def test_a_term_is_added_to_a_table_on_the_command_line():
     assert loss.terms["ldl"].window == 9
 
 
-# Of srlit.evaluate; tests/integration/test_evaluations.py runs them.
+# Of srlit.evaluate; tests/test_evaluate.py runs them.
 EVALUATIONS = {"reference_table", "robustness"}
 
 
