@@ -17,7 +17,6 @@ from typing import Any
 from weakref import WeakSet
 
 import torch
-import torchvision
 from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -217,6 +216,8 @@ def torchvision_state(net: str) -> dict[str, Tensor]:
     Raises:
         OSError: there is no network and no cached file, or a download has another checksum.
     """
+    import torchvision  # takes seconds
+
     weights: Any = torchvision.models.get_model_weights(net).IMAGENET1K_V1
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
@@ -239,6 +240,8 @@ def _build(net: str, state: dict[str, Tensor]) -> nn.Sequential:
 
 def _empty_features(net: str) -> nn.Sequential:
     """The network without memory for its weights: nothing random is drawn."""
+    import torchvision
+
     with torch.device("meta"):
         features: nn.Sequential = getattr(torchvision.models, net)(weights=None).features
     return features
