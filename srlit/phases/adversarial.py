@@ -1,4 +1,4 @@
-"""Phase 3: a generator against pixel and perceptual losses and a discriminator."""
+"""Phase 3: a generator trained by pixel and perceptual losses and against a discriminator."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -6,22 +6,22 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
-from torch.optim import Optimizer
 
 from srlit.losses.composite import GIVEN
 from srlit.losses.criteria import AdversarialCriterion
 from srlit.losses.diff_augment import DiscriminatorAugment
 from srlit.losses.penalties import Penalty
-from srlit.phases.base import MakeOptimizer, Phase, Restored
-from srlit.types import Batch, Images, Scalar
+from srlit.phases.base import MakeOptimizer, Phase, Restored, clone_buffers
+from srlit.types import Batch, Images, NonNegativeInt, Positive, Scalar
 
 
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
-    """Let gradients through a network but change nothing in it.
+    """Let gradients flow through a network without changing it.
 
-    Evaluation mode too, as spectral normalisation moves its vectors at each forward in training.
+    In evaluation mode, as batch and spectral normalisation change buffers in training mode.
     """
     was_training = network.training
     network.requires_grad_(requires_grad=False).eval()
@@ -32,21 +32,21 @@ def frozen(network: nn.Module) -> Iterator[None]:
 
 
 class AdversarialPhase(Phase):
-    """Two networks, two optimizers, the discriminator first.
+    """Two networks, two optimizers; the discriminator is updated first.
 
     Args:
         discriminator: maps images to logits.
-        criterion: both sides of the game.
+        criterion: the adversarial losses of both networks.
         generator_optimizer: makes the optimizer from the generator's parameters.
         discriminator_optimizer: makes the optimizer from the discriminator's parameters.
-        d_start_iteration: iterations of the generator alone before the game begins, >= 0.
-        d_updates_per_g_update: > 0; below 1 some iterations have no discriminator update.
-        d_augment: what the discriminator's images go through, real and restored alike.
-        penalty: what else the discriminator minimises; None: nothing.
+        d_start_iteration: the generator trains alone, without an adversarial loss, before it.
+        d_updates_per_g_update: below 1, some iterations have no discriminator update.
+        d_augment: augmentations of the discriminator's images, real and restored alike.
+        penalty: what the discriminator minimises besides; None: nothing.
         shared: the arguments of `Phase`.
 
     Raises:
-        ValueError: the loss table weighs no adversarial part, or a number is out of range.
+        ValueError: the loss table has no weight for an adversarial term.
     """
 
     def __init__(
@@ -56,8 +56,8 @@ class AdversarialPhase(Phase):
         criterion: AdversarialCriterion,
         generator_optimizer: MakeOptimizer,
         discriminator_optimizer: MakeOptimizer,
-        d_start_iteration: int = 0,
-        d_updates_per_g_update: float = 1.0,
+        d_start_iteration: NonNegativeInt = 0,
+        d_updates_per_g_update: Positive = 1.0,
         d_augment: Sequence[DiscriminatorAugment] = (),
         penalty: Penalty | None = None,
         **shared: Any,  # noqa: ANN401
@@ -66,89 +66,79 @@ class AdversarialPhase(Phase):
         if not self.loss.is_adversarial:
             msg = "phase=adversarial needs a weight for 'adversarial' in loss.weights"
             raise ValueError(msg)
-        if d_start_iteration < 0 or not 0 < d_updates_per_g_update < math.inf:
-            msg = (
-                f"phase.d_start_iteration={d_start_iteration}, phase.d_updates_per_g_update="
-                f"{d_updates_per_g_update}: expected at least 0, above 0"
-            )
-            raise ValueError(msg)
         self.discriminator = discriminator.to(memory_format=torch.channels_last)
         self.criterion = criterion
         self.make_generator_optimizer = generator_optimizer
         self.make_discriminator_optimizer = discriminator_optimizer
-        self.d_start_iteration, self.d_updates_per_g_update = (
-            d_start_iteration,
-            d_updates_per_g_update,
-        )
+        self.d_start_iteration = d_start_iteration
+        self.d_updates_per_g_update = d_updates_per_g_update
         self.d_augment = list(d_augment)
         self.penalty = penalty
 
-    def make_optimizers(self) -> dict[str, Callable[[], Optimizer]]:
-        """The discriminator steps first, so it stands last and first is the generator's rate."""
-        return {
-            "generator": lambda: self.make_generator_optimizer(self.generator.parameters()),
-            "discriminator": lambda: self.make_discriminator_optimizer(
-                self.discriminator.parameters()
-            ),
-        }
-
-    def training_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
-        """The discriminator's updates, then one generator update, on one restoration."""
-        generator_optimizer, discriminator_optimizer = self.optimizers()  # type: ignore[attr-defined]
-        restored = self.restored(batch.parts(self.micro_batches))
-        for number in self.discriminator_updates(self.iteration):
-            self.update_discriminator(restored(), discriminator_optimizer, number)
-        self.update_generator(restored(), generator_optimizer)
-        self.finish_iteration()
-
-    def restored(self, parts: list[Batch]) -> Callable[[], Iterable[Restored]]:
-        """Gives the parts with their restorations, for each update anew.
-
-        One part is restored once for all updates. Several are restored each time: to keep their
-        graphs would take the memory that parts are there to save.
-        """
-        if len(parts) == 1:
-            once = [self.generate(parts[0])]
-            return lambda: once
-        return lambda: (self.generate(part) for part in parts)
-
-    def discriminator_updates(self, iteration: int) -> range:
-        """The numbers of the discriminator's updates in an iteration: a function of nothing else.
-
-        They count from 0 at the end of the warm-up.
-        """
-        played = iteration - self.d_start_iteration
-        if played < 0:
-            return range(0)
-        return range(
-            math.floor(played * self.d_updates_per_g_update),
-            math.floor((played + 1) * self.d_updates_per_g_update),
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Both optimizers and their schedules; rows show the first one's learning rate."""
+        return self.with_schedules(
+            [
+                self.make_generator_optimizer(self.generator.parameters()),
+                self.make_discriminator_optimizer(self.discriminator.parameters()),
+            ]
         )
 
-    def update_discriminator(
-        self,
-        restored: Iterable[Restored],
-        optimizer: Any,  # noqa: ANN401
-        number: int = 0,
-    ) -> None:
-        """Tell real from restored.
+    def training_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+        """Update the discriminator, then the generator, by the same restored batch."""
+        optimizers: Any = self.optimizers(use_pl_optimizer=False)
+        generator_optimizer, discriminator_optimizer = optimizers
+        generator_buffers = clone_buffers(self.generator)
+        restored = self.restored(batch.parts(self.micro_batches))
+
+        for number in self.discriminator_updates(self.iteration):
+            losses = (self.discriminator_loss(part, number) for part in restored())
+            buffers = clone_buffers(self.discriminator)
+            self.update(
+                "discriminator", self.discriminator, discriminator_optimizer, losses, buffers
+            )
+
+        with frozen(self.discriminator):
+            losses = (self.generator_loss(part) for part in restored())
+            self.update("generator", self.generator, generator_optimizer, losses, generator_buffers)
+
+        self.update_ema()
+        self.finish_iteration()
+
+    def restored(self, batches: list[Batch]) -> Callable[[], Iterable[Restored]]:
+        """A function that gives the restored micro-batches, called for each update.
+
+        A whole batch is restored once for all updates. Micro-batches are restored in each update:
+        keeping their graphs would take the memory that they are there to save.
+        """
+        if len(batches) == 1:
+            once = [self.generate(batches[0])]
+            return lambda: once
+        return lambda: (self.generate(batch) for batch in batches)
+
+    def discriminator_updates(self, iteration: int) -> range:
+        """Numbers of the discriminator's updates in an iteration, counted from the first of all."""
+        since_start = iteration - self.d_start_iteration
+        if since_start < 0:
+            return range(0)
+        return range(
+            math.floor(since_start * self.d_updates_per_g_update),
+            math.floor((since_start + 1) * self.d_updates_per_g_update),
+        )
+
+    def discriminator_loss(self, restored: Restored, number: int) -> Scalar:
+        """The criterion, by one forward pass over real and restored images, and the penalty.
 
         Args:
-            restored: parts of the batch with their restorations.
-            optimizer: of the discriminator.
-            number: of the update, counted from 0; the penalty goes by it.
+            restored: a micro-batch; no gradient reaches the generator.
+            number: of the discriminator's update, counted from 0; the penalty depends on it.
         """
-        losses = (self.discriminator_loss(sr.detach(), part.hr, number) for part, sr, _ in restored)
-        self.descend(losses, optimizer)
-
-    def discriminator_loss(self, sr: Images, hr: Images, number: int) -> Scalar:
-        """The criterion in one forward pass over both, and the penalty when it is due."""
-        seen = self.augmented(torch.cat([hr, sr]))
-        real_logits, fake_logits = self.logits(seen).chunk(2)
+        images = self.augment(torch.cat([restored.batch.hr, restored.sr.detach()]))
+        real_logits, fake_logits = self.logits(images).chunk(2)
         loss = self.criterion.discriminator(real_logits, fake_logits)
         if self.criterion.chance is not None:
-            self.journal.record({"d_loss_vs_chance": loss / self.criterion.chance})
-        self.journal.record(
+            self.means.record({"d_loss_vs_chance": loss / self.criterion.chance})
+        self.means.record(
             {
                 "discriminator": loss,
                 "logits/real": real_logits.mean(),
@@ -157,32 +147,24 @@ class AdversarialPhase(Phase):
             }
         )
         if self.penalty is not None and self.penalty.is_due(number):
-            penalty = self.penalty(self.logits, *seen.chunk(2))
-            self.journal.record({"penalty": penalty})
+            penalty = self.penalty(self.logits, *images.chunk(2))
+            self.means.record({"penalty": penalty})
             loss = loss + penalty
         return loss
 
-    def update_generator(self, restored: Iterable[Restored], optimizer: Any) -> None:  # noqa: ANN401
-        """Lower the weighted sum of all terms; the discriminator stays as it is."""
-        with frozen(self.discriminator):
-            self.descend((self.generator_loss(part) for part in restored), optimizer)
-
     def generator_loss(self, restored: Restored) -> Scalar:
         """The weighted sum of all terms."""
-        part, sr, _ = restored
-        loss_inputs, adversarial = self.loss_inputs(restored), self.adversarial(sr, part.hr)
-        loss = self.loss(
-            sr, part.hr, adversarial, loss_inputs=loss_inputs, iteration=self.iteration
-        )
-        self.journal.record({"loss": loss.total} | loss.named())
-        self.observe(part, sr)
-        return loss.total
+        batch, sr, _ = restored
+        adversarial = self.adversarial_loss(sr, batch.hr)
+        inputs = self.loss_inputs(restored)
+        parts = self.loss(sr, batch.hr, adversarial, loss_inputs=inputs, iteration=self.iteration)
+        self.record_losses(parts, batch, sr)
+        return parts.total
 
-    def adversarial(self, sr: Images, hr: Images) -> Scalar | None:
-        """The generator's side of the game; None while it weighs nothing.
+    def adversarial_loss(self, sr: Images, hr: Images) -> Scalar | None:
+        """The generator's adversarial criterion; None while its weight is 0.
 
-        Real images are looked at for a relativistic criterion only: no other asks for a pass more.
-        No gradient of the generator's goes through them.
+        Only a relativistic criterion needs the logits of real images, without a gradient.
         """
         if (
             self.iteration < self.d_start_iteration
@@ -192,21 +174,20 @@ class AdversarialPhase(Phase):
         real_logits = None
         if self.criterion.relativistic:
             with torch.no_grad():
-                real_logits = self.logits(self.augmented(hr))
-        return self.criterion.generator(self.logits(self.augmented(sr)), real_logits)
+                real_logits = self.logits(self.augment(hr))
+        return self.criterion.generator(self.logits(self.augment(sr)), real_logits)
 
-    def augmented(self, images: Images) -> Images:
-        """Images as the discriminator sees them."""
-        for disguise in self.d_augment:
-            images = disguise(images, self.iteration)
+    def augment(self, images: Images) -> Images:
+        """Augment the discriminator's images."""
+        for augmentation in self.d_augment:
+            images = augmentation(images, self.iteration)
         return images
 
-    def logits(self, image: Images) -> torch.Tensor:
-        """The discriminator's opinion, in float32 for the criterion.
+    def logits(self, images: Images) -> torch.Tensor:
+        """The discriminator's logits, in float32 for the criterion.
 
-        Its layers run in the training's precision: half the time of a step is theirs.
+        Its layers run in the training's precision: they take half of a step's time.
         """
-        logits: torch.Tensor = self.discriminator(
-            image.contiguous(memory_format=torch.channels_last)
-        )
+        images = images.contiguous(memory_format=torch.channels_last)
+        logits: torch.Tensor = self.discriminator(images)
         return logits.float()

@@ -1,47 +1,51 @@
-"""What all phases share: the clock, the update, validation, logging.
+"""What all phases share: the clock, one network's update, validation, logging.
 
-`iteration` counts finished generator updates and is the only clock. Lightning's `global_step`
-counts every optimizer's steps and its epochs depend on the data; nothing here reads them: a whole
-training is one Lightning epoch whose batches are numbered by the iteration. All phases optimise
-manually, so that schedules, clipping and counting are one piece of code.
+`iteration` counts finished generator updates and is the only clock. Lightning's `global_step` and
+epochs are not read: a whole training is one Lightning epoch whose batches are numbered by the
+iteration. Optimisation is manual: `Phase.update` is one update of one network from zeroed gradients
+to the optimizer's step.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from lightning import LightningModule
+from lightning.pytorch.plugins import MixedPrecision
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.amp import GradScaler
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torchmetrics import MeanMetric
 
-from srlit.losses.composite import CompositeLoss
+from srlit.losses.composite import CompositeLoss, LossParts
 from srlit.metrics.suite import MetricSuite
 from srlit.ops.rng import make_keys
-from srlit.phases.finite_check import FiniteCheck, skips_on_device
-from srlit.phases.image_stats import appearance
+from srlit.phases.finite_check import FiniteCheck
+from srlit.phases.gradient_sync import average_gradients, broadcast
+from srlit.phases.image_stats import image_stats
 from srlit.phases.running_means import RunningMeans
 from srlit.phases.schedule import Schedule
-from srlit.types import AnyImages, Batch, Images, Scalar
+from srlit.types import AnyImages, Batch, Count, Images, Positive, Scalar
 
 MakeOptimizer = Callable[..., Optimizer]
 
 
 class Restored(NamedTuple):
-    """A part of a batch and what came out, with its graph.
+    """A micro-batch and what the generator made of it, with its graph.
 
     Attributes:
-        part: what was restored.
-        sr: the result.
-        stage1: what stage 1 of the generator made of lr, where a loss term looks at it.
+        batch: the micro-batch.
+        sr: the restored images.
+        stage1_output: the generator's first stage, where a loss term needs it.
     """
 
-    part: Batch
+    batch: Batch
     sr: Images
-    stage1: Images | None = None
+    stage1_output: Images | None = None
 
 
 class Phase(LightningModule):
@@ -56,13 +60,13 @@ class Phase(LightningModule):
         seed: of what the networks draw themselves (dropout).
         grad_clip_norm: largest gradient norm of each network; None does not clip.
         log_every: iterations between two logged rows.
-        micro_batches: equal parts that a batch is computed in, one after the other: the same
-            gradient in less memory, >= 1.
+        micro_batches: equal parts in which a batch is computed, one after the other: the same
+            gradient in less memory.
         card: plain description of the run that every checkpoint carries; `card['model']` is the
             generator's configuration.
 
     Raises:
-        ValueError: no micro-batch, or a loss of a stage for a generator that has none.
+        ValueError: a loss of stage 1 for a generator that has no stages.
     """
 
     def __init__(
@@ -72,17 +76,14 @@ class Phase(LightningModule):
         loss: CompositeLoss,
         metrics: MetricSuite,
         schedule: Schedule,
-        iterations: int,
+        iterations: Count,
         seed: int,
-        grad_clip_norm: float | None,
-        log_every: int,
+        grad_clip_norm: Positive | None,
+        log_every: Count,
         card: Mapping[str, Any],
-        micro_batches: int = 1,
+        micro_batches: Count = 1,
     ) -> None:
         super().__init__()
-        if micro_batches < 1:
-            msg = f"phase.micro_batches={micro_batches}: expected at least 1"
-            raise ValueError(msg)
         if "stage1_output" in loss.may_need and not hasattr(generator, "forward_stages"):
             msg = "loss.terms has one of stage 1, but model has no stages; model=two_stage has"
             raise ValueError(msg)
@@ -95,27 +96,46 @@ class Phase(LightningModule):
         self.seed = seed
         self.grad_clip_norm = grad_clip_norm
         self.micro_batches = micro_batches
-        self.journal = RunningMeans(log_every)
+        self.means = RunningMeans(log_every)
+        self.finite_check = FiniteCheck(log_every)
         self.card = dict(card)
         self.iteration = 0
         self.validated = 0
-        self.guard = FiniteCheck(log_every)
-        self.descending = torch.zeros(())
         self.validation: dict[str, float] = {}
         self._means: dict[str, MeanMetric] = {}
-        # In a tuple: the moving average is the EMA callback's to store, no part of this module.
-        self._judged: tuple[nn.Module] = (self.generator,)
+        # In a tuple: the EMA callback stores the average, it is no part of this module's state.
+        self._ema: tuple[nn.Module] = (self.generator,)
+        self._ema_decay = 0.0
 
     # -- the networks ---------------------------------------------------------------------------
 
     @property
-    def judged(self) -> nn.Module:
+    def ema(self) -> nn.Module:
         """The generator that is validated and shipped: its moving average, where there is one."""
-        return self._judged[0]
+        return self._ema[0]
 
-    def judge(self, average: nn.Module) -> None:
-        """Validate this copy of the generator from now on."""
-        self._judged = (average,)
+    def use_ema(self, ema: nn.Module, decay: float) -> None:
+        """Keep an exponential moving average of the generator in `ema`, and validate that.
+
+        The first iterations use a smaller decay, (1 + i) / (10 + i), so that the start is soon
+        forgotten.
+        """
+        self._ema = (ema,)
+        self._ema_decay = decay
+
+    @torch.no_grad()
+    def update_ema(self) -> None:
+        """Ema <- decay * ema + (1 - decay) * generator; its buffers are the generator's.
+
+        torch's AveragedModel does the same but reads its counter from the device each time.
+        """
+        if self.ema is self.generator:
+            return
+        decay = min(self._ema_decay, (2 + self.iteration) / (11 + self.iteration))
+        averages, parameters = tuple(self.ema.parameters()), tuple(self.generator.parameters())
+        torch._foreach_lerp_(averages, parameters, 1 - decay)
+        for average, buffer in zip(self.ema.buffers(), self.generator.buffers(), strict=True):
+            average.copy_(buffer)
 
     def compile_networks(self) -> None:
         """Let torch.compile each network in training; their names and copies stay as they are."""
@@ -128,21 +148,21 @@ class Phase(LightningModule):
         sr: Tensor = self.generator(lr.contiguous(memory_format=torch.channels_last))
         return sr.float()
 
-    def generate(self, part: Batch) -> Restored:
-        """Restore a part of a batch."""
+    def generate(self, batch: Batch) -> Restored:
+        """Restore a micro-batch."""
         if "stage1_output" not in self.loss.needs(self.iteration):
-            return Restored(part, self(part.lr))
-        lr = part.lr.contiguous(memory_format=torch.channels_last)
+            return Restored(batch, self(batch.lr))
+        lr = batch.lr.contiguous(memory_format=torch.channels_last)
         outputs = self.generator.forward_stages(lr)  # type: ignore[operator]
-        return Restored(part, outputs.sr.float(), outputs.stage1_output.float())
+        return Restored(batch, outputs.sr.float(), outputs.stage1_output.float())
 
-    # -- the clock and the update ---------------------------------------------------------------
+    # -- the clock ------------------------------------------------------------------------------
 
     def on_train_start(self) -> None:
         """Let Lightning count batches from the iteration on, so that validations fall on time."""
         self.trainer.fit_loop.epoch_loop.batch_progress.total.ready = self.iteration
         if self.owes_validation:
-            self._validate_now()
+            self._run_owed_validation()
 
     @property
     def owes_validation(self) -> bool:
@@ -151,7 +171,7 @@ class Phase(LightningModule):
         on_time = self.iteration % every == 0 or self.iteration >= self.iterations
         return 0 < self.iteration != self.validated and bool(on_time)
 
-    def _validate_now(self) -> None:
+    def _run_owed_validation(self) -> None:
         """Run the validation that a stop left out, as Lightning does within its loop."""
         self.trainer.validating = True
         self.trainer.fit_loop.epoch_loop.val_loop.run()
@@ -165,54 +185,68 @@ class Phase(LightningModule):
         torch.manual_seed(int(key[0]))
         return None
 
-    def descend(self, losses: Iterable[Scalar], optimizer: Any) -> None:  # noqa: ANN401 - LightningOptimizer
-        """One update of one network, unless loss or gradient are not finite.
+    # -- one update of one network --------------------------------------------------------------
 
-        Clipping and the decision happen in `on_before_optimizer_step`.
+    def update(
+        self,
+        name: str,
+        network: nn.Module,
+        optimizer: Optimizer,
+        losses: Iterable[Scalar],
+        buffers: Sequence[Tensor],
+    ) -> None:
+        """Update a network, unless its loss or gradient is not finite: then nothing changes.
+
+        The decision is made on the device; the host does not wait for it where the optimizer is
+        fused. Under fp16 the gradient overflows until the scale of the loss has settled: such
+        updates are skipped too, but reported as not finite only where the scale is below 1.
 
         Args:
-            losses: of the batch's parts; each is asked for when the one before has been freed.
-            optimizer: of the network.
+            name: of the network in logs.
+            network: what is trained.
+            optimizer: of its parameters.
+            losses: of the micro-batches; each is computed when the one before has been freed.
+            buffers: copies of the network's buffers from before this update's forward passes.
         """
+        parameters = [p for p in network.parameters() if p.requires_grad]
+        scaler = self._grad_scaler()
         optimizer.zero_grad()
-        self.descending = torch.zeros((), device=self.device)
-        for loss in losses:
-            share = loss / self.micro_batches
-            self.manual_backward(share)
-            self.descending = self.descending + share.detach()
-        optimizer.step()
+        loss = torch.zeros((), device=self.device)
+        for micro_batch_loss in losses:
+            part = micro_batch_loss / self.micro_batches
+            scaler.scale(part).backward()
+            loss += part.detach()
 
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Measure, judge and clip the gradient of a whole network.
+        average_gradients(parameters, loss)
+        broadcast(network.buffers())
 
-        Under fp16 gradients overflow until the scale of the loss has settled, and the scaler leaves
-        those updates out by itself: they are sick only where the scale has fallen below 1.
-        """
-        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        if scaler is not None and skips_on_device(optimizer):
-            scaler.unscale_(optimizer)  # Lightning leaves it to optimizers that could do it alone
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        limit = float("inf") if self.grad_clip_norm is None else self.grad_clip_norm
-        norm = nn.utils.clip_grad_norm_(parameters, limit)
-        network = self._name_of(optimizer)
-        overflows = scaler is not None and scaler._get_scale_async() >= 1  # noqa: SLF001 - on the device
-        finite = self.descending.isfinite() & (norm.isfinite() | overflows)
-        self.guard.judge(network, self.iteration, finite)
-        self.journal.record({f"grad_clip_norm/{network}": norm})
-        if skips_on_device(optimizer):
-            optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
-        elif not finite:
-            for parameter in parameters:
-                parameter.grad = None  # what has no gradient is left alone, its moments too
+        scaler.unscale_(optimizer)
+        norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if self.grad_clip_norm is not None:
+            clip_grads_with_norm_(parameters, self.grad_clip_norm, norm)
 
-    def _name_of(self, optimizer: Optimizer) -> str:
-        position = [*self.trainer.optimizers].index(optimizer)
-        return list(self.make_optimizers())[position]
+        finite = loss.isfinite() & norm.isfinite()
+        step_if(finite, optimizer)
+        keep_buffers_if(finite, network, buffers)
+        overflowed = loss.isfinite() & (scaler.scale(torch.ones_like(loss)) >= 1)
+        scaler.update()
 
-    def observe(self, batch: Batch, sr: Images) -> None:
-        """Where an interval ends: what alarms look at besides the losses."""
-        if self.journal.ends_at(self.iteration + 1):
-            self.journal.record(appearance(batch, sr.detach()))
+        self.finite_check.note(name, self.iteration, finite | (overflowed & scaler.is_enabled()))
+        self.means.record({f"grad_norm/{name}": norm})
+
+    def _grad_scaler(self) -> GradScaler:
+        """Scales losses under fp16; does nothing otherwise."""
+        precision = self.trainer.precision_plugin
+        scaler = precision.scaler if isinstance(precision, MixedPrecision) else None
+        return scaler or GradScaler("cpu", enabled=False)
+
+    # -- the end of an iteration ----------------------------------------------------------------
+
+    def record_losses(self, parts: LossParts, batch: Batch, sr: Images) -> None:
+        """Record the generator's loss; at the end of an interval, statistics of its images too."""
+        self.means.record({"loss": parts.total} | parts.named())
+        if self.means.ends_at(self.iteration + 1):
+            self.means.record(image_stats(batch, sr.detach()))
 
     def finish_iteration(self) -> None:
         """Count the update, step the schedules, log, and stop at the end."""
@@ -220,10 +254,10 @@ class Phase(LightningModule):
         for scheduler in self._schedulers():
             if not isinstance(scheduler, ReduceLROnPlateau):
                 scheduler.step()
-        if self.journal.ends_at(self.iteration):
-            means = self.journal.flush()
+        if self.means.ends_at(self.iteration):
+            means = self.means.flush()
             self.write_row(
-                {f"train/{name}": value for name, value in (means | shares(means)).items()}
+                {f"train/{name}": value for name, value in (means | loss_fractions(means)).items()}
                 | {"learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"]}
             )
         if self.iteration >= self.iterations:
@@ -234,17 +268,10 @@ class Phase(LightningModule):
         for logger in self.loggers:
             logger.log_metrics(dict(row), step=self.iteration)
 
-    # -- optimizers and schedules ---------------------------------------------------------------
-
-    def make_optimizers(self) -> dict[str, Callable[[], Optimizer]]:
-        """Name of each network in training to what makes its optimizer, in order of their steps."""
-        raise NotImplementedError
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The optimizers and their schedules; Lightning stores both, this class steps them."""
-        optimizers = [make() for make in self.make_optimizers().values()]
-        schedulers = [self.schedule(o, iterations=self.iterations) for o in optimizers]
-        return optimizers, schedulers
+    def with_schedules(self, optimizers: Sequence[Optimizer]) -> OptimizerLRScheduler:
+        """What `configure_optimizers` returns; Lightning stores both, the phase steps them."""
+        schedules = [self.schedule(o, iterations=self.iterations) for o in optimizers]
+        return list(optimizers), schedules
 
     def _schedulers(self) -> list[LRScheduler]:
         return [config.scheduler for config in self.trainer.lr_scheduler_configs]
@@ -256,34 +283,34 @@ class Phase(LightningModule):
         self._means = {}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
-        """Measure every image of a batch, on the judged generator."""
+        """Measure every image of a batch, restored by the EMA of the generator."""
         sr = self.restore(batch.lr)
-        # An adversarial part depends on a moving opponent and is left out of the loss here.
-        loss_inputs = {"lr": batch.lr, "ema_sr": sr}
+        # The adversarial term depends on a changing discriminator and is left out here.
+        inputs = {"lr": batch.lr, "ema_sr": sr}
         if "stage1_output" in self.loss.needs(None):
-            loss_inputs["stage1_output"] = self.restore_first(batch.lr)
-        loss = self.loss(sr, batch.hr, loss_inputs=loss_inputs).total.expand(len(sr))
+            inputs["stage1_output"] = self.restore_stage1(batch.lr)
+        loss = self.loss(sr, batch.hr, loss_inputs=inputs).total.expand(len(sr))
         for name, value in (self.metrics(sr, batch.hr, batch.lr) | {"loss": loss}).items():
             mean = self._means.setdefault(name, MeanMetric(nan_strategy="disable").to(value.device))
             mean.update(value)
 
     @torch.no_grad()
     def restore(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
-        """What the judged generator makes of `lr`, in float32."""
+        """Restore `lr` by the EMA of the generator, in float32."""
         with torch.autocast(lr.device.type, enabled=False):
             return self.generate_with_ema(lr)
 
     @torch.no_grad()
-    def restore_first(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-        """What stage 1 of the judged generator makes of `lr`, in float32."""
+    def restore_stage1(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+        """The output of stage 1 of the EMA of the generator, in float32."""
         with torch.autocast(lr.device.type, enabled=False):
-            stage1: Tensor = self.judged.forward_stages(lr).stage1_output  # type: ignore[operator]
+            stage1: Tensor = self.ema.forward_stages(lr).stage1_output  # type: ignore[operator]
         return stage1
 
     @torch.no_grad()
     def generate_with_ema(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
-        """What the judged generator makes of `lr`, in the training's precision."""
-        network = self.judged
+        """Restore `lr` by the EMA of the generator, in the training's precision."""
+        network = self.ema
         was_training = network.training
         network.eval()
         sr: Tensor = network(lr.contiguous(memory_format=torch.channels_last))
@@ -291,21 +318,23 @@ class Phase(LightningModule):
         return sr.float()
 
     def loss_inputs(self, restored: Restored) -> dict[str, AnyImages]:
-        """What loss terms may see besides sr and hr; the average restores only if one asks for it.
+        """What loss terms may need besides sr and hr; the EMA restores only where one asks for it.
 
-        Without a moving average the restored image itself stands for what it would restore.
+        Without an EMA the restored image itself stands for what it would restore.
         """
-        part, sr, stage1 = restored
-        found: dict[str, AnyImages] = {"lr": part.lr}
-        if stage1 is not None:
-            found["stage1_output"] = stage1
+        inputs: dict[str, AnyImages] = {"lr": restored.batch.lr}
+        if restored.stage1_output is not None:
+            inputs["stage1_output"] = restored.stage1_output
         if "ema_sr" in self.loss.needs(self.iteration):
-            own = self.judged is self.generator
-            found["ema_sr"] = sr.detach() if own else self.generate_with_ema(part.lr)
-        return found
+            inputs["ema_sr"] = (
+                restored.sr.detach()
+                if self.ema is self.generator
+                else self.generate_with_ema(restored.batch.lr)
+            )
+        return inputs
 
     def on_validation_epoch_end(self) -> None:
-        """Means over all images and processes; they go to callbacks, loggers and the schedule."""
+        """Average over all images and processes, for callbacks, loggers and the schedule."""
         self.validation = {name: float(mean.compute()) for name, mean in self._means.items()}
         if self.trainer.sanity_checking:
             return
@@ -318,18 +347,17 @@ class Phase(LightningModule):
         self.validated = self.iteration
 
     def is_finite(self) -> bool:
-        """Whether all that is trained, judged and remembered by the optimizers is finite."""
+        """Whether networks, EMA and optimizer states are finite; one synchronisation."""
         states = [
             state for optimizer in self.trainer.optimizers for state in optimizer.state.values()
         ]
         tensors = [
             *self.state_dict().values(),
-            *self.judged.state_dict().values(),
+            *self.ema.state_dict().values(),
             *(part for state in states for part in state.values() if isinstance(part, Tensor)),
         ]
-        # One synchronisation: each tensor's verdict is a number on the device.
-        verdicts = [tensor.isfinite().all().to(self.device) for tensor in tensors]
-        return bool(torch.stack(verdicts).all())
+        finite = [tensor.isfinite().all().to(self.device) for tensor in tensors]
+        return bool(torch.stack(finite).all())
 
     # -- checkpoints ----------------------------------------------------------------------------
 
@@ -337,8 +365,8 @@ class Phase(LightningModule):
         """Store the clock and the card; Lightning's own counters are not kept."""
         checkpoint["iteration"] = checkpoint["global_step"] = self.iteration
         checkpoint["validated"] = self.validated
-        checkpoint["journal"] = self.journal.state_dict()
-        checkpoint["guard"] = self.guard.state_dict()
+        checkpoint["running_means"] = self.means.state_dict()
+        checkpoint["finite_check"] = self.finite_check.state_dict()
         checkpoint["card"] = self.card
         checkpoint.pop("loops", None)
 
@@ -346,16 +374,43 @@ class Phase(LightningModule):
         """Set the clock."""
         self.iteration = checkpoint["iteration"]
         self.validated = checkpoint["validated"]
-        self.journal.load_state_dict(checkpoint["journal"], self.device)
-        self.guard.load_state_dict(checkpoint["guard"], self.device)
+        self.means.load_state_dict(checkpoint["running_means"], self.device)
+        self.finite_check.load_state_dict(checkpoint["finite_check"], self.device)
 
 
-def shares(means: Mapping[str, float]) -> dict[str, float]:
-    """What part of the generator's loss each weighted term makes up."""
+@torch.no_grad()
+def step_if(finite: Scalar, optimizer: Optimizer) -> None:
+    """Step, unless `finite` is false; a fused optimizer decides that on the device.
+
+    `found_inf` and `grad_scale` are what torch's GradScaler hands to such optimizers.
+    """
+    if getattr(optimizer, "_step_supports_amp_scaling", False):
+        optimizer.found_inf, optimizer.grad_scale = (~finite).float(), None  # type: ignore[attr-defined]
+        optimizer.step()
+        del optimizer.found_inf, optimizer.grad_scale  # type: ignore[attr-defined]
+    elif finite:
+        optimizer.step()
+
+
+def clone_buffers(network: nn.Module) -> list[Tensor]:
+    """Copies of a network's buffers, such as batch statistics and spectral norm's vectors."""
+    return [buffer.clone() for buffer in network.buffers()]
+
+
+@torch.no_grad()
+def keep_buffers_if(finite: Scalar, network: nn.Module, before: Sequence[Tensor]) -> None:
+    """Set a network's buffers back to those of before, unless `finite`; on the device."""
+    for buffer, old in zip(network.buffers(), before, strict=True):
+        buffer.copy_(torch.where(finite, buffer, old))
+
+
+def loss_fractions(means: Mapping[str, float]) -> dict[str, float]:
+    """What fraction of the generator's loss each weighted term makes up."""
     prefix, total = "weighted/", means.get("loss", 0.0)
-    weighted = {k.removeprefix(prefix): v for k, v in means.items() if k.startswith(prefix)}
-    return (
-        {f"loss_fraction/{name}": value / total for name, value in weighted.items()}
-        if total
-        else {}
-    )
+    if not total:
+        return {}
+    return {
+        f"loss_fraction/{name.removeprefix(prefix)}": value / total
+        for name, value in means.items()
+        if name.startswith(prefix)
+    }

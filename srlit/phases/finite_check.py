@@ -1,60 +1,55 @@
-"""Updates that would have spoilt a network: judged on the device, read when it is convenient."""
+"""Which updates were skipped: noted on the device, read by the host once per interval."""
 
+from collections import defaultdict, deque
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
-
-
-def skips_on_device(optimizer: Optimizer) -> bool:
-    """Whether an optimizer, such as a fused one, can be told on the device to skip an update."""
-    return bool(getattr(optimizer, "_step_supports_amp_scaling", False))
 
 
 class FiniteCheck:
-    """Remembers which networks skipped which iterations, without asking the device.
+    """Remembers of each network's updates whether loss and gradient were finite.
 
     Args:
-        every: how many iterations it remembers.
+        every: number of iterations to remember.
     """
 
     def __init__(self, every: int) -> None:
-        self.every = every
-        self._judged: dict[str, list[int]] = {}
-        self._finite: dict[str, Tensor] = {}
+        self._notes: dict[str, deque[tuple[int, Tensor]]] = defaultdict(
+            lambda: deque(maxlen=every)
+        )
 
-    def judge(self, network: str, iteration: int, finite: Tensor) -> None:
-        """Note whether loss and gradient of an update were finite."""
-        if network not in self._finite:
-            self._finite[network] = torch.ones(self.every, dtype=torch.bool, device=finite.device)
-        # An iteration may hold several updates of a network: one bad one marks it.
-        position = iteration % self.every
-        judged = self._judged.setdefault(network, [])
-        again = bool(judged) and judged[-1] == iteration
-        held = self._finite[network]
-        held[position] = held[position] & finite if again else finite
-        if not again:
-            judged.append(iteration)
+    def note(self, network: str, iteration: int, finite: Tensor) -> None:
+        """Note an update; nothing is read from the device."""
+        notes = self._notes[network]
+        if notes and notes[-1][0] == iteration:  # one of several updates in an iteration
+            finite = notes.pop()[1] & finite
+        notes.append((iteration, finite))
 
-    def read(self) -> Mapping[str, dict[int, bool]]:
-        """Network to iteration to whether its update was made, since the last reading."""
-        found = {}
-        for network, iterations in self._judged.items():
-            finite = self._finite[network].tolist()
-            found[network] = {i: finite[i % self.every] for i in iterations[-self.every :]}
-        self._judged = {}
+    def read(self) -> dict[str, dict[int, bool]]:
+        """Network to iteration to whether its updates were made, since the last reading."""
+        found = {
+            network: dict(zip(notes["iterations"], notes["finite"].tolist(), strict=True))
+            for network, notes in self.state_dict().items()
+        }
+        self._notes.clear()
         return found
 
     def state_dict(self) -> dict[str, Any]:
-        """What has been judged and not read yet."""
+        """What has been noted and not been read yet."""
         return {
-            network: {"iterations": list(iterations), "finite": self._finite[network]}
-            for network, iterations in self._judged.items()
+            network: {
+                "iterations": [iteration for iteration, _ in notes],
+                "finite": torch.stack([finite for _, finite in notes]),
+            }
+            for network, notes in self._notes.items()
         }
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
-        """Take unread verdicts up; they were given with the same `every`."""
-        self._judged = {network: list(part["iterations"]) for network, part in state.items()}
-        self._finite = {network: part["finite"].to(device) for network, part in state.items()}
+        """Continue with notes that were not read."""
+        for network, notes in state.items():
+            for iteration, finite in zip(
+                notes["iterations"], notes["finite"].to(device).unbind(), strict=True
+            ):
+                self.note(network, iteration, finite)

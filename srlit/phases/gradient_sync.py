@@ -1,44 +1,46 @@
-"""What makes several processes one training: averaged gradients, shared buffers, agreement.
+"""Several processes as one training: averaged gradients, shared buffers, agreement on a number.
 
-Each process computes the gradient of its part of a batch. Just before an optimizer's step the
-gradients of its parameters are averaged, in flat buckets. That is one place for every phase: it
-does not matter how many forward and backward passes made the gradients, through what, or whether
-some pass needed second derivatives. `DistributedDataParallel` averages during the backward pass
-instead, which hides most of the transfer, but it counts on one backward pass to one forward pass
-of the wrapper.
+Each process computes the gradient of its part of a batch. `Phase.update` averages the gradients in
+flat buckets before the optimizer's step: once per step, whatever the forward and backward passes
+were. `DistributedDataParallel` averages during the backward pass instead, which hides most of the
+transfer, but allows only one backward pass per forward pass of the wrapped module.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from srlit.types import Scalar
+
 BUCKET_BYTES = 32 * 2**20
 
 
-@torch.no_grad()
-def average_gradients(parameters: Iterable[nn.Parameter], beside: Sequence[Tensor] = ()) -> None:
-    """Replace each gradient by its mean over all processes, and each tensor that goes beside them.
+def world_size() -> int:
+    """Number of processes; 1 where none but this one was started."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
-    A parameter without a gradient here counts as zero where another process has one, and stays
-    without where none has, as it would in one process with the whole batch. Every process must
-    call this with the same parameters.
+
+@torch.no_grad()
+def average_gradients(parameters: Sequence[nn.Parameter], loss: Scalar) -> None:
+    """Replace each gradient, and the loss, by its mean over all processes, in place.
+
+    Collective: every process must call it with the same parameters. A parameter without a gradient
+    here counts as zero where another process has one, and stays without where none has.
     """
-    trained = [p for p in parameters if p.requires_grad]
-    if not trained:
+    if world_size() == 1 or not parameters:
         return
-    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
-    present = torch.ones(len(trained), device=trained[0].device)
-    missing = [place for place, p in enumerate(trained) if p.grad is None]
-    for place in missing:
-        present[place].zero_()
-    average([*gradients, *beside, present])
-    if missing:  # only then is anything read from the device
-        shares = present.tolist()
-        for place in missing:
-            trained[place].grad = gradients[place] if shares[place] > 0 else None
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    present = torch.tensor([float(p.grad is not None) for p in parameters], device=loss.device)
+    all_present = all(p.grad is not None for p in parameters)
+    average([*gradients, loss, present])
+    if not all_present:  # only then is anything read from the device
+        for parameter, gradient, fraction in zip(
+            parameters, gradients, present.tolist(), strict=True
+        ):
+            parameter.grad = gradient if fraction > 0 else None
 
 
 @torch.no_grad()
@@ -55,22 +57,24 @@ def average(tensors: Sequence[Tensor]) -> None:
 
 
 @torch.no_grad()
-def share(tensors: Sequence[Tensor], group: dist.ProcessGroup | None = None) -> None:
+def broadcast(tensors: Iterable[Tensor]) -> None:
     """Replace each tensor by the first process's, in place."""
+    if world_size() == 1:
+        return
     for bucket in buckets(tensors):
         flat = _flatten(bucket)
-        dist.broadcast(flat, src=0, group=group)
+        dist.broadcast(flat, src=0)
         _unflatten(flat, bucket)
 
 
 def buckets(tensors: Iterable[Tensor], limit: int = BUCKET_BYTES) -> Iterator[list[Tensor]]:
-    """Tensors of one type and device together, up to `limit` bytes; a larger one alone."""
-    kinds: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
+    """Group tensors of one dtype and device, up to `limit` bytes; a larger one stands alone."""
+    groups: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
     for tensor in tensors:
-        kinds.setdefault((tensor.dtype, tensor.device), []).append(tensor)
-    for alike in kinds.values():
+        groups.setdefault((tensor.dtype, tensor.device), []).append(tensor)
+    for group in groups.values():
         bucket: list[Tensor] = []
-        for tensor in alike:
+        for tensor in group:
             if bucket and sum(t.nbytes for t in bucket) + tensor.nbytes > limit:
                 yield bucket
                 bucket = []
@@ -89,34 +93,32 @@ def _unflatten(flat: Tensor, tensors: Sequence[Tensor]) -> None:
         tensor.detach().copy_(part.view(tensor.shape))
 
 
-# -- beside the device ----------------------------------------------------------------------------
+# -- agreement on the host ------------------------------------------------------------------------
+
+# The gloo group of a world: what it sends never waits for the device.
+_control_groups: dict[dist.ProcessGroup, dist.ProcessGroup] = {}
 
 
-def control_group() -> dist.ProcessGroup:
-    """A gloo group of all processes, made once: what it sends never waits for the device.
-
-    The first call is collective.
-    """
+def open_control_group(timeout: timedelta) -> None:
+    """Prepare `all_reduce_max` for the default group. Collective."""
     world = dist.group.WORLD
     assert world is not None
-    return _gloo_beside(world)
-
-
-@lru_cache(maxsize=1)
-def _gloo_beside(world: dist.ProcessGroup) -> dist.ProcessGroup:  # noqa: ARG001 - the cache's key
-    group = dist.new_group(backend="gloo")
-    assert isinstance(group, dist.ProcessGroup)
-    return group
+    if world not in _control_groups:
+        group = dist.new_group(backend="gloo", timeout=timeout)
+        assert isinstance(group, dist.ProcessGroup)
+        _control_groups[world] = group
 
 
 def all_reduce_max(number: int) -> int:
-    """The largest number that any process says.
+    """The largest number that any process passes in.
 
-    Collective: every process must call it equally often, at the same iterations. It costs a round
-    trip of four bytes on the processors and does not wait for the device.
+    Collective: every process must call it at the same iterations. It costs a round trip of four
+    bytes between the hosts and does not wait for the device.
     """
-    if not dist.is_available() or not dist.is_initialized() or dist.get_world_size() == 1:
+    if world_size() == 1:
         return number
+    world = dist.group.WORLD
+    assert world is not None
     answer = torch.tensor([number], dtype=torch.int32)
-    dist.all_reduce(answer, op=dist.ReduceOp.MAX, group=control_group())
+    dist.all_reduce(answer, op=dist.ReduceOp.MAX, group=_control_groups[world])
     return int(answer.item())

@@ -1,27 +1,27 @@
-"""What a glance at restored images shows, in two numbers: flatness and a colour cast."""
+"""Two statistics of restored images that alarms watch: contrast and colour error."""
 
 import torch
 import torch.nn.functional as F
 
 from srlit.types import Batch, Images, Scalar
 
-# Squares per side that colours are averaged over: what a network changes on purpose is finer.
-SQUARES = 4
+# Colours are averaged over a grid of this many squares per side, so that detail does not count.
+GRID = 4
 
 
 @torch.no_grad()
-def appearance(batch: Batch, sr: Images) -> dict[str, Scalar]:
+def image_stats(batch: Batch, sr: Images) -> dict[str, Scalar]:
     """Contrast and colour error of a restored batch.
 
     Args:
-        batch: what was restored, and the targets.
+        batch: the images that were restored, and the targets.
         sr: the restored images.
 
     Returns:
-        `contrast`: standard deviation of SR over that of HR, 1 where they are alike, 0 for flat
-        images. `colour_error`: mean absolute difference of LR and SR, both averaged over
-        `SQUARES` x `SQUARES` squares, in [0, 1].
+        `contrast`: standard deviation of SR over that of HR; 0 for flat images. `colour_error`:
+        mean absolute difference of LR and SR, both averaged over a grid of `GRID` x `GRID`
+        squares, in [0, 1].
     """
-    spread = sr.std(dim=(1, 2, 3)).mean() / batch.hr.std(dim=(1, 2, 3)).mean().clamp(min=1e-3)
-    casts = [F.adaptive_avg_pool2d(image.float(), SQUARES) for image in (batch.lr, sr)]
-    return {"contrast": spread, "colour_error": (casts[0] - casts[1]).abs().mean()}
+    contrast = sr.std(dim=(1, 2, 3)).mean() / batch.hr.std(dim=(1, 2, 3)).mean().clamp(min=1e-3)
+    lr_means, sr_means = (F.adaptive_avg_pool2d(x.float(), GRID) for x in (batch.lr, sr))
+    return {"contrast": contrast, "colour_error": (lr_means - sr_means).abs().mean()}

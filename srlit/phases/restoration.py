@@ -1,11 +1,10 @@
-"""Phases 1 and 2: a generator against pixel and perceptual losses."""
+"""Phases 1 and 2: a generator trained by pixel and perceptual losses."""
 
-from collections.abc import Callable
 from typing import Any
 
-from torch.optim import Optimizer
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 
-from srlit.phases.base import MakeOptimizer, Phase
+from srlit.phases.base import MakeOptimizer, Phase, Restored, clone_buffers
 from srlit.types import Batch, Scalar
 
 
@@ -17,7 +16,7 @@ class RestorationPhase(Phase):
         shared: the arguments of `Phase`.
 
     Raises:
-        ValueError: the loss table weighs an adversarial part.
+        ValueError: the loss table has a weight for an adversarial term.
     """
 
     def __init__(self, *, optimizer: MakeOptimizer, **shared: Any) -> None:  # noqa: ANN401
@@ -27,21 +26,26 @@ class RestorationPhase(Phase):
             raise ValueError(msg)
         self.make_optimizer = optimizer
 
-    def make_optimizers(self) -> dict[str, Callable[[], Optimizer]]:
-        """The generator's."""
-        return {"generator": lambda: self.make_optimizer(self.generator.parameters())}
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The generator's optimizer and its schedule."""
+        return self.with_schedules([self.make_optimizer(self.generator.parameters())])
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
-        """One generator update."""
-        losses = (self.part_loss(part) for part in batch.parts(self.micro_batches))
-        self.descend(losses, self.optimizers())
+        """Update the generator."""
+        optimizer: Any = self.optimizers(use_pl_optimizer=False)
+        buffers = clone_buffers(self.generator)
+        losses = (
+            self.generator_loss(self.generate(part)) for part in batch.parts(self.micro_batches)
+        )
+        self.update("generator", self.generator, optimizer, losses, buffers)
+        self.update_ema()
         self.finish_iteration()
 
-    def part_loss(self, part: Batch) -> Scalar:
+    def generator_loss(self, restored: Restored) -> Scalar:
         """The weighted sum of all terms."""
-        restored = self.generate(part)
-        loss_inputs = self.loss_inputs(restored)
-        loss = self.loss(restored.sr, part.hr, loss_inputs=loss_inputs, iteration=self.iteration)
-        self.journal.record({"loss": loss.total} | loss.named())
-        self.observe(part, restored.sr)
-        return loss.total
+        batch, sr, _ = restored
+        parts = self.loss(
+            sr, batch.hr, loss_inputs=self.loss_inputs(restored), iteration=self.iteration
+        )
+        self.record_losses(parts, batch, sr)
+        return parts.total

@@ -1,4 +1,4 @@
-"""What training logs: means over an interval, with one synchronisation an interval."""
+"""What training logs: means over an interval, read from the device once per interval."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,37 +8,39 @@ from torch import Tensor
 
 
 class RunningMeans:
-    """Collects scalars on the device and gives their means.
+    """Collects scalars on the device and gives the means of the finite ones.
 
     Args:
-        every: interval in iterations.
+        every: length of an interval in iterations.
     """
 
     def __init__(self, every: int) -> None:
         self.every = every
         self.latest: dict[str, float] = {}
         self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, int] = {}
+        self._counts: dict[str, Tensor] = {}
 
     def ends_at(self, iteration: int) -> bool:
-        """Whether an interval ends with this many iterations finished."""
+        """Whether an interval ends when this many iterations are finished."""
         return iteration % self.every == 0
 
     def record(self, values: Mapping[str, Tensor]) -> None:
         """Add scalars; nothing is read from the device."""
-        for name, value in values.items():
-            scalar = value.detach().float()
-            self._sums[name] = self._sums[name] + scalar if name in self._sums else scalar
-            self._counts[name] = self._counts.get(name, 0) + 1
+        for name, tensor in values.items():
+            value = tensor.detach().float()
+            finite = value.isfinite().float()
+            value = value.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+            held = name in self._sums
+            self._sums[name] = self._sums[name] + value if held else value
+            self._counts[name] = self._counts[name] + finite if held else finite
 
     def flush(self) -> dict[str, float]:
-        """Means since the last flush, read from the device at once."""
+        """Means since the last flush, read at once; NaN where no value was finite."""
         if not self._sums:
             return {}
-        sums = torch.stack(list(self._sums.values())).tolist()
-        self.latest = {
-            name: total / self._counts[name] for name, total in zip(self._sums, sums, strict=True)
-        }
+        sums = torch.stack(list(self._sums.values()))
+        means = (sums / torch.stack(list(self._counts.values()))).tolist()
+        self.latest = dict(zip(self._sums, means, strict=True))
         self._sums, self._counts = {}, {}
         return self.latest
 
@@ -47,6 +49,6 @@ class RunningMeans:
         return {"sums": dict(self._sums), "counts": dict(self._counts)}
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
-        """Go on with an interrupted interval."""
+        """Continue an interrupted interval."""
         self._sums = {name: value.to(device) for name, value in state["sums"].items()}
-        self._counts = dict(state["counts"])
+        self._counts = {name: value.to(device) for name, value in state["counts"].items()}

@@ -1,0 +1,101 @@
+"""Lightning's trainer and the strategy by which its processes train one phase."""
+
+import logging
+import os
+import signal
+from datetime import timedelta
+from typing import Any
+
+import lightning
+import torch.distributed as dist
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy, StrategyRegistry
+from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
+
+from srlit.phases.gradient_sync import broadcast, open_control_group
+from srlit.types import Positive
+
+
+class PhaseDDP(DDPStrategy):
+    """Data-parallel training of a phase, which averages its gradients itself in `Phase.update`.
+
+    The phase is not wrapped, so checkpoints have the parameter names of one process.
+    """
+
+    def setup_environment(self) -> None:
+        """Connect the processes; only the first one logs below warnings."""
+        super().setup_environment()
+        open_control_group(self._timeout)
+        if self.global_rank > 0:
+            for name in ("srlit", "__main__"):
+                logging.getLogger(name).setLevel(logging.WARNING)
+
+    def configure_ddp(self) -> None:
+        """Start all processes from the first one's weights, instead of wrapping the phase."""
+        assert self.model is not None
+        broadcast([*self.model.parameters(), *self.model.buffers()])
+
+    def on_exception(self, exception: BaseException) -> None:
+        """End the processes that this one started; a SystemExit is one that all of them raise.
+
+        Lightning's observer of these processes is told to forget them: where one has failed, it
+        would kill this process before the run's record is written.
+        """
+        if isinstance(self._launcher, _SubprocessScriptLauncher):
+            if not isinstance(exception, SystemExit):
+                self._launcher.kill(signal.SIGKILL)
+            self._launcher.procs.clear()
+
+
+class Trainer(lightning.Trainer):
+    """Lightning's trainer; with several processes, they train by `PhaseDDP`.
+
+    Args:
+        timeout_s: seconds after which a process that does not answer the others is given up.
+        options: of Lightning's trainer.
+
+    Raises:
+        ValueError: a strategy that is not 'auto' or 'ddp', or another number of processes than
+            torchrun started.
+    """
+
+    def __init__(self, *, timeout_s: Positive = 300.0, **options: Any) -> None:  # noqa: ANN401
+        self.timeout_s = timeout_s
+        # 'auto' is 'ddp' wherever there are several processes.
+        timeout = timedelta(seconds=timeout_s)
+        StrategyRegistry.register("ddp", PhaseDDP, override=True, timeout=timeout)
+        super().__init__(**options)
+        if not isinstance(self.strategy, PhaseDDP | SingleDeviceStrategy):
+            msg = f"trainer.strategy={options.get('strategy')}: expected auto or ddp"
+            raise ValueError(msg)
+        started = int(os.environ["WORLD_SIZE"]) if dist.is_torchelastic_launched() else None
+        if started not in {None, self.world_size}:
+            msg = (
+                f"trainer.devices={options.get('devices')} x trainer.num_nodes="
+                f"{options.get('num_nodes', 1)}: torchrun started {started} processes"
+            )
+            raise ValueError(msg)
+
+    @property
+    def starts_processes(self) -> bool:
+        """Whether it starts processes by itself, as opposed to torchrun or srun."""
+        environment = getattr(self.strategy, "cluster_environment", None)
+        return environment is not None and not environment.creates_processes_externally
+
+    def fit(self, *args: Any, **options: Any) -> None:  # noqa: ANN401
+        """Train.
+
+        Raises:
+            TimeoutError: a process did not answer within `timeout_s`.
+            ConnectionError: another process has ended.
+        """
+        try:
+            super().fit(*args, **options)
+        except RuntimeError as error:
+            text = str(error).lower()
+            if not (isinstance(error, dist.DistError) or "gloo" in text):
+                raise
+            if "timed out" in text or "timeout" in text:
+                msg = f"a process did not answer within trainer.timeout_s={self.timeout_s:g}"
+                raise TimeoutError(msg) from error
+            msg = "another process has ended; its own output says why"
+            raise ConnectionError(msg) from error
