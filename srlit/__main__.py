@@ -44,8 +44,9 @@ def main() -> None:
         sys.stderr.write(f"error: unknown command {command!r}\n{usage()}\n")
         raise SystemExit(2)
     module = importlib.import_module(f"srlit.{command}")
-    # The module's own file: what Lightning starts again for further processes.
     sys.argv = [str(module.__file__), *sys.argv[2:]]
+    # What Lightning starts again for further processes: `python -m srlit.train`.
+    sys.modules["__main__"].__spec__ = module.__spec__
     module.main()
 
 

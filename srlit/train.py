@@ -14,7 +14,6 @@ from omegaconf import DictConfig, OmegaConf
 from srlit.config import (
     ConfigError,
     build,
-    command_again,
     did_you_mean,
     entry_point,
     in_multirun,
@@ -23,12 +22,11 @@ from srlit.config import (
 )
 
 if TYPE_CHECKING:
-    from lightning import Trainer
-
     from srlit.callbacks import LPIPSCheckpoint
     from srlit.data import PhotoDataModule
     from srlit.losses.composite import CompositeLoss
     from srlit.phases import Phase
+    from srlit.phases.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
@@ -157,20 +155,26 @@ def build_trainer(cfg: DictConfig) -> "Trainer":
     """Lightning's trainer with callbacks, loggers and atomic checkpoints."""
     from srlit.callbacks.preemption import slurm_environment
     from srlit.checkpoint.io import AtomicCheckpointIO
-    from srlit.phases.distributed import choose_strategy
 
     # It reports every default that srlit's configuration shows anyway, twice.
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # But when a process that it started dies, it says so.
+    logging.getLogger("lightning.fabric.strategies.launchers").setLevel(logging.INFO)
     trainer: Trainer = build(
         cfg.trainer,
         precision=resolve_precision(str(cfg.trainer.precision), str(cfg.trainer.accelerator)),
         callbacks=[part for part in build(cfg.callbacks).values() if part is not None],
         logger=[part for part in build(cfg.logger).values() if part is not None],
         plugins=[AtomicCheckpointIO(), *slurm_environment()],
-        strategy=choose_strategy(cfg.trainer, command=command_again, multirun=in_multirun()),
         default_root_dir=cfg.paths.run,
     )
+    if in_multirun() and trainer.starts_processes:
+        msg = (
+            f"trainer.devices={cfg.trainer.devices}: several processes in a multirun (-m) need "
+            "torchrun: torchrun --nproc-per-node=N -m srlit.train -m ... trainer.devices=N"
+        )
+        raise ConfigError(msg)
     return trainer
 
 

@@ -1,7 +1,7 @@
-"""Callbacks: moving average, selection by LPIPS, health, stopping, pictures, progress, rows."""
+"""Callbacks: EMA, checkpoints, divergence, preemption, early stopping, images, progress, logs."""
 
 from srlit.callbacks.csv_logger import CSVLogger
-from srlit.callbacks.degradation import DegradationPictures
+from srlit.callbacks.degradation_images import DegradationImages
 from srlit.callbacks.divergence import Alarm, DivergenceGuard
 from srlit.callbacks.early_stopping import EarlyStopping
 from srlit.callbacks.ema import EMA
@@ -15,7 +15,7 @@ __all__ = [
     "EMA",
     "Alarm",
     "CSVLogger",
-    "DegradationPictures",
+    "DegradationImages",
     "DivergenceGuard",
     "EarlyStopping",
     "ImageLogger",

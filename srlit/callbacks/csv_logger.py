@@ -1,4 +1,4 @@
-"""The table of a run: one row for each logged interval and each validation, `metrics.csv`."""
+"""`metrics.csv` of a run: one row per logged interval and per validation."""
 
 import csv
 import io
@@ -18,8 +18,8 @@ STEP = "step"
 class CSVLogger(Logger):
     """Writes `metrics.csv`; its `step` is the iteration.
 
-    Lightning's CSVLogger starts a new file at each start, and keeps rows that a run killed after
-    its last checkpoint writes once more. This one goes on with the same file, from the checkpoint.
+    Unlike Lightning's CSVLogger, it continues the file of a resumed run, from the row of the
+    checkpoint on.
 
     Args:
         folder: the run's folder.
@@ -32,12 +32,12 @@ class CSVLogger(Logger):
 
     @property
     def name(self) -> str:
-        """What Lightning calls it."""
+        """Required by Lightning."""
         return "rows"
 
     @property
     def version(self) -> int:
-        """There is one."""
+        """Required by Lightning."""
         return 0
 
     def log_hyperparams(
@@ -46,7 +46,7 @@ class CSVLogger(Logger):
         *args: Any,  # noqa: ANN401
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
-        """They stand in config.yaml."""
+        """Nothing to do: they are in config.yaml."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
@@ -70,10 +70,7 @@ class CSVLogger(Logger):
 
     @rank_zero_only
     def rewind(self, iteration: int, validated: int) -> None:
-        """Forget rows after an iteration, and of validations after another: the run goes on there.
-
-        The checkpoint of an interrupted validation knows only those before it.
-        """
+        """Remove rows after `iteration`, and rows of validations after `validated`."""
         if not self.path.is_file():
             return
         rows = [
@@ -93,11 +90,11 @@ class CSVLogger(Logger):
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """Complete rows of a table, without their empty cells; none where there is no file."""
+    """Complete rows of a table, without empty cells; none where there is no file."""
     if not path.is_file():
         return []
     text = path.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]  # what a kill tore is no row
+    whole = text[: text.rfind("\n") + 1]  # without a row that a kill cut off
     reader = csv.DictReader(io.StringIO(whole, newline=""))
     return [
         {name: value for name, value in row.items() if value}
@@ -112,5 +109,5 @@ def is_validation(row: Mapping[str, str]) -> bool:
 
 
 def _columns(rows: Iterable[Mapping[str, str]]) -> list[str]:
-    """Columns in the order in which rows brought them."""
+    """Columns in order of appearance."""
     return list(dict.fromkeys(name for row in rows for name in row))

@@ -1,9 +1,10 @@
-"""Sick trainings: updates that are not finite, flat images, colour casts, a game that is over."""
+"""Diverged trainings: updates that are not finite, flat images, colour casts, an unfair contest."""
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
+from annotated_types import Interval
 from lightning import Callback, LightningModule, Trainer
 
 from srlit.callbacks.ema import EMA
@@ -11,6 +12,7 @@ from srlit.callbacks.lpips_checkpoint import LPIPSCheckpoint
 from srlit.checkpoint import generator_weights, load_checkpoint
 from srlit.data import PhotoDataModule
 from srlit.phases import Phase
+from srlit.types import Count, NonNegativeInt
 
 log = logging.getLogger(__name__)
 
@@ -22,25 +24,28 @@ class DivergedError(ValueError):
 
 
 class Alarm:
-    """One sign of sickness, seen in the means of a logged interval.
+    """A limit on the mean of a logged value over an interval.
 
     Args:
-        key: which mean.
-        low: sick below this; None: no lower limit.
-        high: sick above this; None: no upper limit.
-        says: what it means and what to change.
+        key: name of the value.
+        message: what it means and what to change.
+        low: raised below this; None: no lower limit.
+        high: raised above this; None: no upper limit.
+
+    Raises:
+        ValueError: neither limit is given.
     """
 
     def __init__(
-        self, *, key: str, says: str, low: float | None = None, high: float | None = None
+        self, *, key: str, message: str, low: float | None = None, high: float | None = None
     ) -> None:
         if low is None and high is None:
             msg = f"callbacks.divergence.alarms: {key!r} has no limit: expected low or high"
             raise ValueError(msg)
-        self.key, self.says, self.low, self.high = key, says, low, high
+        self.key, self.message, self.low, self.high = key, message, low, high
 
-    def rings(self, means: Mapping[str, float]) -> bool:
-        """Whether the mean is beyond a limit; what was not measured is not sick."""
+    def is_raised(self, means: Mapping[str, float]) -> bool:
+        """Whether the mean is beyond a limit; False where it was not measured."""
         value = means.get(self.key)
         if value is None:
             return False
@@ -50,50 +55,36 @@ class Alarm:
 
 
 class DivergenceGuard(Callback):
-    """Skips, then rolls back, then stops; and warns of what only people can judge.
+    """Rolls a diverged training back, or ends it; warns of images that look wrong.
 
-    Every update whose loss or gradient is not finite is left out by the phase. After `patience`
-    iterations in a row with such an update, networks, optimizers and moving average return to the
-    last validated checkpoint with a lower learning rate; the clock and so the batches go on. After
-    `rollbacks` of these, or before the first validation, the training ends.
+    The phase skips every update whose loss or gradient is not finite. After `patience` iterations
+    in a row with such an update, networks, optimizers and EMA return to the last finite checkpoint,
+    with lower learning rates; the iteration, and so the batches, go on. After `rollbacks` of these,
+    or before the first validation, the training ends.
 
     Args:
-        patience: iterations in a row without a finite update before anything is done, >= 1.
-        rollbacks: how many returns are tried, >= 0.
-        lr_factor: factor on every learning rate at each return, above 0, at most 1.
-        alarms: name to alarm; each warns once when it has rung `intervals` times in a row.
-        intervals: see `alarms`, >= 1.
-
-    Raises:
-        ValueError: a number out of range.
+        patience: iterations in a row without a finite update before a rollback.
+        rollbacks: how often the training may be rolled back.
+        lr_factor: factor on every learning rate at each rollback.
+        alarms: name to alarm; each warns once when it has been raised `intervals` times in a row.
+        intervals: logged intervals until an alarm warns.
     """
 
     def __init__(
         self,
         *,
-        patience: int = 5,
-        rollbacks: int = 3,
-        lr_factor: float = 0.5,
+        patience: Count = 5,
+        rollbacks: NonNegativeInt = 3,
+        lr_factor: Annotated[float, Interval(gt=0, le=1)] = 0.5,
         alarms: Mapping[str, Alarm] | None = None,
-        intervals: int = 5,
+        intervals: Count = 5,
     ) -> None:
-        for name, value, least in (
-            ("patience", patience, 1),
-            ("rollbacks", rollbacks, 0),
-            ("intervals", intervals, 1),
-        ):
-            if value < least:
-                msg = f"callbacks.divergence.{name}={value}: expected at least {least}"
-                raise ValueError(msg)
-        if not 0 < lr_factor <= 1:
-            msg = f"callbacks.divergence.lr_factor={lr_factor}: expected above 0, at most 1"
-            raise ValueError(msg)
         self.patience, self.rollbacks, self.lr_factor = patience, rollbacks, lr_factor
         self.alarms = dict(alarms or {})
         self.intervals = intervals
         self._in_a_row: dict[str, int] = {}
-        self._returned = 0
-        self._rung: dict[str, int] = {}
+        self._rolled_back = 0
+        self._raised: dict[str, int] = {}
 
     @property
     def state_key(self) -> str:
@@ -108,29 +99,29 @@ class DivergenceGuard(Callback):
         batch: Any,  # noqa: ANN401, ARG002
         batch_idx: int,  # noqa: ARG002
     ) -> None:
-        """Look at the updates, on a GPU only where the row of an interval waits for it anyway."""
+        """Check the updates; on a GPU only at an interval's end, when the host waits anyway."""
         assert isinstance(pl_module, Phase)
-        row_is_due = pl_module.journal.ends_at(pl_module.iteration)
-        ends = pl_module.iteration >= pl_module.iterations
-        if row_is_due or ends or pl_module.device.type == "cpu":
-            self._look_at_updates(trainer, pl_module)
-        if row_is_due:
-            self._look_at_means(pl_module)
+        interval_ends = pl_module.running_means.ends_at(pl_module.iteration)
+        training_ends = pl_module.iteration >= pl_module.iterations
+        if interval_ends or training_ends or pl_module.device.type == "cpu":
+            self._check_updates(trainer, pl_module)
+        if interval_ends:
+            self._check_alarms(pl_module)
 
     # -- updates --------------------------------------------------------------------------------
 
-    def _look_at_updates(self, trainer: Trainer, phase: Phase) -> None:
-        """Count, tell, and act when it has gone on for too long."""
-        for network, updates in phase.guard.read().items():
+    def _check_updates(self, trainer: Trainer, phase: Phase) -> None:
+        """Count skipped updates, report them, and roll back after too many in a row."""
+        for network, updates in phase.finite_check.read().items():
             skipped = [iteration for iteration, finite in updates.items() if not finite]
             for finite in updates.values():
                 self._in_a_row[network] = 0 if finite else self._in_a_row.get(network, 0) + 1
             if skipped:
-                self._tell(trainer, phase, network, skipped)
+                self._report(trainer, phase, network, skipped)
         if max(self._in_a_row.values(), default=0) >= self.patience:
-            self._return(trainer, phase)
+            self._roll_back(trainer, phase)
 
-    def _tell(self, trainer: Trainer, phase: Phase, network: str, skipped: list[int]) -> None:
+    def _report(self, trainer: Trainer, phase: Phase, network: str, skipped: list[int]) -> None:
         """Warn of skipped updates and name the photos of the first one's batch."""
         log.warning(
             "loss or gradient of the %s not finite in iteration %s: not updated. Photos of %d: %s",
@@ -141,75 +132,79 @@ class DivergenceGuard(Callback):
         )
         phase.write_row({f"skipped/{network}": float(len(skipped))})
 
-    def _return(self, trainer: Trainer, phase: Phase) -> None:
-        """Go back to the last validated checkpoint, more slowly.
+    def _roll_back(self, trainer: Trainer, phase: Phase) -> None:
+        """Return to the last finite checkpoint with lower learning rates.
 
         Raises:
             DivergedError: there is none, or it has been tried often enough.
         """
         networks = " and ".join(n for n, row in self._in_a_row.items() if row >= self.patience)
-        source = next(p for p in trainer.callbacks if isinstance(p, LPIPSCheckpoint)).sound  # type: ignore[attr-defined]
-        if source is None or self._returned >= self.rollbacks:
-            tried = f"{self._returned} returns to a checkpoint" if source else "no checkpoint yet"
+        [selector] = [c for c in trainer.callbacks if isinstance(c, LPIPSCheckpoint)]  # type: ignore[attr-defined]
+        source = selector.newest_finite
+        if source is None or self._rolled_back >= self.rollbacks:
+            tried = f"{self._rolled_back} rollbacks" if source else "no checkpoint yet"
             msg = (
                 f"the training diverged: the {networks} had no finite gradient for "
                 f"{self.patience} iterations before iteration {phase.iteration} ({tried}). Lower "
                 "the learning rate, set phase.grad_clip_norm, or a loss weight, and start again"
             )
             raise DivergedError(msg)
-        self._returned += 1
+        self._rolled_back += 1
         self._in_a_row = {}
-        restore(trainer, phase, load_checkpoint(source))
-        lr_factor(trainer, self.lr_factor)
+        load_for_rollback(trainer, phase, load_checkpoint(source))
+        scale_learning_rates(trainer, self.lr_factor)
         log.warning(
-            "%s not finite for %d iterations: went back to %s, learning rates x %g (%d of %d)",
+            "%s not finite for %d iterations: rolled back to %s, learning rates x %g (%d of %d)",
             networks,
             self.patience,
             source,
             self.lr_factor,
-            self._returned,
+            self._rolled_back,
             self.rollbacks,
         )
-        phase.write_row({"rollback": float(self._returned)})
+        phase.write_row({"rollback": float(self._rolled_back)})
 
     # -- alarms ---------------------------------------------------------------------------------
 
-    def _look_at_means(self, phase: Phase) -> None:
-        """Warn once when an alarm has rung long enough, and again only after it was silent."""
+    def _check_alarms(self, phase: Phase) -> None:
+        """Warn when an alarm has been raised for `intervals`, and again only after a pause."""
+        means = phase.running_means.latest
         for name, alarm in self.alarms.items():
-            self._rung[name] = (
-                self._rung.get(name, 0) + 1 if alarm.rings(phase.journal.latest) else 0
-            )
-            if self._rung[name] == self.intervals:
-                value = phase.journal.latest[alarm.key]
+            self._raised[name] = self._raised.get(name, 0) + 1 if alarm.is_raised(means) else 0
+            if self._raised[name] == self.intervals:
+                value = means[alarm.key]
                 log.warning(
-                    "iteration %d: %s (%s = %.4g)", phase.iteration, alarm.says, alarm.key, value
+                    "iteration %d: %s (%s = %.4g)", phase.iteration, alarm.message, alarm.key, value
                 )
                 phase.write_row({f"alarm/{name}": value})
 
     # -- checkpoints ----------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """What has been counted."""
-        return {"in_a_row": self._in_a_row, "returned": self._returned, "rung": self._rung}
+        """The counts."""
+        return {
+            "in_a_row": self._in_a_row,
+            "rolled_back": self._rolled_back,
+            "raised": self._raised,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting."""
+        """Continue counting."""
         self._in_a_row = dict(state_dict["in_a_row"])
-        self._returned = state_dict["returned"]
-        self._rung = dict(state_dict["rung"])
+        self._rolled_back = state_dict["rolled_back"]
+        self._raised = dict(state_dict["raised"])
 
 
 def photos_of(trainer: Trainer, iteration: int) -> str:
     """Names of the photos of an iteration's batch on this process."""
-    data = getattr(trainer, "datamodule", None)
+    data = trainer.datamodule  # type: ignore[attr-defined]
     if not isinstance(data, PhotoDataModule):
         return "unknown"
     return ", ".join(sorted({str(path) for path in data.photos_of(iteration)}))
 
 
-def restore(trainer: Trainer, phase: Phase, checkpoint: dict[str, Any]) -> None:
-    """Networks, optimizers, moving average and loss scale; clock and learning rates stay."""
+def load_for_rollback(trainer: Trainer, phase: Phase, checkpoint: dict[str, Any]) -> None:
+    """Load networks, optimizers, EMA and loss scale; iteration and learning rates stay."""
     phase.load_state_dict(checkpoint["state_dict"])
     for optimizer, state in zip(trainer.optimizers, checkpoint["optimizer_states"], strict=True):
         rates = [group["lr"] for group in optimizer.param_groups]
@@ -218,15 +213,15 @@ def restore(trainer: Trainer, phase: Phase, checkpoint: dict[str, Any]) -> None:
             group["lr"] = rate
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, EMA):
-            callback.return_to(generator_weights(checkpoint))
+            callback.load(generator_weights(checkpoint))
     # Under fp16 the scale was halved at each update that was not finite: gradients would vanish.
     precision = trainer.precision_plugin
     if scale := checkpoint.get(type(precision).__qualname__):
         precision.load_state_dict(scale)
 
 
-def lr_factor(trainer: Trainer, factor: float) -> None:
-    """Lower every learning rate for the rest of the training, whatever its schedule."""
+def scale_learning_rates(trainer: Trainer, factor: float) -> None:
+    """Multiply every learning rate for the rest of the training, whatever its schedule."""
     for config in trainer.lr_scheduler_configs:
         scheduler: Any = config.scheduler
         for group in scheduler.optimizer.param_groups:

@@ -1,9 +1,9 @@
-"""A moving average of the generator, and of the generator only."""
+"""An exponential moving average of the generator's weights."""
 
 import copy
-from typing import Any
+from typing import Annotated, Any
 
-import torch
+from annotated_types import Interval
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
@@ -12,25 +12,18 @@ from srlit.phases import Phase
 
 
 class EMA(Callback):
-    """Exponential moving average of the generator's weights; validation judges it.
+    """Keeps the moving average of the generator, which `Phase.update_ema` updates, in checkpoints.
 
-    average <- decay * average + (1 - decay) * generator, after each iteration. The first
-    iterations use a smaller decay, (1 + i) / (10 + i), so that the start does not linger.
+    Validation and everything after training uses the average.
 
     Args:
-        decay: share of the average that is kept at each iteration, within 0 to 1.
-
-    Raises:
-        ValueError: the decay is out of range.
+        decay: weight of the old average at each iteration.
     """
 
-    def __init__(self, *, decay: float = 0.999) -> None:
-        if not 0 <= decay < 1:
-            msg = f"callbacks.ema.decay={decay}: expected a number from 0 to below 1"
-            raise ValueError(msg)
+    def __init__(self, *, decay: Annotated[float, Interval(ge=0, lt=1)] = 0.999) -> None:
         self.decay = decay
-        self._average: nn.Module | None = None
-        self._seen: int | None = None
+        self._ema: nn.Module | None = None
+        self._loaded = False
 
     @property
     def state_key(self) -> str:
@@ -38,61 +31,30 @@ class EMA(Callback):
         return EMA_KEY
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
-        """Start from the generator as it is."""
-        if self._average is None and isinstance(pl_module, Phase):
-            self._average = copy.deepcopy(pl_module.generator).requires_grad_(requires_grad=False)
-            pl_module.judge(self._average)
+        """Copy the generator."""
+        if self._ema is None and isinstance(pl_module, Phase):
+            self._ema = copy.deepcopy(pl_module.generator).requires_grad_(requires_grad=False)
+            pl_module.use_ema(self._ema, self.decay)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Follow the generator to its device; begin with it where no checkpoint held an average."""
+        """Start from the generator as it is now, where no checkpoint held an average."""
         assert isinstance(pl_module, Phase)
-        assert self._average is not None
-        self._average.to(pl_module.device)
-        if self._seen is None:
-            self._average.load_state_dict(pl_module.generator.state_dict())
-            self._seen = pl_module.iteration
+        assert self._ema is not None
+        self._ema.to(pl_module.device)
+        if not self._loaded:
+            self.load(pl_module.generator.state_dict())
 
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,  # noqa: ARG002
-        pl_module: LightningModule,
-        outputs: Any,  # noqa: ANN401, ARG002
-        batch: Any,  # noqa: ANN401, ARG002
-        batch_idx: int,  # noqa: ARG002
-    ) -> None:
-        """Take the generator's new weights in, once an iteration."""
-        assert isinstance(pl_module, Phase)
-        assert self._average is not None
-        if pl_module.iteration == self._seen:
-            return
-        self._seen = pl_module.iteration
-        decay = min(self.decay, (1 + self._seen) / (10 + self._seen))
-        self._move(pl_module.generator, 1 - decay)
-
-    @torch.no_grad()
-    def _move(self, generator: nn.Module, weight: float) -> None:
-        """Average += weight * (generator - average), all parameters in one call; buffers follow.
-
-        torch's AveragedModel does the same but reads its counter from the device each time.
-        """
-        assert self._average is not None
-        averages, parameters = tuple(self._average.parameters()), tuple(generator.parameters())
-        torch._foreach_lerp_(averages, parameters, weight)
-        for average, buffer in zip(self._average.buffers(), generator.buffers(), strict=True):
-            average.copy_(buffer)
+    def load(self, weights: dict[str, Tensor]) -> None:
+        """Replace the average."""
+        assert self._ema is not None
+        self._ema.load_state_dict(weights)
+        self._loaded = True
 
     def state_dict(self) -> dict[str, Any]:
-        """The average and its clock."""
-        assert self._average is not None
-        return {"averaged": self._average.state_dict(), "seen": self._seen}
-
-    def return_to(self, weights: dict[str, Tensor]) -> None:
-        """Take an older average back; its clock goes on with the training's."""
-        assert self._average is not None
-        self._average.load_state_dict(weights)
+        """The average."""
+        assert self._ema is not None
+        return {"averaged": self._ema.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where the checkpoint stood."""
-        assert self._average is not None
-        self._average.load_state_dict(state_dict["averaged"])
-        self._seen = state_dict["seen"]
+        """Continue from a checkpoint."""
+        self.load(state_dict["averaged"])

@@ -1,4 +1,4 @@
-"""LR, SR and HR side by side after each validation: people look before they read."""
+"""LR, SR and HR side by side, after each validation."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torchvision.utils import save_image
 
-from srlit.callbacks.loggers import log_picture
+from srlit.callbacks.loggers import log_image
 from srlit.data import read_photo
 from srlit.ops.image_grid import columns_of, rows_of, side_by_side, stacked
 from srlit.phases import Phase
@@ -16,7 +16,7 @@ from srlit.utils.atomic import atomic_file
 
 
 class ImageLogger(Callback):
-    """Writes `panels/iteration_N.png` and gives the picture to the loggers.
+    """Writes `panels/iteration_N.png` and gives the image to the loggers.
 
     Args:
         folder: the run's folder.
@@ -52,35 +52,35 @@ class ImageLogger(Callback):
             self._rows.append(side_by_side([small, sr, centre(hr, self.crop)]).cpu())
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the picture."""
+        """Write the image."""
         assert isinstance(pl_module, Phase)
         if not self._rows:
             return
-        picture, self._rows = stacked(self._rows), []
+        image, self._rows = stacked(self._rows), []
         with atomic_file(self.folder / panel_name(pl_module.iteration)) as path:
-            save_image(picture, path)
+            save_image(image, path)
         for logger in trainer.loggers:
-            log_picture(logger, "panels/lr_sr_hr", picture, pl_module.iteration)
+            log_image(logger, "panels/lr_sr_hr", image, pl_module.iteration)
 
 
 def panel_name(iteration: int) -> str:
-    """Name of an iteration's picture."""
+    """File name of an iteration's image."""
     return f"iteration_{iteration:07d}.png"
 
 
 def read_panel(path: Path) -> list[list[torch.Tensor]]:
-    """LR (enlarged), SR and HR of each photo of a picture, where all of them were of one size.
+    """LR (enlarged), SR and HR of each photo in a panel of photos of one size.
 
     Raises:
-        PhotoError: no picture.
-        ValueError: a picture of something else, or of photos of different sizes.
+        PhotoError: not an image.
+        ValueError: not a panel, or one of photos of different sizes.
     """
-    picture = read_photo(path).float() / 255
-    return [columns_of(row, 3) for row in rows_of(picture)]
+    panel = read_photo(path).float() / 255
+    return [columns_of(row, 3) for row in rows_of(panel)]
 
 
 def centre(image: torch.Tensor, side: int) -> torch.Tensor:
-    """The central square of (3, h, w), or as much of it as there is."""
+    """The central square of (3, h, w), or less where the image is smaller."""
     h, w = image.shape[1:]
     side_h, side_w = min(side, h), min(side, w)
     top, left = (h - side_h) // 2, (w - side_w) // 2

@@ -25,10 +25,10 @@ def logged_in() -> bool:
 
 
 class EndingWandbLogger(WandbLogger):
-    """Ends its run when the training fails: a sweep's next job would write into it too."""
+    """Ends its run when the training fails, or a sweep's next job would log into it."""
 
     def finalize(self, status: str) -> None:
-        """Lightning says how the training ended."""
+        """Called by Lightning at the end of the training."""
         super().finalize(status)
         if status == "failed" and self._experiment is not None:
             self.experiment.finish(exit_code=1)
@@ -37,13 +37,13 @@ class EndingWandbLogger(WandbLogger):
 def wandb_logger(
     *, folder: str, project: str, name: str, offline: bool | None = None
 ) -> WandbLogger:
-    """Weights & Biases, offline unless the user is logged in; a resumed training goes on there too.
+    """Weights & Biases, offline unless the user is logged in; a resumed run continues there.
 
     Args:
-        folder: of the run; files go there.
+        folder: the run's folder.
         project: name of the project.
         name: name of the run.
-        offline: True or False decide, None looks for a key.
+        offline: None: offline unless this machine has a key.
     """
     chosen = not logged_in() if offline is None else offline
     known = Path(folder) / WANDB_ID
@@ -54,9 +54,9 @@ def wandb_logger(
 
 
 def rewind(logger: Logger, folder: Path, iteration: int, validated: int) -> None:
-    """Let a logger go on with a run, without what a killed one logged after its checkpoint.
+    """Remove from a logger what a killed run logged after its checkpoint.
 
-    Weights & Biases forgets nothing: what is made again stands there twice.
+    Weights & Biases forgets nothing: iterations made again are there twice.
 
     Args:
         logger: of the run.
@@ -72,9 +72,9 @@ def rewind(logger: Logger, folder: Path, iteration: int, validated: int) -> None
         write_text(folder / WANDB_ID, str(logger.version))
 
 
-def log_picture(logger: Logger, name: str, picture: torch.Tensor, iteration: int) -> None:
-    """Give a picture, (3, h, w) in [0, 1], to a logger that can show one."""
+def log_image(logger: Logger, name: str, image: torch.Tensor, iteration: int) -> None:
+    """Log an image, (3, h, w) in [0, 1], where the logger shows images."""
     if isinstance(logger, TensorBoardLogger):
-        logger.experiment.add_image(name, picture, iteration)
+        logger.experiment.add_image(name, image, iteration)
     elif isinstance(logger, WandbLogger):
-        logger.log_image(name, [picture], step=iteration)
+        logger.log_image(name, [image], step=iteration)

@@ -1,4 +1,4 @@
-"""Checkpoints chosen by how restored images look, not by PSNR."""
+"""Checkpoints, ranked by a perceptual metric."""
 
 import logging
 import math
@@ -15,6 +15,7 @@ from srlit.checkpoint.runs import BEST, checkpoint_name, checkpoints_of
 from srlit.metrics.ranking import SelectionRule, measured_name
 from srlit.metrics.suite import MetricSuite
 from srlit.phases import Phase
+from srlit.types import Count
 from srlit.utils.atomic import write_json
 
 log = logging.getLogger(__name__)
@@ -23,18 +24,18 @@ log = logging.getLogger(__name__)
 class LPIPSCheckpoint(Checkpoint):
     """After each validation: a checkpoint, the best k by a rule, and `best.json`.
 
-    Lightning's ModelCheckpoint would save before the validation that judges the weights, and
-    counts both optimizers' steps in its names.
+    Lightning's ModelCheckpoint would save before the validation, and its names would count both
+    optimizers' steps.
 
     Args:
         folder: the run's folder.
-        metric: what decides, a name of `srlit.metrics` such as `lpips_alex`.
-        minimum: metric to the worst value still admitted, such as {psnr_rgb_b0: 24}.
-        tolerance: metric to how much worse than the best of all validations is still admitted.
-        top_k: how many of the best to keep, >= 1.
+        metric: ranks the checkpoints; a name of `srlit.metrics` such as `lpips_alex`.
+        minimum: metric to the worst value that may be selected, such as {psnr_rgb_b0: 24}.
+        tolerance: metric to how much worse than the best validation may be selected.
+        top_k: how many of the best to keep.
 
     Raises:
-        ValueError: `top_k` below 1, or a metric whose direction is unknown.
+        ValueError: a metric of which neither higher nor lower is better.
     """
 
     def __init__(
@@ -44,11 +45,8 @@ class LPIPSCheckpoint(Checkpoint):
         metric: str = "lpips_alex",
         minimum: Mapping[str, float | None] | None = None,
         tolerance: Mapping[str, float | None] | None = None,
-        top_k: int = 3,
+        top_k: Count = 3,
     ) -> None:
-        if top_k < 1:
-            msg = f"callbacks.lpips_checkpoint.top_k={top_k}: expected at least 1"
-            raise ValueError(msg)
         self.folder = Path(folder)
         self.asked = SelectionRule(metric=metric, minimum=minimum, tolerance=tolerance)
         self.top_k = top_k
@@ -60,12 +58,10 @@ class LPIPSCheckpoint(Checkpoint):
         return "LPIPSCheckpoint"
 
     @property
-    def sound(self) -> Path | None:
+    def newest_finite(self) -> Path | None:
         """The newest checkpoint that is finite, as was its validation; None before there is one."""
-        sound = [
-            row for row in self.rows if row["finite"] and math.isfinite(row["metrics"]["loss"])
-        ]
-        return next((path for row in reversed(sound) if (path := self._path(row)).is_file()), None)
+        finite = [r for r in self.rows if r["finite"] and math.isfinite(r["metrics"]["loss"])]
+        return next((path for row in reversed(finite) if (path := self._path(row)).is_file()), None)
 
     @property
     def best_model_path(self) -> str:
@@ -74,12 +70,12 @@ class LPIPSCheckpoint(Checkpoint):
         return str(self._path(ranked[0])) if ranked else ""
 
     def check(self, metrics: MetricSuite) -> None:
-        """See that the validation measures what the rule asks for.
+        """Check that the validation measures the rule's metrics.
 
-        Tolerance of what it does not measure is left out: it is there by default.
+        The tolerance of a metric that it does not measure is dropped, as there is one by default.
 
         Raises:
-            ValueError: the metric that decides, or that of a minimum, is not measured.
+            ValueError: the metric that ranks, or that of a minimum, is not measured.
         """
         measured = {*metrics.names, "loss"}
         self.asked = self.asked.where_measured(measured)
@@ -92,7 +88,7 @@ class LPIPSCheckpoint(Checkpoint):
                 raise ValueError(msg)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check the rule; finish what a kill left between a checkpoint and its ranking."""
+        """Check the rule; finish a ranking that a kill interrupted."""
         assert isinstance(pl_module, Phase)
         self.check(pl_module.metrics)
         if trainer.is_global_zero:
@@ -102,16 +98,18 @@ class LPIPSCheckpoint(Checkpoint):
         trainer.strategy.barrier()
 
     def _set_aside_after(self, iteration: int) -> None:
-        """Begin at a checkpoint: it is the last, and later ones are of a way that is not taken.
+        """Move checkpoints after this iteration to `abandoned/`: `resume=auto` takes the newest.
 
-        They are not removed, as somebody trained them; `resume=auto` would take the newest.
+        They are not removed, as somebody trained them.
         """
         found = checkpoints_of(self.folder)
         for path in (path for made, path in found.items() if made > iteration):
             aside = path.parent / "abandoned" / path.name
             aside.parent.mkdir(exist_ok=True)
             path.replace(aside)
-            log.warning("the run goes on from iteration %d: moved %s to %s", iteration, path, aside)
+            log.warning(
+                "the run continues from iteration %d: moved %s to %s", iteration, path, aside
+            )
         if iteration in found:
             link_as_last(found[iteration], self.folder)
 
@@ -137,24 +135,20 @@ class LPIPSCheckpoint(Checkpoint):
         trainer.strategy.barrier()
 
     def _keep_best(self, iteration: int) -> None:
-        """Record the ranking, then remove what fell out of it.
+        """Write the ranking, then remove what fell out of it.
 
-        The newest stays, to go on from, and the newest sound one, to return to.
+        The newest stays, to resume from, and the newest finite one, to roll back to.
         """
         kept = self._ranked()[: self.top_k]
         self._record(kept)
-        needed = {*map(self._path, kept), self.sound}
+        needed = {*map(self._path, kept), self.newest_finite}
         for made, path in checkpoints_of(self.folder).items():
             if made < iteration and path not in needed:
                 path.unlink()
         settle(self.folder / "checkpoints")
 
     def _ranked(self) -> list[dict[str, Any]]:
-        """The validations that can be compared and whose checkpoints are here, best first.
-
-        What an earlier ranking dropped could not come back; what another folder holds is not ours.
-        The metric that decides may have been changed at a resume: older rows may lack it.
-        """
+        """The comparable validations whose checkpoints exist in this folder, best first."""
         if not self.rows:
             return []
         present = [row for row in self._comparable() if self._path(row).is_file()]
@@ -162,7 +156,7 @@ class LPIPSCheckpoint(Checkpoint):
         return sorted(present, key=lambda row: resolved.cost(row["metrics"]))
 
     def _comparable(self) -> list[dict[str, Any]]:
-        """The validations that measured what the rule looks at."""
+        """The validations that measured the rule's metrics, which a resume may have changed."""
         names = self.rule.names
         return [row for row in self.rows if names <= row["metrics"].keys()]
 
@@ -192,9 +186,9 @@ class LPIPSCheckpoint(Checkpoint):
         return self.folder / self._name(row)
 
     def state_dict(self) -> dict[str, Any]:
-        """The history, so that a resumed run ranks against what came before."""
+        """The history, for the ranking of a resumed run."""
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the history up; earlier versions did not note whether a checkpoint is finite."""
-        self.rows = [row | {"finite": row.get("finite", True)} for row in state_dict["rows"]]
+        """Continue the history."""
+        self.rows = list(state_dict["rows"])

@@ -1,4 +1,4 @@
-"""Stopping when asked to: after the iteration at hand, with a checkpoint."""
+"""Stops a training on a signal, after the current iteration, with a checkpoint."""
 
 import logging
 import os
@@ -25,15 +25,14 @@ EXIT_CODES = {signal.SIGTERM: 143, signal.SIGUSR1: 143, signal.SIGINT: 130}
 
 
 class Stopped(SystemExit):
-    """The training was asked to stop, and has saved a checkpoint."""
+    """Ends a training that was asked to stop, after its checkpoint was saved."""
 
 
 class Preemption(Callback):
-    """SIGTERM, SIGUSR1 or Ctrl-C: save after the iteration at hand, end with code 143 (or 130).
+    """SIGTERM, SIGUSR1 or Ctrl-C: save after the current iteration, exit with 143 (Ctrl-C: 130).
 
-    A signal sets a flag; nothing is saved within a signal handler, in the middle of an update.
-    `resume=auto` goes on as if nothing had happened. After SIGUSR1 a SLURM job is put back into
-    the queue. A second Ctrl-C stops at once.
+    The signal's handler only sets a flag, as it may run in the middle of an update. `resume=auto`
+    continues. After SIGUSR1 a SLURM job is requeued. A second Ctrl-C stops at once.
 
     Args:
         folder: the run's folder.
@@ -42,34 +41,34 @@ class Preemption(Callback):
     def __init__(self, *, folder: str) -> None:
         self.folder = Path(folder)
         self.received: signal.Signals | None = None
-        self.requeues = False
+        self.requeue = False
         self._before: dict[signal.Signals, Any] = {}
 
     # -- signals --------------------------------------------------------------------------------
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Take signals from here on, instead of Lightning, whose handlers save or send at once."""
+        """Replace the signal handlers of Lightning, which act at once."""
         if trainer.received_sigterm:
             self.received = signal.SIGTERM
         for number in EXIT_CODES:
             self._before[number] = signal.signal(number, self._note)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
-        """Give the signals back."""
+        """Restore the signal handlers."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}
 
     def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Remember the request."""
+        """Remember the signal."""
         self.received = signal.Signals(number)
-        # Remembered apart: SLURM may send SIGTERM after it, before the iteration has ended.
-        self.requeues |= number == signal.SIGUSR1
+        # SLURM may send SIGTERM after it, before the iteration has ended.
+        self.requeue |= number == signal.SIGUSR1
         if number == signal.SIGINT:
             signal.signal(number, signal.default_int_handler)
             log.warning("stopping after this iteration; Ctrl-C again to stop at once")
 
-    # -- where it may stop ----------------------------------------------------------------------
+    # -- stopping -------------------------------------------------------------------------------
 
     def on_train_batch_end(
         self,
@@ -91,12 +90,12 @@ class Preemption(Callback):
         batch_idx: int,  # noqa: ARG002
         dataloader_idx: int = 0,  # noqa: ARG002
     ) -> None:
-        """Stop amid a validation, which is begun anew after the resume."""
+        """Stop during a validation, which starts again after the resume."""
         if not trainer.sanity_checking and trainer.world_size == 1:
             self._stop_if_asked(trainer, pl_module)
 
     def _stop_if_asked(self, trainer: Trainer, phase: LightningModule) -> None:
-        """Save and end, on all processes as soon as one was asked."""
+        """Save and end all processes, as soon as one of them was asked to."""
         assert isinstance(phase, Phase)
         asked = all_reduce_max(self.received or 0)
         if not asked:
@@ -104,28 +103,25 @@ class Preemption(Callback):
         number = signal.Signals(asked)
         path = save_iteration(trainer, phase, self.folder)
         log.warning(
-            "%s: stopped after iteration %d and saved %s; resume=auto goes on",
+            "%s: stopped after iteration %d and saved %s; resume=auto continues",
             number.name,
             phase.iteration,
             path,
         )
-        if all_reduce_max(int(self.requeues)) and trainer.is_global_zero:
+        if all_reduce_max(int(self.requeue)) and trainer.is_global_zero:
             requeue_slurm_job()
         raise Stopped(EXIT_CODES[number])
 
 
 def slurm_environment() -> list[SLURMEnvironment]:
-    """Lightning's description of a SLURM job, where this is one, without its own requeueing.
-
-    That would save a checkpoint of its own amid an update, which the next start would prefer.
-    """
+    """Lightning's plugin for SLURM jobs, without its requeueing, which would save in mid-update."""
     if TorchElasticEnvironment.detect() or not SLURMEnvironment.detect():
         return []
     return [SLURMEnvironment(auto_requeue=False)]
 
 
 def requeue_slurm_job() -> None:
-    """Put this job back into SLURM's queue, where it is one; Lightning says whether it is."""
+    """Requeue this job, where it is one of SLURM."""
     if not SLURMEnvironment.detect():
         return
     job = os.environ.get("SLURM_JOB_ID", "")
@@ -141,4 +137,4 @@ def requeue_slurm_job() -> None:
     if done.returncode:
         log.error("scontrol requeue %s failed: %s", job, done.stderr.strip())
     else:
-        log.info("SLURM job %s is in the queue again", job)
+        log.info("SLURM job %s is requeued", job)

@@ -1,4 +1,4 @@
-"""Where a training stands: iteration, images a second, losses, time left."""
+"""Progress of a training: iteration, images per second, losses, time left."""
 
 import logging
 import time
@@ -11,25 +11,25 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from srlit.phases import Phase
-from srlit.types import Batch
+from srlit.types import Batch, NonNegative
 
 log = logging.getLogger(__name__)
 
 
 class IterationProgress(ProgressBar):
-    """A bar on a terminal; elsewhere a line every so often, so that log files stay readable.
+    """A bar on a terminal; elsewhere a log line every few seconds.
 
     Args:
         every_seconds: time between two lines where there is no terminal.
     """
 
-    def __init__(self, *, every_seconds: float = 30.0) -> None:
+    def __init__(self, *, every_seconds: NonNegative = 30.0) -> None:
         super().__init__()
         self.every_seconds = every_seconds
         self._console = Console()
         self._bar: Progress | None = None
         self._images = 0
-        self._since = self._told = 0.0
+        self._since = self._logged = 0.0
         self._enabled = True
 
     def disable(self) -> None:
@@ -43,7 +43,7 @@ class IterationProgress(ProgressBar):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Open the bar."""
         assert isinstance(pl_module, Phase)
-        self._since = self._told = time.monotonic()
+        self._since = self._logged = time.monotonic()
         self._images = 0
         if self._enabled and self._console.is_terminal:
             self._bar = Progress(
@@ -72,7 +72,7 @@ class IterationProgress(ProgressBar):
         batch: Batch,
         batch_idx: int,  # noqa: ARG002
     ) -> None:
-        """Move the bar, or print a line when it is time."""
+        """Move the bar, or log a line when it is time."""
         assert isinstance(pl_module, Phase)
         self._images += len(batch.lr) * trainer.world_size
         now = time.monotonic()
@@ -82,10 +82,10 @@ class IterationProgress(ProgressBar):
                 self._bar.task_ids[0],
                 completed=pl_module.iteration,
                 rate=rate,
-                losses=_shown(pl_module.journal.latest),
+                losses=_losses(pl_module.running_means.latest),
             )
-        elif self._enabled and now - self._told >= self.every_seconds:
-            self._told = now
+        elif self._enabled and now - self._logged >= self.every_seconds:
+            self._logged = now
             left = (pl_module.iterations - pl_module.iteration) * len(batch.lr) / rate
             log.info(
                 "iteration %d of %d, %.0f images/s, %s left  %s",
@@ -93,11 +93,11 @@ class IterationProgress(ProgressBar):
                 pl_module.iterations,
                 rate,
                 timedelta(seconds=round(left * trainer.world_size)),
-                _shown(pl_module.journal.latest),
+                _losses(pl_module.running_means.latest),
             )
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say what the validation found; its time is not training's."""
+        """Log the validation; its time does not count as training's."""
         assert isinstance(pl_module, Phase)
         if not trainer.sanity_checking and self._enabled:
             found = "  ".join(f"{name} {value:.4f}" for name, value in pl_module.validation.items())
@@ -123,7 +123,7 @@ class IterationProgress(ProgressBar):
             self._bar = None
 
 
-def _shown(latest: dict[str, float]) -> str:
+def _losses(latest: dict[str, float]) -> str:
     """The losses of the last logged row, briefly."""
     shown = {k: v for k, v in latest.items() if k in {"loss", "discriminator"} or "raw/" in k}
     return "  ".join(f"{name.removeprefix('raw/')} {value:.4g}" for name, value in shown.items())

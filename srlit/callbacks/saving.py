@@ -1,4 +1,4 @@
-"""Saving a training as it stands after an iteration."""
+"""Saves the state of a training after an iteration."""
 
 from pathlib import Path
 
@@ -15,8 +15,8 @@ def save_iteration(trainer: Trainer, phase: Phase, folder: Path) -> Path:
     Every process must call it.
 
     Args:
-        trainer: in training.
-        phase: what is trained.
+        trainer: of the training.
+        phase: the phase in training.
         folder: the run's folder.
 
     Returns:
@@ -33,5 +33,5 @@ def save_iteration(trainer: Trainer, phase: Phase, folder: Path) -> Path:
 
 
 def link_as_last(path: Path, folder: Path) -> None:
-    """Give a run's newest checkpoint its second name."""
+    """Link a run's newest checkpoint as `last.ckpt`."""
     link_file(path, folder / LAST)

@@ -96,15 +96,15 @@ def _is_list_of_dicts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(part, dict) for part in value)
 
 
-def _is_journal(value: object) -> bool:
+def _is_running_means(value: object) -> bool:
     return (
         isinstance(value, dict)
         and is_weights(value.get("sums"))
-        and isinstance(value.get("counts"), dict)
+        and is_weights(value.get("counts"))
     )
 
 
-def _is_verdicts(value: object) -> bool:
+def _is_finite_check(value: object) -> bool:
     return isinstance(value, dict) and all(
         isinstance(part, dict)
         and isinstance(part.get("iterations"), list)
@@ -127,8 +127,8 @@ SECTIONS = {
     "callbacks": (_is_callbacks, "a table of the callbacks' states"),
     "iteration": (_is_count, "a count of iterations"),
     "validated": (_is_count, "the iteration of a validation"),
-    "journal": (_is_journal, "sums of an interval"),
-    "guard": (_is_verdicts, "verdicts on updates"),
+    "running_means": (_is_running_means, "sums of an interval"),
+    "finite_check": (_is_finite_check, "updates and whether they were finite"),
     "epoch": (_is_count, "a count of epochs"),
     "global_step": (_is_count, "a count of steps"),
     "pytorch-lightning_version": (lambda value: isinstance(value, str), "a version"),
@@ -138,6 +138,13 @@ SECTIONS = {
 }
 REQUIRED = {"state_dict", "iteration"}
 # What only a training has, and needs to go on.
-RESUMED = ("validated", "journal", "guard", "callbacks", "optimizer_states", "lr_schedulers")
+RESUMED = (
+    "validated",
+    "running_means",
+    "finite_check",
+    "callbacks",
+    "optimizer_states",
+    "lr_schedulers",
+)
 # From these, Lightning's `load_from_checkpoint` instantiates classes.
 FOREIGN = {"hyper_parameters", "datamodule_hyper_parameters"}

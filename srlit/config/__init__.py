@@ -2,8 +2,7 @@
 
 from srlit.config.build import build, build_known, load_generator, load_into, plain
 from srlit.config.check import ConfigError, check_config, did_you_mean
-from srlit.config.entry import EXPECTED, entry_point, quieten
-from srlit.config.relaunch import command_again, in_multirun
+from srlit.config.entry import EXPECTED, entry_point, in_multirun, quieten
 from srlit.config.root import CONF_DIR, help_text
 
 __all__ = [
@@ -13,7 +12,6 @@ __all__ = [
     "build",
     "build_known",
     "check_config",
-    "command_again",
     "did_you_mean",
     "entry_point",
     "help_text",

@@ -19,12 +19,12 @@ from hydra.errors import (
     OverrideParseException,
 )
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from srlit.config.check import check_config
 from srlit.config.composing import explain
-from srlit.config.relaunch import in_multirun
 from srlit.config.root import CONF_DIR, FOLDERS, declare_options, help_text
 from srlit.ops.malloc import keep_freed_memory
 
@@ -44,6 +44,11 @@ class CheckFirst(Callback):
         """Check; SystemExit is the only exception that Hydra lets out of a callback."""
         with one_line_errors():
             check_config(config, kwargs["config_name"], config.hydra.overrides.task)
+
+
+def in_multirun() -> bool:
+    """Whether this is one job of a multirun (-m)."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 @contextmanager

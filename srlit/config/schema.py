@@ -198,7 +198,7 @@ FOREIGN: dict[str, dict[str, Any]] = {
         "weight_decay": NonNegative,
         "momentum": NonNegative,
     },
-    "lightning.Trainer": {
+    "srlit.phases.trainer.Trainer": {
         "accelerator": Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"],
         "num_nodes": Count,
         "precision": Literal[

@@ -137,8 +137,8 @@ class AdversarialPhase(Phase):
         real_logits, fake_logits = self.logits(images).chunk(2)
         loss = self.criterion.discriminator(real_logits, fake_logits)
         if self.criterion.chance is not None:
-            self.means.record({"d_loss_vs_chance": loss / self.criterion.chance})
-        self.means.record(
+            self.running_means.record({"d_loss_vs_chance": loss / self.criterion.chance})
+        self.running_means.record(
             {
                 "discriminator": loss,
                 "logits/real": real_logits.mean(),
@@ -148,7 +148,7 @@ class AdversarialPhase(Phase):
         )
         if self.penalty is not None and self.penalty.is_due(number):
             penalty = self.penalty(self.logits, *images.chunk(2))
-            self.means.record({"penalty": penalty})
+            self.running_means.record({"penalty": penalty})
             loss = loss + penalty
         return loss
 

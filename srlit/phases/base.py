@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from lightning import LightningModule
 from lightning.pytorch.plugins import MixedPrecision
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -96,13 +96,13 @@ class Phase(LightningModule):
         self.seed = seed
         self.grad_clip_norm = grad_clip_norm
         self.micro_batches = micro_batches
-        self.means = RunningMeans(log_every)
+        self.running_means = RunningMeans(log_every)
         self.finite_check = FiniteCheck(log_every)
         self.card = dict(card)
         self.iteration = 0
         self.validated = 0
         self.validation: dict[str, float] = {}
-        self._means: dict[str, MeanMetric] = {}
+        self._val_means: dict[str, MeanMetric] = {}
         # In a tuple: the EMA callback stores the average, it is no part of this module's state.
         self._ema: tuple[nn.Module] = (self.generator,)
         self._ema_decay = 0.0
@@ -232,7 +232,7 @@ class Phase(LightningModule):
         scaler.update()
 
         self.finite_check.note(name, self.iteration, finite | (overflowed & scaler.is_enabled()))
-        self.means.record({f"grad_norm/{name}": norm})
+        self.running_means.record({f"grad_norm/{name}": norm})
 
     def _grad_scaler(self) -> GradScaler:
         """Scales losses under fp16; does nothing otherwise."""
@@ -244,9 +244,9 @@ class Phase(LightningModule):
 
     def record_losses(self, parts: LossParts, batch: Batch, sr: Images) -> None:
         """Record the generator's loss; at the end of an interval, statistics of its images too."""
-        self.means.record({"loss": parts.total} | parts.named())
-        if self.means.ends_at(self.iteration + 1):
-            self.means.record(image_stats(batch, sr.detach()))
+        self.running_means.record({"loss": parts.total} | parts.named())
+        if self.running_means.ends_at(self.iteration + 1):
+            self.running_means.record(image_stats(batch, sr.detach()))
 
     def finish_iteration(self) -> None:
         """Count the update, step the schedules, log, and stop at the end."""
@@ -254,8 +254,8 @@ class Phase(LightningModule):
         for scheduler in self._schedulers():
             if not isinstance(scheduler, ReduceLROnPlateau):
                 scheduler.step()
-        if self.means.ends_at(self.iteration):
-            means = self.means.flush()
+        if self.running_means.ends_at(self.iteration):
+            means = self.running_means.flush()
             self.write_row(
                 {f"train/{name}": value for name, value in (means | loss_fractions(means)).items()}
                 | {"learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"]}
@@ -280,7 +280,7 @@ class Phase(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last validation."""
-        self._means = {}
+        self._val_means = {}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Measure every image of a batch, restored by the EMA of the generator."""
@@ -291,7 +291,9 @@ class Phase(LightningModule):
             inputs["stage1_output"] = self.restore_stage1(batch.lr)
         loss = self.loss(sr, batch.hr, loss_inputs=inputs).total.expand(len(sr))
         for name, value in (self.metrics(sr, batch.hr, batch.lr) | {"loss": loss}).items():
-            mean = self._means.setdefault(name, MeanMetric(nan_strategy="disable").to(value.device))
+            mean = self._val_means.setdefault(
+                name, MeanMetric(nan_strategy="disable").to(value.device)
+            )
             mean.update(value)
 
     @torch.no_grad()
@@ -335,7 +337,7 @@ class Phase(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Average over all images and processes, for callbacks, loggers and the schedule."""
-        self.validation = {name: float(mean.compute()) for name, mean in self._means.items()}
+        self.validation = {name: float(mean.compute()) for name, mean in self._val_means.items()}
         if self.trainer.sanity_checking:
             return
         row = {f"val/{name}": value for name, value in self.validation.items()}
@@ -365,7 +367,7 @@ class Phase(LightningModule):
         """Store the clock and the card; Lightning's own counters are not kept."""
         checkpoint["iteration"] = checkpoint["global_step"] = self.iteration
         checkpoint["validated"] = self.validated
-        checkpoint["running_means"] = self.means.state_dict()
+        checkpoint["running_means"] = self.running_means.state_dict()
         checkpoint["finite_check"] = self.finite_check.state_dict()
         checkpoint["card"] = self.card
         checkpoint.pop("loops", None)
@@ -374,12 +376,12 @@ class Phase(LightningModule):
         """Set the clock."""
         self.iteration = checkpoint["iteration"]
         self.validated = checkpoint["validated"]
-        self.means.load_state_dict(checkpoint["running_means"], self.device)
+        self.running_means.load_state_dict(checkpoint["running_means"], self.device)
         self.finite_check.load_state_dict(checkpoint["finite_check"], self.device)
 
 
 @torch.no_grad()
-def step_if(finite: Scalar, optimizer: Optimizer) -> None:
+def step_if(finite: Bool[Tensor, ""], optimizer: Optimizer) -> None:
     """Step, unless `finite` is false; a fused optimizer decides that on the device.
 
     `found_inf` and `grad_scale` are what torch's GradScaler hands to such optimizers.
@@ -398,7 +400,7 @@ def clone_buffers(network: nn.Module) -> list[Tensor]:
 
 
 @torch.no_grad()
-def keep_buffers_if(finite: Scalar, network: nn.Module, before: Sequence[Tensor]) -> None:
+def keep_buffers_if(finite: Bool[Tensor, ""], network: nn.Module, before: Sequence[Tensor]) -> None:
     """Set a network's buffers back to those of before, unless `finite`; on the device."""
     for buffer, old in zip(network.buffers(), before, strict=True):
         buffer.copy_(torch.where(finite, buffer, old))

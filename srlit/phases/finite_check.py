@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 
 
@@ -16,11 +17,11 @@ class FiniteCheck:
     """
 
     def __init__(self, every: int) -> None:
-        self._notes: dict[str, deque[tuple[int, Tensor]]] = defaultdict(
+        self._notes: dict[str, deque[tuple[int, Bool[Tensor, ""]]]] = defaultdict(
             lambda: deque(maxlen=every)
         )
 
-    def note(self, network: str, iteration: int, finite: Tensor) -> None:
+    def note(self, network: str, iteration: int, finite: Bool[Tensor, ""]) -> None:
         """Note an update; nothing is read from the device."""
         notes = self._notes[network]
         if notes and notes[-1][0] == iteration:  # one of several updates in an iteration

@@ -4,11 +4,11 @@ import logging
 import os
 import signal
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import lightning
 import torch.distributed as dist
-from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy, StrategyRegistry
+from lightning.pytorch.strategies import DDPStrategy, StrategyRegistry
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 
 from srlit.phases.gradient_sync import broadcast, open_control_group
@@ -24,6 +24,7 @@ class PhaseDDP(DDPStrategy):
     def setup_environment(self) -> None:
         """Connect the processes; only the first one logs below warnings."""
         super().setup_environment()
+        assert self._timeout is not None
         open_control_group(self._timeout)
         if self.global_rank > 0:
             for name in ("srlit", "__main__"):
@@ -47,26 +48,28 @@ class PhaseDDP(DDPStrategy):
 
 
 class Trainer(lightning.Trainer):
-    """Lightning's trainer; with several processes, they train by `PhaseDDP`.
+    """Lightning's trainer with a limit to how long processes wait for each other.
 
     Args:
         timeout_s: seconds after which a process that does not answer the others is given up.
+        strategy: 'auto' is 'ddp', by `PhaseDDP`, wherever there are several processes.
         options: of Lightning's trainer.
 
     Raises:
-        ValueError: a strategy that is not 'auto' or 'ddp', or another number of processes than
-            torchrun started.
+        ValueError: another number of processes than torchrun started.
     """
 
-    def __init__(self, *, timeout_s: Positive = 300.0, **options: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        *,
+        timeout_s: Positive = 300.0,
+        strategy: Literal["auto", "ddp"] = "auto",
+        **options: Any,  # noqa: ANN401
+    ) -> None:
         self.timeout_s = timeout_s
-        # 'auto' is 'ddp' wherever there are several processes.
         timeout = timedelta(seconds=timeout_s)
         StrategyRegistry.register("ddp", PhaseDDP, override=True, timeout=timeout)
-        super().__init__(**options)
-        if not isinstance(self.strategy, PhaseDDP | SingleDeviceStrategy):
-            msg = f"trainer.strategy={options.get('strategy')}: expected auto or ddp"
-            raise ValueError(msg)
+        super().__init__(strategy=strategy, **options)
         started = int(os.environ["WORLD_SIZE"]) if dist.is_torchelastic_launched() else None
         if started not in {None, self.world_size}:
             msg = (
@@ -78,7 +81,9 @@ class Trainer(lightning.Trainer):
     @property
     def starts_processes(self) -> bool:
         """Whether it starts processes by itself, as opposed to torchrun or srun."""
-        environment = getattr(self.strategy, "cluster_environment", None)
+        if not isinstance(self.strategy, PhaseDDP):
+            return False
+        environment = self.strategy.cluster_environment
         return environment is not None and not environment.creates_processes_externally
 
     def fit(self, *args: Any, **options: Any) -> None:  # noqa: ANN401

@@ -4,6 +4,7 @@ import time
 import pytest
 import torch
 from PIL import Image
+from tests.phases.test_phases import adversarial_phase, fit, sgd, shared
 
 from srlit.callbacks import EMA, ImageLogger, IterationProgress, LPIPSCheckpoint
 from srlit.callbacks.loggers import logged_in, wandb_logger
@@ -12,7 +13,6 @@ from srlit.checkpoint.io import AtomicCheckpointIO
 from srlit.phases import RestorationPhase
 from srlit.train import train
 from tests.helpers import TINY, compose_config
-from tests.phases.test_phases import adversarial_phase, fit, sgd, shared
 
 
 def test_the_average_follows_its_formula(tmp_path):

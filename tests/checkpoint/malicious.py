@@ -54,8 +54,8 @@ def harmless(**more):
         "PhotoDataModule": {"photos": 2, "sha256": "0" * 64},
         "iteration": 3,
         "validated": 3,
-        "journal": {"sums": {}, "counts": {}},
-        "guard": {},
+        "running_means": {"sums": {}, "counts": {}},
+        "finite_check": {},
         "card": {"model": MODEL, "name": "tiny", "label": "tiny", "scale": 2, "training": {}},
     } | more
 
@@ -544,8 +544,8 @@ for _name, _content in {
     "callbacks_in_a_list": {"callbacks": [1]},
     "optimizers_of_text": {"optimizer_states": "x"},
     "validation_of_text": {"validated": "three"},
-    "sums_of_text": {"journal": {"sums": {"loss": "x"}, "counts": {}}},
-    "verdicts_of_text": {"guard": {"generator": "x"}},
+    "sums_of_text": {"running_means": {"sums": {"loss": "x"}, "counts": {}}},
+    "verdicts_of_text": {"finite_check": {"generator": "x"}},
     "photos_of_text": {"PhotoDataModule": "x"},
     "instantiator": {
         "hyper_parameters": {"_instantiator": "os.system", "command": "touch executed"},

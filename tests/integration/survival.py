@@ -58,14 +58,14 @@ def between_the_updates(turn: int) -> None:
     """After the discriminator's update, before the generator's."""
     from srlit.phases import AdversarialPhase
 
-    original = AdversarialPhase.update_generator
+    original = AdversarialPhase.generator_loss
 
     def trap(self, *arguments, **named):
         if self.iteration == turn:
             die()
         return original(self, *arguments, **named)
 
-    AdversarialPhase.update_generator = trap
+    AdversarialPhase.generator_loss = trap
 
 
 def within_a_save(turn: int) -> None:
@@ -165,14 +165,14 @@ def asked_to_stop(turn: int, number: int = signal.SIGTERM) -> None:
     """By a signal, amid an iteration's update."""
     from srlit.phases import AdversarialPhase
 
-    original = AdversarialPhase.update_discriminator
+    original = AdversarialPhase.discriminator_loss
 
     def trap(self, *arguments, **named):
         if self.iteration == turn:
             os.kill(os.getpid(), number)
         return original(self, *arguments, **named)
 
-    AdversarialPhase.update_discriminator = trap
+    AdversarialPhase.discriminator_loss = trap
 
 
 def _whole_group_asked(turn: int, number: int) -> None:
@@ -180,7 +180,7 @@ def _whole_group_asked(turn: int, number: int) -> None:
     from srlit.phases import AdversarialPhase
 
     os.setpgid(0, 0)
-    original = AdversarialPhase.update_discriminator
+    original = AdversarialPhase.discriminator_loss
 
     def trap(self, *arguments, **named):
         if self.iteration == turn:
@@ -191,7 +191,7 @@ def _whole_group_asked(turn: int, number: int) -> None:
             time.sleep(0.5)  # a worker that dies of it is noticed
         return original(self, *arguments, **named)
 
-    AdversarialPhase.update_discriminator = trap
+    AdversarialPhase.discriminator_loss = trap
 
 
 def whole_group_asked_by_sigterm(turn: int) -> None:

@@ -119,7 +119,7 @@ def forget_position(checkpoint):
 
 
 def forget_interval(checkpoint):
-    checkpoint["journal"] = {"sums": {}, "counts": {}}
+    checkpoint["running_means"] = {"sums": {}, "counts": {}}
 
 
 def forget_history(checkpoint):

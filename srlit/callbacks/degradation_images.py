@@ -1,4 +1,4 @@
-"""What a training degrades with, before it starts: people see what the network will be given."""
+"""Figures of a training's degradation, made before the first iteration."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from lightning import Callback, LightningModule, Trainer
 from torchvision.utils import save_image
 
-from srlit.callbacks.loggers import log_picture
+from srlit.callbacks.loggers import log_image
 from srlit.data import PhotoDataModule
 from srlit.data.transforms import training_pair
 from srlit.degradation.preview import figure_pixels, histograms
@@ -18,7 +18,7 @@ from srlit.types import Photos
 from srlit.utils.atomic import atomic_file
 
 
-class DegradationPictures(Callback):
+class DegradationImages(Callback):
     """Writes `degradation/pairs.png` and `degradation/draws.png`, and gives them to the loggers.
 
     Args:
@@ -33,21 +33,21 @@ class DegradationPictures(Callback):
         self.draws = draws
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the pictures, unless an earlier start of the run has."""
+        """Write the figures, unless an earlier start of the run has."""
         assert isinstance(pl_module, Phase)
         data = trainer.datamodule  # type: ignore[attr-defined]
         if not trainer.is_global_zero or (self.folder / "draws.png").exists():
             return
         assert isinstance(data, PhotoDataModule)
-        pictures = {"pairs": self._pairs(data), "draws": self._histograms(data)}
-        for name, picture in pictures.items():
+        images = {"pairs": self._pairs(data), "draws": self._histograms(data)}
+        for name, image in images.items():
             with atomic_file(self.folder / f"{name}.png") as path:
-                save_image(picture, path)
+                save_image(image, path)
             for logger in trainer.loggers:
-                log_picture(logger, f"degradation/{name}", picture, pl_module.iteration)
+                log_image(logger, f"degradation/{name}", image, pl_module.iteration)
 
     def _pairs(self, data: PhotoDataModule) -> torch.Tensor:
-        """Patches of the first batch below each other: LR, enlarged, and the target."""
+        """LR (enlarged) and HR patches of the first batch, one pair per row."""
         photos = data.train_dataloader().dataset[data.first_iteration]
         shown = Photos(photos.pixels[: self.pairs], photos.keys[: self.pairs])
         batch = training_pair(shown, data.augmentation, data.degradation)
