@@ -1,4 +1,4 @@
-"""A training in several processes, started in every way there is, and their deaths."""
+"""Trainings in several processes: started by Lightning, torchrun and per node; dead and frozen."""
 
 import contextlib
 import json
@@ -34,8 +34,8 @@ PHASE3 = (
     "validate_every=3",
     "data.eval_batch_size=1",
 )
-# Plain descent: Adam would blow up the last bit of a gradient near zero.
-PLAIN_DESCENT = [
+# Adam would amplify the last bit of a gradient near zero.
+SGD = [
     choice
     for network, rate in {"generator": 0.01, "discriminator": 0.05}.items()
     for choice in (
@@ -45,11 +45,15 @@ PLAIN_DESCENT = [
     )
 ]
 ENDLESS = ("iterations=1000000", "validate_every=1000000")
-LIMIT = 30.0
+TIMEOUT = 30.0  # long enough for the processes to find each other on a busy machine
+SHORT = (*ENDLESS, f"trainer.timeout_s={TIMEOUT:g}")
+LIMIT = 30.0  # seconds from a death to the end of all
+ENDED = "another process has ended|Child process with PID"
+SILENT = rf"did not answer within trainer\.timeout_s={TIMEOUT:g}"
 
 
 class Digests(Callback):
-    """Writes a hash of all that a process holds, at the end."""
+    """Writes hashes of a process's networks, optimizers and callbacks at the end."""
 
     def __init__(self, folder):
         self.folder = Path(folder)
@@ -164,13 +168,13 @@ def node(number, port):
 @pytest.mark.slow
 def test_two_processes_train_as_one_with_twice_the_batch(tmp_path, start):
     """Started by Lightning, from arguments with spaces."""
-    finish(start(*arguments(tmp_path / "two", *PLAIN_DESCENT, "trainer.devices=2", "name=a b")))
+    finish(start(*arguments(tmp_path / "two", *SGD, "trainer.devices=2", "name=a b")))
     assert len(digests_in(tmp_path / "two")) == 2
     one, other = digests_in(tmp_path / "two")
     assert one == other
     batch = ("data.batch_size=4", "trainer.devices=1", f"paths.runs={tmp_path}", "name=one")
-    train(compose_config("train", *PHASE3, *PLAIN_DESCENT, *batch))
-    train(compose_config("train", *PHASE3, *PLAIN_DESCENT, *batch[:-1], "name=1", "iterations=1"))
+    train(compose_config("train", *PHASE3, *SGD, *batch))
+    train(compose_config("train", *PHASE3, *SGD, *batch[:-1], "name=1", "iterations=1"))
 
     weights = [
         load_checkpoint(path / "checkpoints" / "last.ckpt")["state_dict"]
@@ -185,7 +189,7 @@ def test_two_processes_train_as_one_with_twice_the_batch(tmp_path, start):
 
 @pytest.mark.slow
 def test_torchrun_and_two_nodes_train_the_same_bits(tmp_path, start):
-    """All that two processes hold, Adam's moments too, by two ways of starting them."""
+    """Networks, Adam's moments and EMA, by two ways of starting the processes."""
     port = free_port()
     finish(
         start(
@@ -222,7 +226,7 @@ def until_training(log_folder, iterations=3):
 def ranks_by_number(group):
     """Rank to pid of what Lightning started in a group."""
     found = {
-        int(match[1]) if (match := re.search(r"_rank(\d)", line)) else 0: pid
+        int(match[1]) if (match := re.search(r"train_ddp_process_(\d)", line)) else 0: pid
         for pid, line in processes_of(group).items()
         if "srlit.train" in line
     }
@@ -230,11 +234,11 @@ def ranks_by_number(group):
     return found
 
 
-def check_end(process, says):
-    """In time no process of a start is left, it has failed, and has said why."""
+def check_end(process, says, limit=LIMIT):
+    """Within the limit no process of a start is left; it has failed and has said why."""
     began = time.monotonic()
     while left := processes_of(process.group):
-        assert time.monotonic() - began < LIMIT, f"still there: {left}"
+        assert time.monotonic() - began < limit, f"still there: {left}"
         time.sleep(0.1)
     assert process.wait(5) != 0
     assert re.search(says, process.log.read_text()), process.log.read_text()
@@ -242,30 +246,39 @@ def check_end(process, says):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [1, 0])
-def test_a_killed_process_ends_all_and_is_named(tmp_path, start, rank):
+def test_a_killed_process_ends_all(tmp_path, start, rank):
     process = start(*arguments(tmp_path / "run", *ENDLESS, "trainer.devices=2"))
     until_training(tmp_path / "run")
-    pid = ranks_by_number(process.group)[rank]
-    os.kill(pid, signal.SIGKILL)
-    check_end(process, rf"error: rank {rank} \(host \S+, pid {pid}\) (was killed|has died)")
+    os.kill(ranks_by_number(process.group)[rank], signal.SIGKILL)
+    check_end(process, ENDED)
 
 
 @pytest.mark.slow
+def test_a_frozen_process_ends_all_after_the_timeout(tmp_path, start):
+    process = start(*arguments(tmp_path / "run", *SHORT, "trainer.devices=2"))
+    until_training(tmp_path / "run")
+    os.kill(ranks_by_number(process.group)[1], signal.SIGSTOP)
+    check_end(process, f"error: .*{SILENT}", TIMEOUT + LIMIT)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("way", "says", "limit"),
+    [(signal.SIGKILL, ENDED, LIMIT), (signal.SIGSTOP, SILENT, TIMEOUT + LIMIT)],
+    ids=["killed", "frozen"],
+)
 @pytest.mark.parametrize("rank", [1, 0])
-@pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
-def test_a_lost_node_ends_the_other(tmp_path, start, rank, way):
-    """No parent, no child: only the heartbeats see it. A frozen process is as good as dead."""
+def test_a_lost_node_ends_the_other(tmp_path, start, rank, way, says, limit):
     port = free_port()
-    both = arguments(tmp_path / "run", *ENDLESS, "trainer.devices=1", "trainer.num_nodes=2")
+    both = arguments(tmp_path / "run", *SHORT, "trainer.devices=1", "trainer.num_nodes=2")
     nodes = [start(*both, **node(number, port)) for number in range(2)]
     until_training(tmp_path / "run")
     os.kill(nodes[rank].pid, way)
-    lost = rf"error: rank {rank} \(host \S+, pid {nodes[rank].pid}\) has died"
-    check_end(nodes[1 - rank], lost)
+    check_end(nodes[1 - rank], says, limit)
 
 
 @pytest.mark.slow
-def test_a_killed_worker_of_torchrun_is_named(tmp_path, start):
+def test_a_killed_worker_of_torchrun_ends_all_and_is_named(tmp_path, start):
     command = [*TORCHRUN, f"--master-port={free_port()}", "-m"]
     process = start(*command, *arguments(tmp_path / "run", *ENDLESS, "trainer.devices=2"))
     until_training(tmp_path / "run")
@@ -276,26 +289,6 @@ def test_a_killed_worker_of_torchrun_is_named(tmp_path, start):
     )
     os.kill(second, signal.SIGKILL)
     check_end(process, r"rank\s*: 1 ")
-
-
-@pytest.mark.slow
-def test_a_process_at_work_for_long_is_waited_for(tmp_path, start):
-    """Twice the silence that is allowed, without a collective."""
-    slow = "+callbacks.slow={_target_:tests.integration.test_ranks.Slow,seconds:32}"
-    process = start(*arguments(tmp_path / "run", slow, "trainer.devices=2"))
-    assert process.wait(240) == 0, process.log.read_text()
-    assert len(digests_in(tmp_path / "run")) == 2
-
-
-class Slow(Callback):
-    """The first process is long about something."""
-
-    def __init__(self, seconds):
-        self.seconds = seconds
-
-    def on_validation_end(self, trainer, pl_module):
-        if trainer.is_global_zero:
-            time.sleep(self.seconds)
 
 
 # -- machines -----------------------------------------------------------------------------------
@@ -369,12 +362,12 @@ def test_two_machines_by_torchrun(tmp_path, machines):
 
 @pytest.mark.slow
 def test_a_pulled_cable_ends_both_machines(tmp_path, machines, namespaces):
-    """Nothing is closed or refused: packets vanish, as when a machine loses its power."""
-    training = arguments(tmp_path / "run", *ENDLESS, "trainer.devices=1", "trainer.num_nodes=2")
+    """No connection is closed: packets vanish, as when a machine loses its power."""
+    training = arguments(tmp_path / "run", *SHORT, "trainer.devices=1", "trainer.num_nodes=2")
     both = machines(*map(as_it_is, training), MASTER_ADDR="10.77.0.1", MASTER_PORT="29512")
     until_training(tmp_path / "run")
     names, cables = namespaces
     cut = ["ip", "-n", names[0], "link", "set", cables[0], "down"]
     subprocess.run(cut, check=True)
-    for process, lost in zip(both, (1, 0), strict=True):
-        check_end(process, rf"error: rank {lost} \(.*\) has died")
+    for process in both:
+        check_end(process, SILENT, TIMEOUT + LIMIT)

@@ -1,0 +1,15 @@
+from PIL import Image
+
+from srlit.callbacks import ImageLogger, LPIPSCheckpoint
+from tests.phases.tiny_phases import fit, restoration
+
+
+def test_panels_show_lr_sr_hr(tmp_path):
+    callbacks = [
+        ImageLogger(folder=str(tmp_path), count=1, crop=24),
+        LPIPSCheckpoint(folder=str(tmp_path), metric="loss"),
+    ]
+    fit(restoration(iterations=2), tmp_path, callbacks=callbacks)
+    (panel,) = (tmp_path / "panels").iterdir()
+    assert panel.name == "iteration_0000002.png"
+    assert Image.open(panel).size == (3 * 24 + 2 * 4, 24)

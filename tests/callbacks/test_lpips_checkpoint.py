@@ -1,0 +1,70 @@
+import json
+
+import pytest
+import torch
+
+from srlit.callbacks import EMA, LPIPSCheckpoint
+from srlit.checkpoint import load_checkpoint
+from srlit.checkpoint.io import AtomicCheckpointIO
+from tests.phases.tiny_phases import fit, restoration
+
+
+def selecting(folder, values, **options):
+    """A training whose validations give these values of lpips_alex."""
+    phase = restoration(iterations=len(values))
+    phase.metrics._metrics["lpips_alex"] = None
+    found = iter(values)
+    original = phase.on_validation_epoch_end
+
+    def measure():
+        original()
+        phase.validation["lpips_alex"] = next(found)
+
+    phase.metrics.__class__.__call__, saved = _without_lpips, phase.metrics.__class__.__call__
+    phase.on_validation_epoch_end = measure
+    try:
+        fit(
+            phase,
+            folder,
+            validate_every=1,
+            callbacks=[LPIPSCheckpoint(folder=str(folder), **options), EMA(decay=0.5)],
+            plugins=[AtomicCheckpointIO()],
+        )
+    finally:
+        phase.metrics.__class__.__call__ = saved
+    return json.loads((folder / "best.json").read_text())
+
+
+def _without_lpips(self, sr, hr, lr=None):
+    return {"psnr_rgb_b0": torch.full((len(sr),), 20.0)}
+
+
+def test_the_best_k_and_the_last_are_kept(tmp_path):
+    best = selecting(tmp_path, [0.5, 0.3, 0.4, 0.2, 0.6], top_k=2)
+    assert best["iteration"] == 4
+    assert best["rule"] == "lowest lpips_alex"
+    assert [row["iteration"] for row in best["kept"]] == [4, 2]
+    assert len(best["history"]) == 5
+    files = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    kept = [f"iteration_000000{i}.ckpt" for i in (2, 4, 5)]  # the newest too, to go on from
+    assert files == [*kept, "last.ckpt", "manifest.json"]
+    selected = load_checkpoint(tmp_path / best["checkpoint"])
+    assert selected["iteration"] == 4
+    assert load_checkpoint(tmp_path / "checkpoints" / "last.ckpt")["iteration"] == 5
+    assert selected["callbacks"]["LPIPSCheckpoint"]["rows"][-1]["iteration"] == 4
+    assert "loops" not in selected
+
+
+def test_nan_is_never_selected_and_a_missed_minimum_is_recorded(tmp_path):
+    best = selecting(tmp_path / "a", [float("nan"), 0.5, float("nan")])
+    assert best["iteration"] == 2
+    best = selecting(tmp_path / "b", [0.3, 0.2], minimum={"psnr_rgb_b0": 30.0})
+    assert best["iteration"] == 2
+    assert best["reaches_minimum"] is False
+
+
+def test_a_metric_that_is_not_measured_is_refused_at_the_start(tmp_path):
+    phase = restoration()
+    callback = LPIPSCheckpoint(folder=str(tmp_path), metric="lpips_vgg")
+    with pytest.raises(ValueError, match=r"'lpips_vgg'.*metrics\.names.*psnr_rgb_b0"):
+        fit(phase, tmp_path, callbacks=[callback])
