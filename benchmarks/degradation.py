@@ -36,6 +36,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from io import BytesIO
 from pathlib import Path
+from typing import get_args
 
 import degradation_peers as peers
 import torch
@@ -59,9 +60,9 @@ from torch import Tensor
 from srlit.config import CONF_DIR, build, quieten
 from srlit.data import read_photo
 from srlit.data.photo import pixels_of
-from srlit.degradation import Degradation
+from srlit.degradation.pipeline import Degradation
 from srlit.ops import file_codecs as codecs
-from srlit.ops.jpeg import SUBSAMPLINGS, jpeg
+from srlit.ops.jpeg import Subsampling, jpeg
 from srlit.ops.malloc import keep_freed_memory
 from srlit.ops.noise import poisson_noise
 from srlit.ops.rng import make_keys, pixel_field
@@ -140,7 +141,9 @@ def ours(degradation: Degradation, hr: Images, *, sharpen: bool = False) -> Call
 # The sections
 
 
-def jpeg_differences(photos: Iterable[Path], quality: int, subsampling: str) -> tuple[float, float]:
+def jpeg_differences(
+    photos: Iterable[Path], quality: int, subsampling: Subsampling
+) -> tuple[float, float]:
     """The mean and the largest difference of the tensor codec and Pillow, in levels."""
     total, count, largest = 0.0, 0, 0.0
     for path in photos:
@@ -162,7 +165,7 @@ def jpeg_correctness(effort: Effort) -> list[Row]:
     photos = photo_paths()[: effort.photos]
     section = f"tensor JPEG against Pillow, {len(photos)} photos"
     rows = []
-    for subsampling, quality in itertools.product(SUBSAMPLINGS, QUALITIES):
+    for subsampling, quality in itertools.product(get_args(Subsampling), QUALITIES):
         mean, largest = jpeg_differences(photos, quality, subsampling)
         name, note = f"{subsampling}, quality {quality}", f"largest {largest:g}"
         rows.append(Row(section, name, mean, "levels", note=note))

@@ -23,7 +23,7 @@ from srlit.config.entry import choice
 
 if TYPE_CHECKING:
     from srlit.data import EvaluationData, EvaluationPhotos
-    from srlit.degradation import Degradation
+    from srlit.degradation.pipeline import Degradation
     from srlit.evaluation.figures import Figure
     from srlit.evaluation.measure import Results
     from srlit.evaluation.methods import NetworkLoader

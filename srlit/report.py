@@ -22,7 +22,7 @@ from srlit.config.root import options
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from srlit.degradation import Degradation
+    from srlit.degradation.pipeline import Degradation
     from srlit.evaluation.model_card import ModelCard
 
 log = logging.getLogger(__name__)

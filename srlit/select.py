@@ -18,7 +18,7 @@ from srlit.config import ConfigError, build, build_known, entry_point, load_gene
 
 if TYPE_CHECKING:
     from srlit.data import EvaluationPhotos
-    from srlit.degradation import Degradation
+    from srlit.degradation.pipeline import Degradation
     from srlit.evaluation.tables import Row
     from srlit.inference.upscalers import NetworkUpscaler
     from srlit.metrics.ranking import SelectionRule

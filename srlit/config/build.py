@@ -41,10 +41,17 @@ def plain(node: Any) -> Any:  # noqa: ANN401 - a tree of plain values
 
 
 def known_classes() -> dict[str, type]:
-    """Srlit's own classes that a stored configuration may name; no datamodule is built of one."""
+    """Classes that a stored configuration may name: srlit's own, and kornia's 2D augmentations."""
+    from kornia import augmentation
+
     from srlit import data, degradation
 
-    return known_generators() | _classes_of(data) | _classes_of(degradation)
+    kornia_stages = {
+        f"{augmentation.__name__}.{name}": known
+        for name, known in vars(augmentation).items()
+        if inspect.isclass(known) and issubclass(known, augmentation.AugmentationBase2D)
+    }
+    return known_generators() | _classes_of(data) | _classes_below(degradation) | kornia_stages
 
 
 def _classes_of(module: ModuleType) -> dict[str, type]:
@@ -56,19 +63,26 @@ def _classes_of(module: ModuleType) -> dict[str, type]:
     }
 
 
-def known_generators() -> dict[str, type]:
-    """What a checkpoint's card may name: networks of `srlit.models` with a scale."""
+def _classes_below(package: ModuleType) -> dict[str, type]:
+    """The classes that a package's modules define."""
     modules = [
-        importlib.import_module(f"{models.__name__}.{module.name}")
-        for module in pkgutil.iter_modules(models.__path__)
+        importlib.import_module(module.name)
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
     ]
     return {
         f"{module.__name__}.{name}": known
         for module in modules
         for name, known in vars(module).items()
-        if inspect.isclass(known)
-        and known.__module__ == module.__name__
-        and "scale" in inspect.signature(known).parameters
+        if inspect.isclass(known) and known.__module__ == module.__name__
+    }
+
+
+def known_generators() -> dict[str, type]:
+    """What a checkpoint's card may name: networks of `srlit.models` with a scale."""
+    return {
+        name: known
+        for name, known in _classes_below(models).items()
+        if "scale" in inspect.signature(known).parameters
     }
 
 

@@ -20,7 +20,7 @@ from srlit.data.sampler import PhotoOrder
 from srlit.data.shards.layout import ShardError
 from srlit.data.splits import regroup, without
 from srlit.data.transforms import evaluation_pair, training_pair
-from srlit.degradation import Degradation
+from srlit.degradation.pipeline import Degradation
 from srlit.types import Batch, Photos
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from srlit.data.augment import Augmentation
-from srlit.degradation import Degradation
+from srlit.degradation.pipeline import Degradation
 from srlit.ops.precision import float64_device
 from srlit.ops.ragged_batch import Params
 from srlit.ops.rng import RowGenerator

@@ -1,25 +1,38 @@
-"""Families of blur kernels: what is drawn, and the kernel that follows from it."""
+"""Families of blur kernels: the parameters that are drawn, and the kernel for them."""
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
+from annotated_types import Gt, Interval
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from srlit.degradation.checks import Range, check_range, check_sizes
+from srlit.degradation.argument_types import (
+    IsAscending,
+    IsPair,
+    NonNegativeRange,
+    OddSizes,
+    PositiveRange,
+)
 from srlit.ops import blur_kernels as ops
 from srlit.ops.filters import box_taps, gaussian_taps
 from srlit.ops.ragged_batch import Params
 from srlit.ops.rng import RowGenerator, constant
 
 Kernels = Float[Tensor, "n k k"]
-SIGMAS = 1e-3, 1e3
+Cutoffs = Annotated[
+    Sequence[Annotated[float, Gt(0), Interval(le=math.pi + 1e-3)]],
+    IsPair,
+    IsAscending,
+    "[low, high], two ascending numbers above 0 and up to pi",
+]
 
 
 def draw_size(rows: RowGenerator, sizes: Sequence[int]) -> Int64[Tensor, " n"]:
-    """One of `sizes` a row, all equally likely."""
+    """One of `sizes` per row, all equally likely."""
     table = constant(tuple(sizes), rows.rows.device, torch.int64)
     return table[rows.integers(0, len(sizes) - 1)]
 
@@ -28,7 +41,7 @@ class Kernel(ABC):
     """A family of blur kernels.
 
     Attributes:
-        name: what reports and records call it.
+        name: used in reports and records.
         size: side of its largest kernel, odd.
     """
 
@@ -67,9 +80,9 @@ class GaussianKernel(SeparableKernel):
 
     name = "gaussian"
 
-    def __init__(self, *, sizes: Sequence[int], sigma: Range) -> None:
-        self.sizes = check_sizes("GaussianKernel.sizes", sizes)
-        self.sigma = check_range("GaussianKernel.sigma", sigma, *SIGMAS)
+    def __init__(self, *, sizes: OddSizes, sigma: PositiveRange) -> None:
+        self.sizes = sizes
+        self.sigma = sigma
         self.size = max(self.sizes)
 
     def sample(self, rows: RowGenerator) -> Params:
@@ -90,8 +103,8 @@ class BoxKernel(SeparableKernel):
 
     name = "box"
 
-    def __init__(self, *, sizes: Sequence[int]) -> None:
-        self.sizes = check_sizes("BoxKernel.sizes", sizes)
+    def __init__(self, *, sizes: OddSizes) -> None:
+        self.sizes = sizes
         self.size = max(self.sizes)
 
     def sample(self, rows: RowGenerator) -> Params:
@@ -104,7 +117,7 @@ class BoxKernel(SeparableKernel):
 
 
 class AnisotropicGaussian(Kernel):
-    """Turned Gaussians whose two variances are drawn apart, as BSRGAN draws them.
+    """Rotated Gaussians whose two variances are drawn independently, as in BSRGAN.
 
     Args:
         sizes: odd kernel sizes to draw from, in pixels.
@@ -115,9 +128,9 @@ class AnisotropicGaussian(Kernel):
 
     name = "anisotropic_gaussian"
 
-    def __init__(self, *, sizes: Sequence[int], variance: Range) -> None:
-        self.sizes = check_sizes("AnisotropicGaussian.sizes", sizes)
-        self.variance = check_range("AnisotropicGaussian.variance", variance, 1e-6, 1e6)
+    def __init__(self, *, sizes: OddSizes, variance: PositiveRange) -> None:
+        self.sizes = sizes
+        self.variance = variance
         self.size = max(self.sizes)
 
     def sample(self, rows: RowGenerator) -> Params:
@@ -136,30 +149,29 @@ class AnisotropicGaussian(Kernel):
 
 
 class _Elliptic(Kernel):
-    """A profile of the quadratic form q with a shape parameter beta, as Real-ESRGAN draws it."""
+    """A function of the quadratic form q and a shape beta, drawn as in Real-ESRGAN."""
 
     def __init__(
-        self, *, sizes: Sequence[int], sigma: Range, beta: Range, isotropic: bool = False
+        self, *, sizes: OddSizes, sigma: PositiveRange, beta: PositiveRange, isotropic: bool = False
     ) -> None:
-        owner = type(self).__name__
-        self.sizes = check_sizes(f"{owner}.sizes", sizes)
-        self.sigma = check_range(f"{owner}.sigma", sigma, *SIGMAS)
-        self.beta = check_range(f"{owner}.beta", beta, 1e-2, 1e2)
+        self.sizes = sizes
+        self.sigma = sigma
+        self.beta = beta
         self.isotropic = isotropic
         self.name = f"{'isotropic_' * isotropic}{self.name}"
         self.size = max(self.sizes)
 
     def sample(self, rows: RowGenerator) -> Params:
-        """Draw `sigma_x`, `sigma_y` (the same where isotropic), `angle`, `beta` and `support`.
+        """Draw `sigma_x`, `sigma_y` (equal where isotropic), `angle`, `beta` and `support`.
 
-        Half of the betas lie between the range's least and 1, half above, as in Real-ESRGAN's code:
-        half of a range that begins at 1 are 1.
+        As in Real-ESRGAN's code, half of the betas lie in [low, 1] and half in [1, high]; with
+        low = 1 half of them are 1.
         """
         sigma_x, sigma_y = rows.uniform(*self.sigma), rows.uniform(*self.sigma)
-        least, largest = self.beta
-        middle = min(max(least, 1.0), largest)
-        below, above = rows.uniform(least, middle), rows.uniform(middle, largest)
-        p_below = 0.5 if least <= 1 <= largest else float(largest < 1)
+        low, high = self.beta
+        middle = min(max(low, 1.0), high)
+        below, above = rows.uniform(low, middle), rows.uniform(middle, high)
+        p_below = 0.5 if low <= 1 <= high else float(high < 1)
         return {
             "sigma_x": sigma_x,
             "sigma_y": sigma_x if self.isotropic else sigma_y,
@@ -169,7 +181,7 @@ class _Elliptic(Kernel):
         }
 
     def kernels(self, params: Params, size: int) -> Kernels:
-        """The profile of q."""
+        """The profile at q, normalised."""
         q = ops.quadratic_form(params["sigma_x"], params["sigma_y"], params["angle"], size)
         kernels = self.profile(q, params["beta"])
         return ops.normalised(kernels * ops.inside(params["support"], size))
@@ -177,11 +189,11 @@ class _Elliptic(Kernel):
     @staticmethod
     @abstractmethod
     def profile(q: Kernels, beta: Float[Tensor, " n"]) -> Kernels:
-        """The kernel's height where the quadratic form is q."""
+        """The unnormalised kernel where the quadratic form is q."""
 
 
 class GeneralisedGaussian(_Elliptic):
-    """exp(-q^beta / 2): beta 1 is the Gaussian, less has heavier tails, more is flatter.
+    """exp(-q^beta / 2): beta 1 is the Gaussian, smaller has heavier tails, larger is flatter.
 
     Args:
         sizes: odd kernel sizes to draw from, in pixels.
@@ -217,16 +229,16 @@ class Sinc(Kernel):
 
     Args:
         sizes: odd kernel sizes to draw from, in pixels.
-        cutoff: range of the highest frequency that passes, in radians a pixel, up to pi.
+        cutoff: range of the highest frequency that passes, in radians per pixel, up to pi.
 
     Source: X. Wang et al., "Real-ESRGAN" (ICCVW 2021), section 3.3.
     """
 
     name = "sinc"
 
-    def __init__(self, *, sizes: Sequence[int], cutoff: Range) -> None:
-        self.sizes = check_sizes("Sinc.sizes", sizes)
-        self.cutoff = check_range("Sinc.cutoff", cutoff, 1e-2, math.pi + 1e-3)
+    def __init__(self, *, sizes: OddSizes, cutoff: Cutoffs) -> None:
+        self.sizes = sizes
+        self.cutoff = cutoff
         self.size = max(self.sizes)
 
     def sample(self, rows: RowGenerator) -> Params:
@@ -240,7 +252,7 @@ class Sinc(Kernel):
 
 
 class Motion(Kernel):
-    """Camera shake: the path of a point during the exposure, an arc.
+    """Camera shake: a point moves along an arc during the exposure.
 
     Args:
         length: range of the path's length, in pixels.
@@ -249,9 +261,9 @@ class Motion(Kernel):
 
     name = "motion"
 
-    def __init__(self, *, length: Range, bend: Range = (0.0, 0.0)) -> None:
-        self.length = check_range("Motion.length", length, 0, 1e3)
-        self.bend = check_range("Motion.bend", bend, 0, math.pi)
+    def __init__(self, *, length: NonNegativeRange, bend: NonNegativeRange = (0.0, 0.0)) -> None:
+        self.length = length
+        self.bend = bend
         self.size = _odd_side(self.length[1])
 
     def sample(self, rows: RowGenerator) -> Params:
@@ -277,8 +289,8 @@ class Defocus(Kernel):
 
     name = "defocus"
 
-    def __init__(self, *, radius: Range) -> None:
-        self.radius = check_range("Defocus.radius", radius, 0, 1e3)
+    def __init__(self, *, radius: NonNegativeRange) -> None:
+        self.radius = radius
         self.size = _odd_side(2 * self.radius[1])
 
     def sample(self, rows: RowGenerator) -> Params:
@@ -291,5 +303,5 @@ class Defocus(Kernel):
 
 
 def _odd_side(width: float) -> int:
-    """Side of the square that holds something so wide, with its rim."""
+    """Odd side of the smallest square that holds a shape of this width and its rim."""
     return 2 * math.ceil((width + 1) / 2) + 1

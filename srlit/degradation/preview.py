@@ -1,4 +1,4 @@
-"""Pictures of a degradation: one photo from mild to harsh, and histograms of what is drawn."""
+"""Previews of a degradation: one photo from mild to harsh, and histograms of all parameters."""
 
 import io
 import math
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TRIES = 64
-PLOTS_A_ROW = 5
+PLOTS_PER_ROW = 5
 
 
 class Degraded(NamedTuple):
-    """One of many ways in which a photo was degraded.
+    """A degraded photo and its distance from the original.
 
     Attributes:
         lr: the result, (3, h, w).
-        psnr: of its bilinear enlargement against the photo, in dB.
+        psnr: of its bilinear upscaling against the photo, in dB.
     """
 
     lr: Float[Tensor, "3 h w"]
@@ -40,13 +40,13 @@ def severities(
 ) -> list[Degraded]:
     """A photo degraded with different draws, from mild to harsh.
 
-    64 draws are sorted by how far their results are from the photo; the columns are equally spaced
-    among them, from the third mildest to the third harshest.
+    64 draws are sorted by PSNR; the columns are equally spaced among them, from the third mildest
+    to the third harshest.
 
     Args:
         degradation: the preset.
         hr: the photo in [0, 1], its size a multiple of the scale.
-        columns: how many results.
+        columns: number of results.
         seed: of the draws.
     """
     keys = make_keys(seed, (), torch.arange(TRIES))
@@ -66,19 +66,19 @@ def _psnr(lr: Tensor, hr: Tensor) -> float:
 def severity_row(
     degradation: Degradation, hr: Float[Tensor, "1 3 h w"], *, columns: int, seed: int = 0
 ) -> Float[Tensor, "3 _ _"]:
-    """The photo, then itself from mild to harsh, each below its name."""
+    """The photo, then its degraded versions from mild to harsh, each with a label."""
     height = hr.shape[2]
-    pictures = [labelled(f"{degradation.name} x{degradation.scale}: photo", hr[0])]
+    images = [labelled(f"{degradation.name} x{degradation.scale}: photo", hr[0])]
     for one in severities(degradation, hr, columns=columns, seed=seed):
         large = F.interpolate(one.lr[None], size=(height, hr.shape[3]))[0]
-        pictures.append(labelled(f"{one.psnr:.1f} dB", large))
-    return side_by_side(pictures)
+        images.append(labelled(f"{one.psnr:.1f} dB", large))
+    return side_by_side(images)
 
 
 def contact_sheet(
     degradations: list[Degradation], hr: Float[Tensor, "1 3 h w"], *, columns: int, seed: int = 0
 ) -> Float[Tensor, "3 _ _"]:
-    """A row for each degradation, from mild to harsh."""
+    """One row per degradation, from mild to harsh."""
     rows = [severity_row(one, hr, columns=columns, seed=seed) for one in degradations]
     return stacked(rows)
 
@@ -87,23 +87,23 @@ def contact_sheet(
 
 
 def histograms(degradation: Degradation, draws: Params) -> "Figure":
-    """A plot for each parameter that was drawn and differs between samples.
+    """One plot per parameter that differs between samples.
 
-    Choices are bars with their names, orders a table of how often a stage came at which step.
+    Choices are named bars, orders a heat map of stage against step.
 
     Args:
-        degradation: whose draws they are.
-        draws: of many samples.
+        degradation: the preset.
+        draws: its parameters for many samples.
     """
     from matplotlib.figure import Figure
 
     shown = {name: value for name, value in draws.items() if _is_worth_showing(name, value)}
-    rows = max(1, math.ceil(len(shown) / PLOTS_A_ROW))
-    figure = Figure(figsize=(3 * PLOTS_A_ROW, 2.4 * rows), layout="constrained")
+    rows = max(1, math.ceil(len(shown) / PLOTS_PER_ROW))
+    figure = Figure(figsize=(3 * PLOTS_PER_ROW, 2.4 * rows), layout="constrained")
     count = len(next(iter(draws.values()), ()))
-    figure.suptitle(f"{degradation.name} x{degradation.scale}: what {count} samples drew")
+    figure.suptitle(f"{degradation.name} x{degradation.scale}: parameters of {count} samples")
     choices = degradation.chain.names()
-    axes = figure.subplots(rows, PLOTS_A_ROW, squeeze=False).flatten()
+    axes = figure.subplots(rows, PLOTS_PER_ROW, squeeze=False).flatten()
     for axis, (name, value) in zip(axes, shown.items(), strict=False):
         _plot(axis, value, choices.get(name))
         axis.set_title(_short(name), fontsize=7)
@@ -114,32 +114,32 @@ def histograms(degradation: Degradation, draws: Params) -> "Figure":
 
 
 def _is_worth_showing(name: str, value: Tensor) -> bool:
-    """No keys and matrices, and nothing that is the same for all."""
+    """False for keys, matrices and constants."""
     if name.rpartition(".")[2] in {"key", "mixing"}:
         return False
-    known = value[~value.isnan()] if value.is_floating_point() else value
+    known = value[~value.isnan()]
     return len(known) > 0 and bool((known != known[:1]).any())
 
 
 def _short(name: str) -> str:
-    """The last four parts of a name, which tell it apart."""
+    """The last four parts of a name, which identify it."""
     return ".".join(name.split(".")[-4:])
 
 
 def _plot(axis: "Axes", value: Tensor, choices: object) -> None:
     """One parameter."""
-    if value.dim() == 2:
-        _plot_order(axis, value, list(choices) if isinstance(choices, list) else [])
+    if isinstance(choices, list) and value.dim() == 2:
+        _plot_order(axis, value, choices)
     elif isinstance(choices, list):
         _plot_bars(axis, choices, torch.bincount(value, minlength=len(choices)))
     elif value.dtype == torch.bool:
         _plot_bars(axis, ["no", "yes"], torch.bincount(value.long(), minlength=2))
     else:
-        axis.hist(value[~value.isnan()].tolist() if value.is_floating_point() else value, bins=30)
+        axis.hist(value[~value.isnan()].flatten().tolist(), bins=30)
 
 
 def _plot_bars(axis: "Axes", names: list[str], counts: Tensor) -> None:
-    """How often each choice was taken."""
+    """Counts per choice."""
     places = range(len(names))
     axis.barh(places, counts.tolist())
     axis.set_yticks(places, [name.replace("_", " ") for name in names])
@@ -147,10 +147,10 @@ def _plot_bars(axis: "Axes", names: list[str], counts: Tensor) -> None:
 
 
 def _plot_order(axis: "Axes", order: Tensor, names: list[str]) -> None:
-    """How often each stage came at each step."""
+    """Frequency of each stage at each step."""
     steps = order.shape[1]
-    share = torch.stack([(order == stage).float().mean(0) for stage in range(steps)])
-    axis.imshow(share.numpy(), vmin=0, vmax=1, cmap="Blues", aspect="auto")
+    frequency = torch.stack([(order == stage).float().mean(0) for stage in range(steps)])
+    axis.imshow(frequency.numpy(), vmin=0, vmax=1, cmap="Blues", aspect="auto")
     axis.set_yticks(range(steps), [name.replace("_", " ") for name in names])
     axis.set_xticks(range(steps), [str(step + 1) for step in range(steps)])
     axis.set_xlabel("step", fontsize=7)

@@ -1,4 +1,4 @@
-"""Draws as records: a dict of plain numbers and names for every image, and back."""
+"""Draws as JSON records, one dict of numbers and names per image, and back."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,38 +14,38 @@ Record = dict[str, Any]
 
 
 class DrawsError(ValueError):
-    """Recorded draws do not belong to the degradation."""
+    """Recorded draws do not fit the degradation."""
 
 
 def to_records(degradation: Degradation, draws: Params, count: int) -> list[Record]:
-    """One record an image: parameter to number, or to the name of a choice.
+    """One record per image: parameter to number, or to the name of a choice.
 
-    Numbers that were not drawn, as another kind was, are None.
+    Parameters of kinds that were not chosen are None.
 
     Args:
-        degradation: whose draws they are.
-        draws: of `count` images; a preset may draw nothing.
-        count: how many images.
+        degradation: the preset.
+        draws: its parameters for `count` images; empty for a preset that draws nothing.
+        count: number of images.
     """
     names = degradation.chain.names()
     columns = {key: value.tolist() for key, value in draws.items()}
     return [
-        {key: _told(column[i], names.get(key)) for key, column in columns.items()}
+        {key: _plain(column[i], names.get(key)) for key, column in columns.items()}
         for i in range(count)
     ]
 
 
-def _told(value: Any, names: Sequence[str] | None) -> Any:  # noqa: ANN401 - numbers, nested
-    """A number, its name, or None; lists of them likewise."""
+def _plain(value: Any, names: Sequence[str] | None) -> Any:  # noqa: ANN401 - numbers, nested
+    """A number, its name, or None; item by item for a list."""
     if isinstance(value, list):
-        return [_told(one, names) for one in value]
+        return [_plain(one, names) for one in value]
     if names is not None:
         return names[value]
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def from_records(degradation: Degradation, records: Sequence[Mapping[str, Any]]) -> Params:
-    """Draws that `degradation.apply` takes, one row a record.
+    """Draws for `degradation.apply`, one row per record.
 
     Raises:
         DrawsError: a record lacks a parameter, has one too many, or names an unknown choice.
@@ -66,7 +66,7 @@ def from_records(degradation: Degradation, records: Sequence[Mapping[str, Any]])
 
 
 def _column(key: str, values: list[Any], names: Sequence[str] | None, example: Tensor) -> Tensor:
-    """A parameter of all records, in the type that the stage draws."""
+    """One parameter of all records, in the stage's own dtype."""
     try:
         numbers = [_read(value, names) for value in values]
         column = torch.tensor(numbers, dtype=example.dtype)
@@ -75,13 +75,13 @@ def _column(key: str, values: list[Any], names: Sequence[str] | None, example: T
         msg = f"recorded draws of {key}: {error}: expected {expected}"
         raise DrawsError(msg) from error
     if column.shape[1:] != example.shape[1:]:
-        msg = f"recorded draws of {key}: shape {tuple(column.shape[1:])} an image"
+        msg = f"recorded draws of {key}: shape {tuple(column.shape[1:])} per image"
         raise DrawsError(f"{msg}: expected {tuple(example.shape[1:])}")
     return column
 
 
 def _read(value: Any, names: Sequence[str] | None) -> Any:  # noqa: ANN401
-    """The number that `_told` told."""
+    """The inverse of `_plain`."""
     if isinstance(value, list):
         return [_read(one, names) for one in value]
     if names is not None:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from srlit.degradation import Degradation
+from srlit.degradation.pipeline import Degradation
 from srlit.degradation.recorded_draws import DrawsError, Record, from_records, to_records
 from srlit.ops.ragged_batch import Params
 from srlit.utils.atomic import write_json

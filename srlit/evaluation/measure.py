@@ -11,7 +11,7 @@ from rich.progress import track
 from srlit.data import EvaluationPhotos, PhotoError
 from srlit.data.photo import show
 from srlit.data.transforms import evaluation_pair
-from srlit.degradation import Degradation
+from srlit.degradation.pipeline import Degradation
 from srlit.evaluation.batches import PreparedBatch, Unreadable, prepared_batches
 from srlit.evaluation.comparison_images import ComparisonImages
 from srlit.evaluation.draws_file import RecordedDraws

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from srlit.degradation import Degradation
+from srlit.degradation.pipeline import Degradation
 from srlit.degradation.recorded_draws import DrawsError
 from srlit.metrics.ranking import rises
 

@@ -1,12 +1,11 @@
-"""Real encoders on the CPU, one quality a sample: what a file does to a photo, to the bit.
+"""Real encoders on the CPU, one quality per sample.
 
-Each takes images in [0, 1], rounds them to 8 bits, encodes and decodes every sample by itself in
-memory, and gives images on the 8-bit grid. There is no gradient. Tensors of another device
-are brought to the CPU and back, so a call waits for that device.
+Images in [0, 1] are rounded to 8 bits, encoded and decoded in memory one by one. There is no
+gradient. Tensors on another device are copied to the CPU and back, so a call waits for that device.
 
-WebP, AVIF and H.264 give up Python's lock while they work: they share the samples among as many
-threads as torch may use (`torch.get_num_threads`), which is one in a loader's worker. Pillow's JPEG
-keeps the lock, and runs in the caller's thread.
+WebP, AVIF and H.264 release Python's lock and run in as many threads as torch may use
+(`torch.get_num_threads`), which is one in a loader's worker. Pillow's JPEG holds the lock and runs
+in the caller's thread.
 
 Sources: the encoders are libjpeg-turbo, libwebp and libavif with aom, through Pillow, and x264,
 through PyAV; Pillow's handbook, "Image file formats", and `x264 --fullhelp` name the settings.
@@ -14,11 +13,11 @@ through PyAV; Pillow's handbook, "Image file formats", and `x264 --fullhelp` nam
 
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from functools import lru_cache, partial
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -26,9 +25,9 @@ from jaxtyping import Float, UInt8
 from PIL import Image, features
 from torch import Tensor
 
-from srlit.ops.jpeg import check_subsampling
+from srlit.ops.jpeg import Subsampling
 
-# The default of libwebp and of nearly every file; 0 takes half the time, and errs by up to 5% more.
+# The default of libwebp and of nearly every file; 0 takes half the time, with up to 5% more error.
 WEBP_METHOD = 4
 # The fastest of 0 to 10, in a fifth of the time of Pillow's default, 6.
 AVIF_SPEED = 10
@@ -36,94 +35,75 @@ AVIF_SPEED = 10
 H264_OPTIONS = {"preset": "veryfast", "tune": "zerolatency"}
 
 Pixels: TypeAlias = UInt8[np.ndarray, "h w 3"]
-Code: TypeAlias = Callable[[Pixels, int], Pixels]
-Job: TypeAlias = tuple[Pixels, int]
+CodecName = Literal["webp", "avif", "h264"]
 
 
-class Scale(NamedTuple):
-    """The numbers that an encoder takes as its quality, ends included."""
+class Codec(NamedTuple):
+    """An encoder and its decoder.
+
+    Attributes:
+        name: for messages.
+        code: encodes and decodes one image at a quality.
+        min_quality: the lowest quality.
+        max_quality: the highest quality.
+        require: raises ImportError or RuntimeError where the codec is not installed.
+        threaded: whether it releases Python's lock.
+    """
 
     name: str
-    low: int
-    high: int
-
-
-JPEG_QUALITY = Scale("JPEG quality", 1, 100)
-WEBP_QUALITY = Scale("WebP quality", 0, 100)
-AVIF_QUALITY = Scale("AVIF quality", 0, 100)
-H264_CRF = Scale("H.264 crf", 0, 51)
+    code: Callable[[Pixels, int], Pixels]
+    min_quality: int = 0
+    max_quality: int = 100
+    require: Callable[[], None] = lambda: None
+    threaded: bool = True
 
 
 def _to_bytes(x: Float[Tensor, "n 3 h w"]) -> UInt8[np.ndarray, "n h w 3"]:
-    """Round to 8 bits where the images are, and bring the bytes to the CPU."""
+    """Round to 8 bits on the images' device and copy the bytes to the CPU."""
     levels = (x.detach() * 255).round_().clamp_(0, 255).byte()
     # A third of the time of permute().contiguous().
     return torch.stack(levels.unbind(1), -1).cpu().numpy()
 
 
 def _to_images(pixels: UInt8[np.ndarray, "n h w 3"], like: Tensor) -> Float[Tensor, "n 3 h w"]:
-    """Bring bytes to the device and type of other images, as images in [0, 1]."""
+    """Convert bytes to images in [0, 1] of the device and type of `like`."""
     levels = torch.from_numpy(pixels).to(like.device)
     return levels.permute(0, 3, 1, 2).contiguous().to(like.dtype).div_(255)
 
 
-def _whole(quality: Float[Tensor, " n"], scale: Scale) -> list[int]:
-    """Round the qualities to whole numbers.
-
-    Raises:
-        ValueError: one of them is outside the scale, or no number.
-    """
+def _integer_qualities(quality: Float[Tensor, " n"], codec: Codec) -> list[int]:
+    """Round the qualities to integers; ValueError where one is outside the codec's range."""
     values = quality.tolist()
     for value in values:
-        if not scale.low <= value <= scale.high:
-            msg = f"{scale.name} {value}: expected a number from {scale.low} to {scale.high}"
+        if not codec.min_quality <= value <= codec.max_quality:
+            expected = f"expected a number from {codec.min_quality} to {codec.max_quality}"
+            msg = f"{codec.name} quality {value}: {expected}"
             raise ValueError(msg)
     return [round(value) for value in values]
 
 
 @lru_cache(maxsize=1)
 def _pool(process: int) -> ThreadPoolExecutor:
-    """The threads of a process; a forked one has none of its parent's."""
+    """The threads of a process; a forked process has none of its parent's."""
     return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix=f"codecs-{process}")
 
 
-def _run(jobs: Sequence[Job], code: Code) -> None:
-    """Code each sample, in its place."""
-    for pixels, quality in jobs:
-        pixels[...] = code(pixels, quality)
-
-
 def _round_trip(
-    x: Float[Tensor, "n 3 h w"],
-    quality: Float[Tensor, " n"],
-    scale: Scale,
-    code: Code,
-    *,
-    threads: int,
+    x: Float[Tensor, "n 3 h w"], quality: Float[Tensor, " n"], codec: Codec
 ) -> Float[Tensor, "n 3 h w"]:
-    """Encode and decode each sample at its own quality.
-
-    Args:
-        x: images in [0, 1].
-        quality: within the scale; rounded to whole numbers.
-        scale: the qualities that `code` takes.
-        code: encodes and decodes one sample.
-        threads: among how many the samples are shared; 1 is the caller's.
-
-    Returns:
-        Decoded images in [0, 1], of `x`'s type and on its device.
-
-    Raises:
-        ValueError: a quality is outside the scale, or there is not one for each sample.
-    """
+    """Encode and decode each sample at its own quality."""
     pixels = _to_bytes(x)
-    jobs = list(zip(pixels, _whole(quality, scale), strict=True))
-    threads = min(threads, len(jobs))
+    jobs = list(zip(pixels, _integer_qualities(quality, codec), strict=True))
+    threads = min(torch.get_num_threads() if codec.threaded else 1, len(jobs))
+
+    def run(first: int) -> None:
+        for image, own in jobs[first::threads]:
+            image[...] = codec.code(image, own)
+
     if threads > 1:
-        shares = [jobs[i::threads] for i in range(threads)]
-        list(_pool(os.getpid()).map(partial(_run, code=code), shares))
-    else:
-        _run(jobs, code)
+        list(_pool(os.getpid()).map(run, range(threads)))
+    elif jobs:
+        run(0)
     return _to_images(pixels, x)
 
 
@@ -154,23 +134,14 @@ def _code_h264(pixels: Pixels, crf: int) -> Pixels:
 
 
 def require_pillow(codec: str) -> None:
-    """Check that Pillow was built with a codec.
-
-    Raises:
-        RuntimeError: it was not.
-    """
+    """Raise RuntimeError where Pillow was built without a codec."""
     if not features.check(codec):
         msg = f"this build of Pillow has no {codec!r} (see `python -m PIL`): install a wheel of it"
         raise RuntimeError(msg)
 
 
 def require_x264() -> None:
-    """Check that PyAV is installed, with libx264.
-
-    Raises:
-        ImportError: PyAV is missing.
-        RuntimeError: PyAV was built without libx264.
-    """
+    """Raise ImportError where PyAV is missing, RuntimeError where it was built without libx264."""
     try:
         import av
     except ImportError as error:
@@ -181,82 +152,62 @@ def require_x264() -> None:
         raise RuntimeError(msg)
 
 
+CODECS: dict[CodecName, Codec] = {
+    "webp": Codec(
+        "WebP",
+        partial(_code_with_pillow, form="WEBP", method=WEBP_METHOD),
+        require=partial(require_pillow, "webp"),
+    ),
+    "avif": Codec(
+        "AVIF",
+        partial(_code_with_pillow, form="AVIF", speed=AVIF_SPEED, max_threads=1),
+        require=partial(require_pillow, "avif"),
+    ),
+    "h264": Codec("H.264", _code_h264, max_quality=51, require=require_x264),
+}
+
+
 def libjpeg(
-    x: Float[Tensor, "n 3 h w"], quality: Float[Tensor, " n"], *, subsampling: str = "4:2:0"
+    x: Float[Tensor, "n 3 h w"], quality: Float[Tensor, " n"], *, subsampling: Subsampling = "4:2:0"
 ) -> Float[Tensor, "n 3 h w"]:
     """Encode with libjpeg and decode again, each sample at its own quality.
 
     Args:
         x: images in [0, 1].
-        quality: 1 to 100 a sample; rounded to whole numbers.
+        quality: 1 to 100 per sample; rounded to whole numbers.
         subsampling: '4:2:0' or '4:4:4'.
 
     Returns:
         Decoded images in [0, 1], on the 8-bit grid, of `x`'s type and on its device.
 
     Raises:
-        ValueError: the subsampling is neither of the two, or a quality is outside its range.
+        ValueError: a quality is outside its range.
     """
-    check_subsampling(subsampling)
     code = partial(_code_with_pillow, form="JPEG", subsampling=subsampling)
-    return _round_trip(x, quality, JPEG_QUALITY, code, threads=1)
+    return _round_trip(x, quality, Codec("JPEG", code, min_quality=1, threaded=False))
 
 
-def webp(x: Float[Tensor, "n 3 h w"], quality: Float[Tensor, " n"]) -> Float[Tensor, "n 3 h w"]:
-    """Encode to lossy WebP and decode again, each sample at its own quality.
+def encode_decode(
+    name: CodecName, x: Float[Tensor, "n 3 h w"], quality: Float[Tensor, " n"]
+) -> Float[Tensor, "n 3 h w"]:
+    """Encode with a codec of `CODECS` and decode again, each sample at its own quality.
+
+    AVIF and H.264 are coded in 4:2:0, H.264 as one intra frame; an odd size repeats its last row or
+    column for H.264's encoder, and is cropped back.
 
     Args:
+        name: 'webp', 'avif' or 'h264'.
         x: images in [0, 1].
-        quality: 0 to 100 a sample; rounded to whole numbers.
+        quality: per sample, rounded to whole numbers: 0 to 100, or x264's rate factor (crf), 0 (no
+            loss beyond 4:2:0) to 51.
 
     Returns:
         Decoded images in [0, 1], on the 8-bit grid, of `x`'s type and on its device.
 
     Raises:
         ValueError: a quality is outside its range.
-        RuntimeError: Pillow was built without WebP.
-    """
-    require_pillow("webp")
-    code = partial(_code_with_pillow, form="WEBP", method=WEBP_METHOD)
-    return _round_trip(x, quality, WEBP_QUALITY, code, threads=torch.get_num_threads())
-
-
-def avif(x: Float[Tensor, "n 3 h w"], quality: Float[Tensor, " n"]) -> Float[Tensor, "n 3 h w"]:
-    """Encode to AVIF (AV1, 4:2:0) and decode again, each sample at its own quality.
-
-    Args:
-        x: images in [0, 1].
-        quality: 0 to 100 a sample; rounded to whole numbers.
-
-    Returns:
-        Decoded images in [0, 1], on the 8-bit grid, of `x`'s type and on its device.
-
-    Raises:
-        ValueError: a quality is outside its range.
-        RuntimeError: Pillow was built without AVIF.
-    """
-    require_pillow("avif")
-    code = partial(_code_with_pillow, form="AVIF", speed=AVIF_SPEED, max_threads=1)
-    return _round_trip(x, quality, AVIF_QUALITY, code, threads=torch.get_num_threads())
-
-
-def h264(x: Float[Tensor, "n 3 h w"], quality: Float[Tensor, " n"]) -> Float[Tensor, "n 3 h w"]:
-    """Encode each sample as a lone intra frame of H.264 (4:2:0) and decode it again.
-
-    An odd size repeats its last row or column for the encoder, and is cropped back.
-
-    Args:
-        x: images in [0, 1].
-        quality: x264's rate factor (crf), 0 (no loss beyond 4:2:0) to 51 a sample; rounded to whole
-            numbers.
-
-    Returns:
-        Decoded images in [0, 1], on the 8-bit grid, of `x`'s type and on its device.
-
-    Raises:
-        ValueError: a rate factor is outside its range.
         ImportError: PyAV is missing.
-        RuntimeError: PyAV was built without libx264.
+        RuntimeError: Pillow or PyAV was built without the codec.
     """
-    require_x264()
-    return _round_trip(x, quality, H264_CRF, _code_h264, threads=torch.get_num_threads())
+    CODECS[name].require()
+    return _round_trip(x, quality, CODECS[name])

@@ -1,7 +1,7 @@
-"""JPEG as a batched tensor codec, one quality a sample, that follows libjpeg's rounding.
+"""JPEG as a batched tensor codec, one quality per sample, bit-identical to libjpeg.
 
-What baseline JPEG loses is decided by colour conversion, chroma subsampling and quantisation;
-entropy coding loses nothing and is left out. The input needs no gradient, so rounding is real.
+Colour conversion, chroma subsampling and quantisation decide what baseline JPEG loses; entropy
+coding is lossless and left out. Rounding is exact, so there is no gradient.
 
 Sources: ITU-T T.81 annex K (tables); the IJG's libjpeg 6b: jccolor.c, jcsample.c (bias 1, 2 in
 h2v2_downsample), jdsample.c (h2v2_fancy_upsample), jfdctint.c,
@@ -9,6 +9,7 @@ jidctint.c and jcparam.c (jpeg_quality_scaling).
 """
 
 from functools import lru_cache
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,7 @@ from torch import Tensor
 from srlit.ops.ragged_batch import extend
 from srlit.ops.rng import constant
 
-SUBSAMPLINGS = ("4:2:0", "4:4:4")
+Subsampling = Literal["4:2:0", "4:4:4"]
 LUMA_TABLE = (
     16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55,
     14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87, 80, 62,
@@ -36,9 +37,9 @@ TO_YCBCR = (19595, 38470, 7471, -11059, -21709, 32768, 32768, -27439, -5329)
 TO_RGB = (65536, 0, 91881, 65536, -22554, -46802, 65536, 116130, 0)
 
 
-# libjpeg's 8-point DCT-II in whole numbers: 2^13 sqrt(8) times the orthonormal one. jfdctint.c and
-# jidctint.c multiply by 13-bit constants and round once a pass, so that each of their passes is
-# this matrix, or its transpose, and a rounding shift. Right halves mirror left ones.
+# libjpeg's 8-point DCT-II in integers: 2^13 sqrt(8) times the orthonormal one. jfdctint.c and
+# jidctint.c multiply by 13-bit constants and round once per pass, so each of their passes is this
+# matrix, or its transpose, and a rounding shift. Right halves mirror left ones.
 DCT_LEFT = (
     (8192, 8192, 8192, 8192), (11363, 9633, 6437, 2260),
     (10703, 4433, -4433, -10703), (9633, -2259, -11362, -6436),
@@ -133,36 +134,25 @@ def _to_ycbcr(rgb: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
     return ycbcr.div_(1 << 16).floor_()
 
 
-def check_subsampling(subsampling: str) -> None:
-    """ValueError where it is none of `SUBSAMPLINGS`."""
-    if subsampling not in SUBSAMPLINGS:
-        msg = f"unknown chroma subsampling {subsampling!r}: expected '4:2:0' or '4:4:4'"
-        raise ValueError(msg)
-
-
 def jpeg(
     x: Float[Tensor, "n 3 h w"],
     quality: Float[Tensor, " n"],
     *,
-    subsampling: str = "4:2:0",
+    subsampling: Subsampling = "4:2:0",
     sizes: Int64[Tensor, "n 2"] | None = None,
 ) -> Float[Tensor, "n 3 h w"]:
     """Encode to baseline JPEG and decode again, each sample at its own quality.
 
     Args:
         x: images in [0, 1]; they are rounded to 8 bits first, as a file would.
-        quality: 1 to 100 a sample; rounded to whole numbers.
+        quality: 1 to 100 per sample; rounded to whole numbers.
         subsampling: '4:2:0' or '4:4:4'.
         sizes: height and width of every sample, where they differ; `x` must then repeat each
-            sample's border (`ops.canvas.extend`).
+            sample's border (`ops.ragged_batch.extend`).
 
     Returns:
         Decoded images in [0, 1], on the 8-bit grid, libjpeg's to the bit.
-
-    Raises:
-        ValueError: the subsampling is neither of the two.
     """
-    check_subsampling(subsampling)
     h, w = x.shape[-2:]
     tables = quantisation_tables(quality).double()
     # Float64 holds every sum of whole numbers below exactly.

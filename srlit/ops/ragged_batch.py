@@ -1,9 +1,9 @@
-"""Images of different sizes in one batch, without asking the device how large they are.
+"""Images of different sizes in one padded batch, processed without waiting for the device.
 
-Sample i fills the top left corner of its canvas; what lies outside means nothing. A CPU works on
-every sample at its own size. Other devices work on whole canvases, on which the border pixel is
-repeated first, so that neighbourhoods see what they would see at the image's own border; no size
-is ever asked for. Both give the same numbers.
+Sample i fills the top left corner of its plane; the padding has no meaning. A CPU processes every
+sample at its own size. Other devices process the padded batch, into which each image's border pixel
+is repeated first, so that filters see the same neighbours as at the image's own border; no size is
+read back. Both give the same numbers.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -24,36 +24,36 @@ class RaggedBatch(NamedTuple):
     Attributes:
         pixels: (n, 3, H, W).
         hr: height and width before any degradation.
-        sizes: height and width of every sample, (n, 2) int64; None where all fill the canvas.
-        least: no sample is smaller than this.
-        owned: nobody else holds the pixels: on a CPU they may be written to.
+        sizes: height and width of every sample, (n, 2) int64; None where all fill the plane.
+        min_size: a lower bound of the samples' height and width.
+        owned: nothing else refers to the pixels, so a CPU may write to them.
     """
 
     pixels: Float[Tensor, "n 3 h w"]
     hr: tuple[int, int]
     sizes: Int64[Tensor, "n 2"] | None
-    least: tuple[int, int]
+    min_size: tuple[int, int]
     owned: bool = False
 
     @classmethod
     def of(cls, pixels: Float[Tensor, "n 3 h w"]) -> "RaggedBatch":
-        """Images of one size, which stay as they are."""
+        """Images of one size."""
         h, w = pixels.shape[-2:]
         return cls(pixels, (h, w), None, (h, w))
 
     def with_pixels(self, pixels: Float[Tensor, "n 3 h w"]) -> "RaggedBatch":
-        """New pixels of the same sizes; they are owned unless they may be somebody else's."""
+        """New pixels of the same sizes, owned unless they may be shared."""
         owned = self.owned or not _share_memory(pixels, self.pixels)
         return self._replace(pixels=pixels, owned=owned)
 
     def resized(self, pixels: Float[Tensor, "n 3 h w"]) -> "RaggedBatch":
-        """The same samples at another size, which all of them have."""
+        """New pixels that have one size."""
         h, w = pixels.shape[-2:]
         owned = not _share_memory(pixels, self.pixels)
         return RaggedBatch(pixels, self.hr, None, (h, w), owned)
 
     def own_sizes(self) -> Int64[Tensor, "n 2"]:
-        """The sizes, also where all are the same."""
+        """The size of each sample, also where all are the same."""
         if self.sizes is not None:
             return self.sizes
         h, w = self.pixels.shape[-2:]
@@ -64,24 +64,24 @@ class RaggedBatch(NamedTuple):
         """Some of the samples."""
         sizes = None if self.sizes is None else self.sizes[index]
         return RaggedBatch(
-            self.pixels.index_select(0, index), self.hr, sizes, self.least, owned=True
+            self.pixels.index_select(0, index), self.hr, sizes, self.min_size, owned=True
         )
 
-    def on(self, h: int, w: int) -> "RaggedBatch":
-        """The same samples on a canvas of another size that still holds them."""
+    def padded_to(self, h: int, w: int) -> "RaggedBatch":
+        """The same samples, padded to another size."""
         oh, ow = self.pixels.shape[-2:]
         if (oh, ow) == (h, w):
             return self
         pixels = F.pad(self.pixels, (0, w - ow, 0, h - oh))
-        return RaggedBatch(pixels, self.hr, self.own_sizes(), self.least, owned=True)
+        return RaggedBatch(pixels, self.hr, self.own_sizes(), self.min_size, owned=True)
 
     def map(self, function: PixelFunction, params: Params) -> "RaggedBatch":
         """function(pixels, params) on every sample at its own size.
 
         Args:
-            function: keeps the size, treats samples apart and takes (n, 3, h, w) and parameters of
-                n rows. On a device other than a CPU the image it sees goes on to the right and
-                below by repeating the border.
+            function: keeps the size, treats samples independently and takes (n, 3, h, w) and
+                parameters of n rows. Other devices than a CPU pass padded images, whose border
+                is repeated to the right and below.
             params: n rows each.
         """
         if self.sizes is None:
@@ -95,12 +95,12 @@ class RaggedBatch(NamedTuple):
         return self.with_pixels(pixels)
 
     def extended(self) -> Float[Tensor, "n 3 h w"]:
-        """The pixels, the border of every sample repeated to the end of its canvas."""
+        """The pixels, with every sample's border repeated into the padding."""
         return self.pixels if self.sizes is None else extend(self.pixels, self.sizes)
 
 
 def extend(x: Float[Tensor, "n c h w"], sizes: Int64[Tensor, "n 2"]) -> Float[Tensor, "n c h w"]:
-    """Repeat the last row and column of every sample to the end of the canvas."""
+    """Repeat the last row and column of every sample into the padding."""
     n, c, h, w = x.shape
     rows = _clamped_positions(h, sizes[:, 0])[:, None, :, None].expand(n, c, h, w)
     columns = _clamped_positions(w, sizes[:, 1])[:, None, None, :].expand(n, c, h, w)
@@ -114,42 +114,42 @@ def _clamped_positions(length: int, sizes: Int64[Tensor, " n"]) -> Int64[Tensor,
 def apply_to_rows(
     chosen: Bool[Tensor, " n"],
     function: Callable[[RaggedBatch, Params], RaggedBatch],
-    canvas: RaggedBatch,
+    batch: RaggedBatch,
     params: Params,
 ) -> RaggedBatch:
-    """function(canvas, params) for the chosen samples, the canvas as it is for the others.
+    """Apply function(batch, params) to the chosen samples only.
 
-    On a CPU only the chosen samples are computed. Elsewhere all are, as asking the device how many
-    there are would wait for it.
+    A CPU computes only the chosen samples. Other devices compute all, as reading which are chosen
+    would wait for the device.
 
     Args:
         chosen: which samples.
-        function: treats samples apart; it may change their sizes.
-        canvas: the batch.
+        function: treats samples independently; it may change their sizes.
+        batch: the batch.
         params: tensors of n rows that belong to the samples.
     """
-    if not canvas.pixels.is_cpu:
-        return _choose(chosen, function(canvas, params), canvas)
+    if not batch.pixels.is_cpu:
+        return _choose(chosen, function(batch, params), batch)
     index = chosen.nonzero().flatten()
     if len(index) == 0:
-        return canvas
+        return batch
     if len(index) == len(chosen):
-        return function(canvas, params)
-    part = function(canvas.take(index), {name: value[index] for name, value in params.items()})
-    h, w = _common_size(part, canvas)
-    whole, part = canvas.on(h, w), part.on(h, w)
+        return function(batch, params)
+    part = function(batch.take(index), {name: value[index] for name, value in params.items()})
+    h, w = _common_size(part, batch)
+    whole, part = batch.padded_to(h, w), part.padded_to(h, w)
     pixels = whole.pixels if whole.owned else whole.pixels.clone()
     pixels.index_copy_(0, index, part.pixels)
     if whole.sizes is None and part.sizes is None:
         return whole.with_pixels(pixels)
     sizes = whole.own_sizes().index_copy(0, index, part.own_sizes())
-    return RaggedBatch(pixels, canvas.hr, sizes, _least(part, canvas), owned=True)
+    return RaggedBatch(pixels, batch.hr, sizes, _min_size(part, batch), owned=True)
 
 
 def own_rows(choice: Int64[Tensor, " n"], candidates: Iterable[Tensor]) -> Tensor:
-    """Row i of the candidate that sample i chose, candidates of n rows each.
+    """Row i of the candidate that sample i chose; each candidate has n rows.
 
-    They are taken one after the other: a generator need not hold all of them at once.
+    Candidates are consumed one by one, so a generator need not hold all of them at once.
     """
     remaining = iter(candidates)
     result = next(remaining)
@@ -160,18 +160,18 @@ def own_rows(choice: Int64[Tensor, " n"], candidates: Iterable[Tensor]) -> Tenso
 
 
 def _choose(chosen: Tensor, first: RaggedBatch, second: RaggedBatch) -> RaggedBatch:
-    """First where chosen, else second."""
+    """`first` where chosen, else `second`."""
     h, w = _common_size(first, second)
-    first, second = first.on(h, w), second.on(h, w)
+    first, second = first.padded_to(h, w), second.padded_to(h, w)
     pixels = torch.where(chosen.view(-1, 1, 1, 1), first.pixels, second.pixels)
     if first.sizes is None and second.sizes is None:
         return second.with_pixels(pixels)
     sizes = torch.where(chosen[:, None], first.own_sizes(), second.own_sizes())
-    return RaggedBatch(pixels, second.hr, sizes, _least(first, second))
+    return RaggedBatch(pixels, second.hr, sizes, _min_size(first, second))
 
 
 def _share_memory(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors of a CPU are views of the same memory; True elsewhere, to be careful."""
+    """Whether two CPU tensors share memory; True on other devices, where it is not known."""
     if not (a.is_cpu and b.is_cpu):
         return True
     return a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
@@ -182,5 +182,5 @@ def _common_size(a: RaggedBatch, b: RaggedBatch) -> tuple[int, int]:
     return max(ah, bh), max(aw, bw)
 
 
-def _least(a: RaggedBatch, b: RaggedBatch) -> tuple[int, int]:
-    return min(a.least[0], b.least[0]), min(a.least[1], b.least[1])
+def _min_size(a: RaggedBatch, b: RaggedBatch) -> tuple[int, int]:
+    return min(a.min_size[0], b.min_size[0]), min(a.min_size[1], b.min_size[1])

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,18 @@ from torch import Tensor
 
 from srlit.ops.ragged_batch import own_rows
 
-DECIMATIONS = ("bilinear", "bicubic", "area")
+Decimation = Literal["bilinear", "bicubic", "area"]
+Interpolation = Literal[
+    "nearest",
+    "bilinear",
+    "bicubic",
+    "lanczos",
+    "area",
+    "bilinear_antialiased",
+    "bicubic_antialiased",
+    "lanczos_antialiased",
+]
+INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
 
 
 def cubic(x: Float[Tensor, "*shape"], a: float) -> Float[Tensor, "*shape"]:
@@ -26,16 +38,16 @@ def cubic(x: Float[Tensor, "*shape"], a: float) -> Float[Tensor, "*shape"]:
 def bicubic_matrix(
     source: int, target: int, scale: float, device: torch.device, dtype: torch.dtype
 ) -> Float[Tensor, "target source"]:
-    """Rows hold the weights of each output pixel, as in MATLAB's imresize with antialiasing.
+    """Row i holds the weights of output pixel i, as in MATLAB's imresize with antialiasing.
 
     Shrinking stretches the kernel by 1 / scale; outside the image the border pixel is repeated.
 
     Args:
         source: pixels of the input axis.
         target: pixels of the output axis.
-        scale: target / source as the user asked for it (MATLAB keeps it apart from the sizes).
-        device: where the matrix is kept.
-        dtype: its type; it is computed in float64.
+        scale: the factor that was asked for, which may differ from target / source.
+        device: of the matrix.
+        dtype: of the matrix; it is computed in float64.
     """
     stretch = max(1.0, 1.0 / scale)
     centre = (torch.arange(target, dtype=torch.float64) + 0.5) / scale - 0.5
@@ -76,7 +88,7 @@ def shrink(x: Float[Tensor, "n c h w"], size: tuple[int, int]) -> Float[Tensor, 
 
     Args:
         x: images.
-        size: height and width that they get.
+        size: output height and width.
     """
     rows, columns = (
         bicubic_matrix(before, after, after / before, x.device, x.dtype)
@@ -95,14 +107,11 @@ def bilinear(x: Float[Tensor, "n c h w"], scale: int) -> Float[Tensor, "n c oh o
     return F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
 
 
-INTERPOLATIONS = (
-    "nearest", "bilinear", "bicubic", "lanczos", "area",
-    "bilinear_antialiased", "bicubic_antialiased", "lanczos_antialiased",
-)  # fmt: skip
-
-
 def interpolation_matrix(
-    kind: str, source: Int64[Tensor, " n"], target: Int64[Tensor, " n"], shape: tuple[int, int]
+    kind: Interpolation,
+    source: Int64[Tensor, " n"],
+    target: Int64[Tensor, " n"],
+    shape: tuple[int, int],
 ) -> Float[Tensor, "n oh h"]:
     """Rows that interpolate an axis of `source` pixels at the centres of `target` new pixels.
 
@@ -113,14 +122,14 @@ def interpolation_matrix(
 
     Args:
         kind: one of `INTERPOLATIONS`.
-        source: sizes before, a sample each.
+        source: sizes before, one per sample.
         target: sizes after.
         shape: rows and columns of the matrices: at least the largest target and source.
     """
     source, target = source.view(-1, 1, 1), target.view(-1, 1, 1)
     out = torch.arange(shape[0], device=source.device)[:, None]
     position = torch.arange(shape[1], device=source.device)
-    # Cells are compared in whole numbers: where one begins must not depend on rounding.
+    # Integer arithmetic: where a cell begins must not depend on rounding.
     if kind == "nearest":
         weights = (position == (2 * out + 1) * source // (2 * target)).double()
     elif kind == "area":
@@ -151,26 +160,26 @@ def interpolate(
     source: Int64[Tensor, "n 2"],
     target: Int64[Tensor, "n 2"],
     kind: Int64[Tensor, " n"],
-    kinds: Sequence[str],
+    kinds: Sequence[Interpolation],
     largest: tuple[int, int],
 ) -> Float[Tensor, "n c oh ow"]:
     """Resize every sample by its own interpolation from its own size to its own size.
 
-    On a CPU each sample at its size; elsewhere on whole canvases, as asking for the sizes would
+    On a CPU each sample at its own size; elsewhere on the padded batch, as reading the sizes would
     wait for the device.
 
     Args:
-        x: images, each in the top left corner of its canvas.
+        x: images, each in the top left corner of the batch.
         source: height and width of every sample.
-        target: height and width that it gets, at most `largest`.
+        target: its output size, at most `largest`.
         kind: index into `kinds`.
         kinds: of `INTERPOLATIONS`.
-        largest: height and width of the new canvas.
+        largest: height and width of the output batch.
     """
     if x.is_cpu:
         result = x.new_zeros(*x.shape[:2], *largest)
-        told = zip(source.tolist(), target.tolist(), kind.tolist(), strict=True)
-        for i, ((h, w), (oh, ow), own) in enumerate(told):
+        samples = zip(source.tolist(), target.tolist(), kind.tolist(), strict=True)
+        for i, ((h, w), (oh, ow), own) in enumerate(samples):
             result[i, :, :oh, :ow] = _interpolate_one(x[i, :, :h, :w], (oh, ow), kinds[own])
         return result
     rows, columns = (
@@ -181,23 +190,27 @@ def interpolate(
 
 
 def _own_matrices(
-    source: Tensor, target: Tensor, shape: tuple[int, int], kind: Tensor, kinds: Sequence[str]
+    source: Tensor,
+    target: Tensor,
+    shape: tuple[int, int],
+    kind: Tensor,
+    kinds: Sequence[Interpolation],
 ) -> Float[Tensor, "n oh h"]:
-    """Each sample's matrix, all kinds computed."""
+    """Each sample's matrix; all kinds are computed."""
     matrices = (interpolation_matrix(name, source, target, shape) for name in kinds)
     return own_rows(kind, matrices)
 
 
-def _matrix(kind: str, before: int, after: int) -> Float[Tensor, "after before"]:
+def _matrix(kind: Interpolation, before: int, after: int) -> Float[Tensor, "after before"]:
     """The matrix of one axis, on the CPU."""
     shape = after, before
     return interpolation_matrix(kind, torch.tensor([before]), torch.tensor([after]), shape)[0]
 
 
 def _interpolate_one(
-    x: Float[Tensor, "c h w"], size: tuple[int, int], kind: str
+    x: Float[Tensor, "c h w"], size: tuple[int, int], kind: Interpolation
 ) -> Float[Tensor, "c oh ow"]:
-    """One image; first along the axis that leaves fewer pixels."""
+    """One image, first along the axis that leaves fewer pixels."""
     h, w = x.shape[1:]
     if (h, w) == size:
         return x
@@ -207,14 +220,14 @@ def _interpolate_one(
     return rows @ (x @ columns.T) if size[1] < w else (rows @ x) @ columns.T
 
 
-def decimation_taps(kind: str, scale: int) -> Float[Tensor, " scale4"]:
+def decimation_taps(kind: Decimation, scale: int) -> Float[Tensor, " scale4"]:
     """Taps that shrink by an integer without antialiasing, on a common window of 4 * scale pixels.
 
     The window of output i covers the input pixels from (i * scale - 3 * scale / 2), rounded down,
-    on; interpolating kinds look at the point (i + 1/2) * scale - 1/2, `area` averages the cell.
+    on; the interpolating kinds sample at (i + 1/2) * scale - 1/2, `area` averages the cell.
 
     Args:
-        kind: one of `DECIMATIONS`, as in OpenCV's and torch's modes of the same name.
+        kind: as OpenCV's and torch's modes of the same name.
         scale: how many input pixels make one output pixel, >= 1.
     """
     size = 4 * scale
@@ -223,19 +236,16 @@ def decimation_taps(kind: str, scale: int) -> Float[Tensor, " scale4"]:
         taps = (x.abs() < scale / 2).float()
     elif kind == "bilinear":
         taps = (1 - x.abs()).clamp(min=0)
-    elif kind == "bicubic":
-        taps = cubic(x, a=-0.75)
     else:
-        msg = f"unknown decimation {kind!r}: expected one of {', '.join(DECIMATIONS)}"
-        raise ValueError(msg)
+        taps = cubic(x, a=-0.75)
     return taps / taps.sum()
 
 
 @lru_cache(maxsize=64)
 def decimation_table(
-    kinds: tuple[str, ...], scale: int, device: torch.device
+    kinds: tuple[Decimation, ...], scale: int, device: torch.device
 ) -> Float[Tensor, "kinds scale4"]:
-    """The taps of several kinds, a row each, on a device."""
+    """The taps of several kinds, one row each."""
     return torch.stack([decimation_taps(kind, scale) for kind in kinds]).to(device)
 
 

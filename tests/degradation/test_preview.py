@@ -2,7 +2,7 @@ import torch
 
 from srlit.degradation.preview import figure_pixels, histograms, severities, severity_row
 from srlit.ops.rng import make_keys
-from tests.degradation.test_presets import preset
+from tests.degradation.sampling import preset
 
 
 def test_severities_go_from_mild_to_harsh(photo):

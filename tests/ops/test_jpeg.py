@@ -75,8 +75,3 @@ def test_twenty_photos_are_libjpegs_to_the_bit(shared_data, quality, subsampling
         x = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]
         ours = jpeg(x.float() / 255, torch.tensor([float(quality)]), subsampling=subsampling) * 255
         assert torch.equal(ours.round(), pillow(pixels, quality, subsampling))
-
-
-def test_unknown_subsampling_is_named():
-    with pytest.raises(ValueError, match="'4:1:1'.*'4:2:0' or '4:4:4'"):
-        jpeg(torch.rand(1, 3, 8, 8), torch.tensor([75.0]), subsampling="4:1:1")

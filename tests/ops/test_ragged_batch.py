@@ -32,7 +32,7 @@ def test_only_the_chosen_samples_change(chosen):
 
 
 def halved(part, params):
-    """The first sample's size halves; by nearest pixels, in the corner of the canvas."""
+    """The first sample's size halves; by nearest pixels, in the corner of the batch."""
     sizes = part.own_sizes() // 2
     pixels = torch.zeros_like(part.pixels)
     pixels[..., :2, :2] = part.pixels[..., ::2, ::2]
@@ -45,7 +45,7 @@ def test_samples_of_different_sizes_share_a_canvas():
     for pixels in (x, elsewhere(x)):
         mixed = apply_to_rows(chosen, halved, RaggedBatch.of(pixels), {})
         assert mixed.sizes.tolist() == [[2, 2], [4, 4]]
-        assert mixed.least == (2, 2)
+        assert mixed.min_size == (2, 2)
         blurred = mixed.map(
             lambda y, _: F.avg_pool2d(F.pad(y, (1, 1, 1, 1), "replicate"), 3, 1), {}
         )

@@ -1,3 +1,5 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
@@ -6,8 +8,8 @@ from PIL import Image
 
 from srlit.ops.filters import separable_filter
 from srlit.ops.resize import (
-    DECIMATIONS,
     INTERPOLATIONS,
+    Decimation,
     decimation_pad,
     decimation_taps,
     imresize,
@@ -33,7 +35,7 @@ def test_imresize_equals_matlab_to_the_bit(shared_data, scale):
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
-@pytest.mark.parametrize("kind", DECIMATIONS)
+@pytest.mark.parametrize("kind", get_args(Decimation))
 def test_decimation_is_torchs_interpolation(kind, scale):
     x = torch.rand(2, 3, 8 * scale, 6 * scale)
     taps = decimation_taps(kind, scale)[None].expand(2, -1)
@@ -41,11 +43,6 @@ def test_decimation_is_torchs_interpolation(kind, scale):
     options = {} if kind == "area" else {"align_corners": False}
     reference = F.interpolate(x, scale_factor=1 / scale, mode=kind, **options)
     torch.testing.assert_close(ours, reference, atol=1e-6, rtol=0)
-
-
-def test_unknown_decimation_is_named():
-    with pytest.raises(ValueError, match="'lanczos'.*bilinear, bicubic, area"):
-        decimation_taps("lanczos", 2)
 
 
 SIZES = [((37, 50), (20, 31)), ((37, 50), (53, 77)), ((30, 40), (15, 20)), ((41, 7), (6, 7))]

@@ -4,18 +4,13 @@ from fractions import Fraction
 import pytest
 import torch
 
-from srlit.degradation import (
-    Bicubic,
-    Quantise,
-    RandomApply,
-    RandomChoice,
-    RandomOrder,
-    Resize,
-    Sequential,
-    Stage,
-)
+from srlit.degradation.stage import Stage
+from srlit.degradation.stages.bicubic import Bicubic
+from srlit.degradation.stages.combine import RandomApply, RandomChoice, RandomOrder, Sequential
+from srlit.degradation.stages.quantise import Quantise
+from srlit.degradation.stages.random_resize import Resize
 from srlit.ops.ragged_batch import RaggedBatch
-from srlit.ops.rng import RowGenerator, make_keys
+from tests.degradation.sampling import rows
 from tests.elsewhere import elsewhere, here
 
 
@@ -25,59 +20,57 @@ class Times10Plus(Stage):
     def __init__(self, digit):
         self.digit = digit
 
-    def apply(self, canvas, params):
-        return canvas.map(lambda x, _: x * 10 + self.digit, params)
+    def apply(self, batch, params):
+        return batch.map(lambda x, _: x * 10 + self.digit, params)
 
 
 class Fails(Stage):
-    def apply(self, canvas, params):
+    def apply(self, batch, params):
         raise ValueError("too blue")
-
-
-def rows(n):
-    return RowGenerator(make_keys(0, (), torch.arange(n)))
 
 
 def digits(count):
     return {f"s{i + 1}": Times10Plus(i + 1) for i in range(count)}
 
 
-def numbers(canvas):
-    return here(canvas.pixels)[:, 0, 0, 0].long().tolist()
+def numbers(batch):
+    return here(batch.pixels)[:, 0, 0, 0].long().tolist()
 
 
 @pytest.mark.parametrize("place", [lambda x: x, elsewhere])
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
-def test_shuffle_applies_every_stage_once_in_the_drawn_order(count, place):
-    shuffle = RandomOrder(stages=digits(count))
+def test_random_order_applies_every_stage_once_in_the_drawn_order(count, place):
+    order = RandomOrder(stages=digits(count))
     orders = list(itertools.permutations(range(count)))
     x = place(torch.zeros(len(orders), 3, 2, 2))
-    result = shuffle.apply(RaggedBatch.of(x), {"order": torch.tensor(orders)})
+    result = order.apply(RaggedBatch.of(x), {"order": torch.tensor(orders)})
     expected = [int("".join(str(stage + 1) for stage in order)) for order in orders]
     assert numbers(result) == expected
 
 
-def test_shuffle_draws_all_orders_equally_often():
+def test_all_orders_are_equally_likely():
     order = RandomOrder(stages=digits(3)).sample(rows(6000))["order"]
     counts = torch.unique(order, dim=0, return_counts=True)[1]
     assert len(counts) == 6
     assert (counts - 1000).abs().max() < 110
 
 
-def test_shuffle_keeps_the_order_of_some():
-    shuffle = RandomOrder(stages=digits(4), keep_order=["s3", "s1"])
-    place = shuffle.sample(rows(4000))["order"].argsort(1)
+def test_keep_order_holds_among_its_stages():
+    order = RandomOrder(stages=digits(4), keep_order=["s3", "s1"])
+    place = order.sample(rows(4000))["order"].argsort(1)
     assert (place[:, 2] < place[:, 0]).all()
     assert abs((place[:, 1] < place[:, 3]).float().mean() - 0.5) < 0.04
 
 
 @pytest.mark.parametrize("place", [lambda x: x, elsewhere])
-def test_maybe_choice_and_chain(place):
+def test_random_apply_choice_and_sequential(place):
     x = place(torch.zeros(1000, 3, 1, 1))
-    maybe = RandomApply(p=0.3, stages=digits(2))
-    params = maybe.sample(rows(1000))
+    sometimes = RandomApply(p=0.3, stages=digits(2))
+    params = sometimes.sample(rows(1000))
     assert abs(params["used"].float().mean() - 0.3) < 0.05
-    assert numbers(maybe.apply(RaggedBatch.of(x), params)) == [12 * used for used in params["used"]]
+    assert numbers(sometimes.apply(RaggedBatch.of(x), params)) == [
+        12 * used for used in params["used"]
+    ]
     choice = RandomChoice(stages=digits(3), weights=[1, 0, 3])
     params = choice.sample(rows(1000))
     assert numbers(choice.apply(RaggedBatch.of(x), params)) == (params["choice"] + 1).tolist()
@@ -85,21 +78,23 @@ def test_maybe_choice_and_chain(place):
     assert numbers(Sequential(stages=digits(3)).apply(RaggedBatch.of(x), {}))[0] == 123
 
 
-def test_shares_say_what_size_comes_out():
+def test_relative_sizes():
     half, vary = Bicubic(scale=2), Resize(factors=[[0.5, 1]], kinds=["area"])
     back = Resize(factors=[[1, 1]], shrink=2, kinds=["area"])
-    whole = Fraction(1)
-    assert Sequential(stages={"a": half, "b": Quantise()}).share_after(whole) == Fraction(1, 2)
-    assert Sequential(stages={"a": vary, "b": Quantise()}).share_after(whole) is None
-    assert Sequential(stages={"a": vary, "b": back}).share_after(whole) == Fraction(1, 2)
-    assert RandomApply(p=0.5, stages={"a": vary, "b": back}).share_after(whole) is None
-    assert RandomApply(p=0.5, stages={"a": Quantise()}).share_after(whole) == whole
-    assert RandomChoice(stages={"a": half, "b": back}).share_after(whole) == Fraction(1, 2)
-    assert RandomChoice(stages={"a": half, "b": Quantise()}).share_after(whole) is None
-    shuffle = RandomOrder(stages={"b": back, "q": Quantise(), "v": vary}, keep_order=["v", "b"])
-    assert shuffle.share_after(whole) == Fraction(1, 2)
+    full = Fraction(1)
+    assert Sequential(stages={"a": half, "b": Quantise()}).relative_size_after(full) == Fraction(
+        1, 2
+    )
+    assert Sequential(stages={"a": vary, "b": Quantise()}).relative_size_after(full) is None
+    assert Sequential(stages={"a": vary, "b": back}).relative_size_after(full) == Fraction(1, 2)
+    assert RandomApply(p=0.5, stages={"a": vary, "b": back}).relative_size_after(full) is None
+    assert RandomApply(p=0.5, stages={"a": Quantise()}).relative_size_after(full) == full
+    assert RandomChoice(stages={"a": half, "b": back}).relative_size_after(full) == Fraction(1, 2)
+    assert RandomChoice(stages={"a": half, "b": Quantise()}).relative_size_after(full) is None
+    order = RandomOrder(stages={"b": back, "q": Quantise(), "v": vary}, keep_order=["v", "b"])
+    assert order.relative_size_after(full) == Fraction(1, 2)
     one = RandomOrder(stages={"a": Quantise(), "b": half, "c": Quantise()}, keep_order=["a", "c"])
-    assert one.share_after(whole) == Fraction(1, 2)
+    assert one.relative_size_after(full) == Fraction(1, 2)
     with pytest.raises(ValueError, match=r"keep_order=\['b'\].*\['b', 'v'\]"):
         RandomOrder(stages={"b": back, "v": vary}, keep_order=["b"])
 

@@ -1,4 +1,4 @@
-"""Kinds of noise, each with strengths of its own a sample."""
+"""Kinds of noise, with a strength per sample."""
 
 import math
 from abc import ABC, abstractmethod
@@ -7,18 +7,19 @@ import torch
 from jaxtyping import Float, Int32
 from torch import Tensor
 
-from srlit.degradation.checks import Range, check_number, check_range
+from srlit.degradation.argument_types import LevelRange, NonNegativeRange, PositiveRange
 from srlit.ops.colour import luma
 from srlit.ops.noise import normal_noise, poisson_noise
 from srlit.ops.ragged_batch import Params
 from srlit.ops.rng import RowGenerator
+from srlit.types import Fraction
 
 Pixels = Float[Tensor, "n 3 h w"]
 Bits = Int32[Tensor, "n 3 h w"]
 
 
 def per_sample(value: Float[Tensor, " n"], like: Tensor) -> Float[Tensor, "n 1 1 1"]:
-    """One number a sample, ready to meet images."""
+    """One number per sample, in the shape and type that broadcasts against images."""
     return value.view(-1, 1, 1, 1).to(like.dtype)
 
 
@@ -26,7 +27,7 @@ class NoiseKind(ABC):
     """A kind of noise.
 
     Attributes:
-        name: what reports and records call it.
+        name: used in reports and records.
         gray: probability that all channels receive the same noise.
     """
 
@@ -39,7 +40,7 @@ class NoiseKind(ABC):
 
     @abstractmethod
     def noisy(self, x: Pixels, bits: Bits, params: Params) -> Pixels:
-        """The images with noise that follows from 16 random bits a pixel and channel.
+        """Add noise computed from 16 random bits per pixel and channel.
 
         Args:
             x: images in [0, 1].
@@ -51,10 +52,9 @@ class NoiseKind(ABC):
 class _NormalNoise(NoiseKind):
     """Noise that is a multiple of z ~ N(0, 1)."""
 
-    def __init__(self, *, sigma: Range, gray: float = 0.0) -> None:
-        owner = type(self).__name__
-        self.sigma = check_range(f"{owner}.sigma", sigma, 0, 255)
-        self.gray = check_number(f"{owner}.gray", gray, 0, 1)
+    def __init__(self, *, sigma: LevelRange, gray: Fraction = 0.0) -> None:
+        self.sigma = sigma
+        self.gray = gray
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `sigma`, in levels."""
@@ -88,7 +88,7 @@ class GaussianNoise(_NormalNoise):
 
 
 class SpeckleNoise(_NormalNoise):
-    """x + x sigma z, z ~ N(0, 1): noise that grows with the light.
+    """x + x sigma z, z ~ N(0, 1): noise proportional to the signal.
 
     Args:
         sigma: range of the standard deviation of a white pixel in 8-bit levels (0 to 255).
@@ -99,7 +99,7 @@ class SpeckleNoise(_NormalNoise):
 
     @staticmethod
     def deviation(x: Pixels, sigma: Float[Tensor, "n 1 1 1"]) -> Float[Tensor, "..."]:
-        """In proportion to the light."""
+        """Proportional to the pixel."""
         return x * sigma
 
 
@@ -107,24 +107,26 @@ class PoissonNoise(NoiseKind):
     """Photon noise: x + gain (Poisson(x photons) / photons - x).
 
     Args:
-        photons: range of the photons a white pixel receives; the fewer, the stronger the noise.
-        gain: range of the factor of the noise; 1 is physics.
+        photons: range of the photons per white pixel; fewer photons, more noise.
+        gain: range of the factor of the noise; 1 is physical.
         gray: probability that the noise is that of the gray image, the same in all channels.
     """
 
     name = "poisson"
 
-    def __init__(self, *, photons: Range, gain: Range = (1.0, 1.0), gray: float = 0.0) -> None:
-        self.photons = check_range("PoissonNoise.photons", photons, 1e-3, 1e6)
-        self.gain = check_range("PoissonNoise.gain", gain, 0, 1e3)
-        self.gray = check_number("PoissonNoise.gray", gray, 0, 1)
+    def __init__(
+        self, *, photons: PositiveRange, gain: NonNegativeRange = (1.0, 1.0), gray: Fraction = 0.0
+    ) -> None:
+        self.photons = photons
+        self.gain = gain
+        self.gray = gray
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `photons` and `gain`."""
         return {"photons": rows.uniform(*self.photons), "gain": rows.uniform(*self.gain)}
 
     def noisy(self, x: Pixels, bits: Bits, params: Params) -> Pixels:
-        """Counts by their quantile, divided by the photons again."""
+        """Photon counts from their quantile function, divided by `photons`."""
         clean = x.clamp(0, 1)
         if self.gray:
             clean = torch.where(params["gray"].view(-1, 1, 1, 1), luma(clean).expand_as(x), clean)
@@ -146,8 +148,8 @@ class CorrelatedNoise(NoiseKind):
 
     name = "correlated"
 
-    def __init__(self, *, sigma: Range) -> None:
-        self.sigma = check_range("CorrelatedNoise.sigma", sigma, 0, 255)
+    def __init__(self, *, sigma: LevelRange) -> None:
+        self.sigma = sigma
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `sigma`, in levels, and `mixing` (n, 3, 3): U' sqrt(D)."""

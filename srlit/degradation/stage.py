@@ -1,0 +1,96 @@
+"""The interface of a degradation stage.
+
+`sample(rows)` draws one row of parameters per sample; `apply(batch, params)` is deterministic.
+Choices between kinds are drawn as indices and applied through masks, so nothing waits for the
+device and no sample depends on the others in its batch.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from srlit.ops.ragged_batch import Params, RaggedBatch
+from srlit.ops.rng import RowGenerator
+
+RelativeSize = Fraction | None
+"""Side of the images divided by the original side; None where it differs between samples."""
+FULL_SIZE = Fraction(1)
+
+
+class Stage(ABC):
+    """One step of a degradation."""
+
+    def sample(self, rows: RowGenerator) -> Params:  # noqa: ARG002 - for stages that draw
+        """Draw parameters, each of shape (n, ...); a stage without parameters returns {}."""
+        return {}
+
+    @abstractmethod
+    def apply(self, batch: RaggedBatch, params: Params) -> RaggedBatch:
+        """Degrade images in [0, 1] with drawn parameters, row i of which belongs to image i.
+
+        Raises:
+            ValueError: the images do not suit the stage.
+        """
+
+    def relative_size_after(self, before: RelativeSize) -> RelativeSize:
+        """Relative size of the stage's output for that of its input."""
+        return before
+
+    def names(self) -> Mapping[str, Sequence[str]]:
+        """For parameters that are indices: the name of each value."""
+        return {}
+
+
+class IntegerShrink(Stage):
+    """A stage that divides both sides of images of one size by `scale`."""
+
+    scale: int
+
+    def relative_size_after(self, before: RelativeSize) -> RelativeSize:
+        """The size before, divided by the scale."""
+        return None if before is None else before / self.scale
+
+
+def merge_choices(choice: Int64[Tensor, " n"], drawn: Sequence[Params]) -> dict[str, Tensor]:
+    """Merge the parameters of several kinds: each row keeps those of its own kind.
+
+    A parameter that the row's kind does not have is NaN, or 0 for integers.
+    """
+    merged: dict[str, Tensor] = {}
+    for index, params in enumerate(drawn):
+        for name, value in params.items():
+            missing = float("nan") if value.is_floating_point() else 0
+            before = merged.get(name, torch.full_like(value, missing))
+            own = (choice == index).view(-1, *[1] * (value.dim() - 1))
+            merged[name] = torch.where(own, value, before)
+    return merged
+
+
+def distinct(names: list[str]) -> list[str]:
+    """The names, repeated ones numbered: sinc, sinc_2."""
+    return [
+        name if names.index(name) == place else f"{name}_{names[: place + 1].count(name)}"
+        for place, name in enumerate(names)
+    ]
+
+
+def require_larger(batch: RaggedBatch, radius: int, what: str) -> None:
+    """Raise ValueError where an image may be smaller than a kernel's radius."""
+    if min(batch.min_size) <= radius:
+        h, w = batch.min_size
+        msg = (
+            f"{what} reaches {radius} pixels, but an image may have only {h}x{w} here: "
+            "expected larger patches (data.patch_size) or smaller kernels"
+        )
+        raise ValueError(msg)
+
+
+def require_one_size(batch: RaggedBatch, what: str) -> None:
+    """Raise ValueError where samples may differ in size."""
+    if batch.sizes is not None:
+        msg = f"{what} needs images of one size: put it before every Resize, or after the last"
+        raise ValueError(msg)

@@ -1,0 +1,1 @@
+"""Degradation stages, one file each."""

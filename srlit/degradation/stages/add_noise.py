@@ -1,0 +1,65 @@
+"""Add noise of a random kind."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from srlit.degradation.argument_types import choice_weights
+from srlit.degradation.noise_kinds import NoiseKind
+from srlit.degradation.stage import Stage, distinct, merge_choices
+from srlit.ops.ragged_batch import Params, RaggedBatch, apply_to_rows
+from srlit.ops.rng import RowGenerator, pixel_field
+
+
+class Noise(Stage):
+    """Noise of one of several kinds, clipped to [0, 1] as by a sensor or a file.
+
+    Args:
+        kinds: the kinds.
+        weights: relative frequency of each; equal without it.
+    """
+
+    def __init__(
+        self, *, kinds: Sequence[NoiseKind], weights: Sequence[float] | None = None
+    ) -> None:
+        self.kinds = list(kinds)
+        self.weights = choice_weights("Noise.weights", weights, kinds)
+
+    def sample(self, rows: RowGenerator) -> Params:
+        """Draw `kind` (n,), its strengths, `gray` (n,) and the `key` (n,) of the noise field."""
+        kind = rows.categorical(self.weights)
+        drawn = [dict(one.sample(rows)) for one in self.kinds]
+        for one, params in zip(self.kinds, drawn, strict=True):
+            if one.gray:
+                params["gray"] = rows.bernoulli(one.gray)
+        return {"kind": kind, **merge_choices(kind, drawn), "key": rows.keys()}
+
+    def apply(self, batch: RaggedBatch, params: Params) -> RaggedBatch:
+        """Add noise of each sample's own kind."""
+        # A GPU computes every kind for every sample: strengths that were not drawn must be finite.
+        params = {
+            name: value.nan_to_num(1.0) if value.is_floating_point() else value
+            for name, value in params.items()
+        }
+        for index, kind in enumerate(self.kinds):
+
+            def add(part: RaggedBatch, own: Params, kind: NoiseKind = kind) -> RaggedBatch:
+                return part.map(lambda x, row: _add(kind, x, row), own)
+
+            batch = apply_to_rows(params["kind"] == index, add, batch, params)
+        return batch
+
+    def names(self) -> Mapping[str, Sequence[str]]:
+        """The kinds."""
+        return {"kind": distinct([kind.name for kind in self.kinds])}
+
+
+def _add(kind: NoiseKind, x: Float[Tensor, "n 3 h w"], params: Params) -> Tensor:
+    """Noise of one kind, from random bits that follow from each sample's key."""
+    _, c, h, w = x.shape
+    bits = pixel_field(params["key"], (c, h, w))
+    if kind.gray:
+        bits = torch.where(params["gray"].view(-1, 1, 1, 1), bits[:, :1], bits)
+    return kind.noisy(x, bits, params).clamp_(0, 1)

@@ -1,0 +1,42 @@
+"""Compression by WebP, AVIF or H.264."""
+
+from srlit.degradation.argument_types import QualityRange
+from srlit.degradation.stage import Stage
+from srlit.ops.file_codecs import CODECS, CodecName, encode_decode
+from srlit.ops.ragged_batch import Params, RaggedBatch
+from srlit.ops.rng import RowGenerator
+
+
+class FileCodec(Stage):
+    """Compression by an encoder that runs on the CPU; tensors on another device are copied there.
+
+    Args:
+        codec: 'webp' and 'avif' (Pillow), or 'h264', one intra frame (PyAV, `srlit[video]`).
+        quality: range of whole qualities, 0 to 100; for h264 x264's constant rate factor, 0 (best)
+            to 51.
+    """
+
+    def __init__(self, *, codec: CodecName, quality: QualityRange) -> None:
+        self.codec, self.quality = codec, quality
+        CODECS[codec].require()  # a missing codec is an error now, not after hours
+        if quality[1] > CODECS[codec].max_quality:
+            msg = (
+                f"FileCodec.quality={list(quality)}: expected at most {CODECS[codec].max_quality} "
+                f"for {codec}"
+            )
+            raise ValueError(msg)
+
+    def sample(self, rows: RowGenerator) -> Params:
+        """Draw `quality` (n,)."""
+        return {"quality": rows.integers(*self.quality)}
+
+    def apply(self, batch: RaggedBatch, params: Params) -> RaggedBatch:
+        """Round to 8 bits, encode, decode."""
+        device = batch.pixels.device
+        sizes = None if batch.sizes is None else batch.sizes.cpu()
+        on_cpu = batch._replace(pixels=batch.pixels.cpu(), sizes=sizes)
+        coded = on_cpu.map(
+            lambda x, own: encode_decode(self.codec, x, own["quality"]),
+            {"quality": params["quality"].float().cpu()},
+        )
+        return batch.with_pixels(coded.pixels.to(device))

@@ -1,0 +1,75 @@
+"""JPEG compression."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+from annotated_types import Interval, MinLen
+from jaxtyping import Float
+from torch import Tensor
+
+from srlit.degradation.argument_types import IsAscending, IsPair
+from srlit.degradation.stage import Stage
+from srlit.ops.file_codecs import libjpeg
+from srlit.ops.jpeg import Subsampling, jpeg
+from srlit.ops.ragged_batch import Params, RaggedBatch, apply_to_rows
+from srlit.ops.rng import RowGenerator
+
+JpegQualities = Annotated[
+    Sequence[Annotated[int, Interval(ge=1, le=100)]],
+    IsPair,
+    IsAscending,
+    "[low, high], two ascending whole numbers within 1 to 100",
+]
+
+
+class Jpeg(Stage):
+    """JPEG compression: by libjpeg on a CPU, by tensors elsewhere, with bit-identical results.
+
+    Args:
+        quality: range of whole qualities, 1 to 100.
+        subsamplings: of '4:2:0' (what cameras and libraries do) and '4:4:4', equally likely.
+    """
+
+    def __init__(
+        self,
+        *,
+        quality: JpegQualities,
+        subsamplings: Annotated[Sequence[Subsampling], MinLen(1)] = ("4:2:0",),
+    ) -> None:
+        self.quality = quality
+        self.subsamplings = list(subsamplings)
+
+    def sample(self, rows: RowGenerator) -> Params:
+        """Draw `quality` (n,) and `subsampling` (n,), an index into `subsamplings`."""
+        quality = rows.integers(*self.quality)
+        return {"quality": quality, "subsampling": rows.integers(0, len(self.subsamplings) - 1)}
+
+    def apply(self, batch: RaggedBatch, params: Params) -> RaggedBatch:
+        """Round to 8 bits, encode, decode."""
+        for index, subsampling in enumerate(self.subsamplings):
+
+            def code(
+                part: RaggedBatch, own: Params, subsampling: Subsampling = subsampling
+            ) -> RaggedBatch:
+                return _code(part, own["quality"].float(), subsampling)
+
+            batch = apply_to_rows(params["subsampling"] == index, code, batch, params)
+        return batch
+
+    def names(self) -> Mapping[str, Sequence[str]]:
+        """The subsamplings."""
+        return {"subsampling": self.subsamplings}
+
+
+def _code(
+    batch: RaggedBatch, quality: Float[Tensor, " n"], subsampling: Subsampling
+) -> RaggedBatch:
+    """Encode and decode with the faster of the two codecs."""
+    if not batch.pixels.is_cpu:
+        pixels = jpeg(batch.extended(), quality, subsampling=subsampling, sizes=batch.sizes)
+        return batch.with_pixels(pixels)
+
+    def code(x: Tensor, own: Params) -> Tensor:
+        return libjpeg(x, own["quality"], subsampling=subsampling)
+
+    return batch.map(code, {"quality": quality})

@@ -1,0 +1,29 @@
+import pytest
+import torch
+
+from srlit.degradation.stages.bicubic import Bicubic
+from srlit.degradation.stages.decimate import Decimate
+from srlit.degradation.stages.random_resize import Resize
+from srlit.ops.ragged_batch import RaggedBatch
+from tests.degradation.sampling import apply, rows
+
+
+def test_decimation_kinds_are_drawn_per_sample(photo):
+    x = (photo[..., :64, :64].float() / 255).expand(60, -1, -1, -1)
+    stage = Decimate(scale=3, kinds=["bilinear", "bicubic", "area"])
+    x = x[..., :63, :63]
+    params = stage.sample(rows(60))
+    assert set(params["kind"].tolist()) == {0, 1, 2}
+    lr = apply(stage, x, params)
+    assert lr.shape == (60, 3, 21, 21)
+    for kind in range(3):
+        same = lr[params["kind"] == kind]
+        assert torch.equal(same, same[:1].expand_as(same))
+
+
+@pytest.mark.parametrize("stage", [Decimate(scale=2, kinds=["area"]), Bicubic(scale=2)])
+def test_a_shrink_for_one_size_says_so(stage):
+    resize = Resize(factors=[[0.5, 1]], kinds=["area"])
+    batch = resize.apply(RaggedBatch.of(torch.rand(2, 3, 32, 32)), resize.sample(rows(2)))
+    with pytest.raises(ValueError, match="before every Resize"):
+        stage.apply(batch, stage.sample(rows(2)))
