@@ -1,0 +1,151 @@
+"""Mistyped values of all kinds end a command with key, value and expectation, and no folder."""
+
+import importlib
+import sys
+
+import pytest
+
+from srlit.config import check_config
+from tests.helpers import compose_config
+
+REQUIRED = {
+    "upscale": ["input=.", "checkpoint=runs/a"],
+    "select": ["run=runs/a"],
+    "report": ["degradation"],
+}
+
+# Command, what was typed, the key and value that the error shows, and what it expects.
+MISTYPED = [
+    ("train", "iterations=10k", "iterations=10k", "whole number >= 1"),
+    ("train", "iterations=0", "iterations=0", "whole number >= 1"),
+    ("train", "iterations=1.5e3", "iterations=1500.0", "whole number >= 1"),
+    ("train", "seed=abc", "seed=abc", "whole number >= 0"),
+    ("train", "seed=null", "seed=null", "whole number >= 0"),
+    ("train", "seed=-1", "seed=-1", "whole number >= 0"),
+    ("train", "scale=two", "scale=two", "whole number >= 1"),
+    ("train", "scale=true", "scale=true", "whole number >= 1"),
+    ("train", "compile=yes_please", "compile=yes_please", "true or false"),
+    ("train", "compile=on", "compile=on", "true or false"),
+    ("train", "compile=1", "compile=1", "true or false"),
+    ("train", "log_every=[1]", "log_every=[1]", "whole number"),
+    ("train", "validate_every=-5", "validate_every=-5", "whole number >= 1"),
+    ("train", "name=", "name=", "text, not empty"),
+    ("train", "weights.dir=nowhere", "weights.dir=nowhere", "existing folder"),
+    ("train", "weights.allow_untrained=no", "weights.allow_untrained=no", "true or false"),
+    ("train", "data.batch_size=2.5", "data.batch_size=2.5", "whole number"),
+    ("train", "data.batch_size=0", "data.batch_size=0", "whole number >= 1"),
+    ("train", "data.workers=-3", "data.workers=-3", "whole number >= 0"),
+    ("train", "data.patch_size=large", "data.patch_size=large", "whole number"),
+    ("train", "data.augmentation.geometry=no", "data.augmentation.geometry=no", "true or false"),
+    ("train", "data.augmentation.hue=-1", "data.augmentation.hue=-1", "number"),
+    ("train", "phase.grad_clip_norm=-1", "phase.grad_clip_norm=-1", "number > 0"),
+    ("train", "phase.micro_batches=0", "phase.micro_batches=0", "whole number >= 1"),
+    ("train", "phase.optimizer.lr=nan", "phase.optimizer.lr=nan", "number >= 0"),
+    ("train", "phase.optimizer.lr=-1e-3", "phase.optimizer.lr=-0.001", "number >= 0"),
+    ("train", "phase.optimizer.lr=fast", "phase.optimizer.lr=fast", "number >= 0"),
+    ("train", "+phase.optimizer.betas=[2,3]", "phase.optimizer.betas=[2, 3]", "a list of 2"),
+    ("train", "+phase.optimizer.betas=[0.9]", "phase.optimizer.betas=[0.9]", "a list of 2"),
+    ("train", "phase.optimizer.weight_decay=inf", "phase.optimizer.weight_decay=inf", "number"),
+    ("train", "loss.weights.l1=-1", "loss.weights.l1=-1", "number >= 0"),
+    ("train", "loss.weights.ssim=lots", "loss.weights.ssim=lots", "number >= 0"),
+    ("train", "schedule.patience=soon", "schedule.patience=soon", "whole number"),
+    ("train", "trainer.precision=bf17", "trainer.precision=bf17", "bf16-mixed"),
+    ("train", "trainer.accelerator=gpus", "trainer.accelerator=gpus", "gpu"),
+    ("train", "callbacks.ema.decay=high", "callbacks.ema.decay=high", "number"),
+    ("train", "callbacks.ema=3", "callbacks.ema=3", "_target_"),
+    ("train", "model.width=8.5", "model.width=8.5", "whole number"),
+    ("train", "model.norm=grop", "model.norm=grop", "group"),
+    ("train", "metrics.names=psnr", "metrics.names=psnr", "a list of text"),
+    ("train", "phase=adversarial", "phase.discriminator=null", "_target_"),
+    ("evaluate", "device=gpu", "device=gpu", "cuda"),
+    ("evaluate", "split=tests", "split=tests", "test or val"),
+    ("evaluate", "alphas=[0,3]", "alphas[1]=3", "number >= 0 <= 1"),
+    ("evaluate", "checkpoints=runs/a", "checkpoints=runs/a", "a list of text"),
+    ("evaluate", "interpolate=[a]", "interpolate=['a']", "list"),
+    ("evaluate", "tile=0", "tile=0", "whole number >= 1 or null"),
+    ("evaluate", "replay=nowhere.json", "replay=nowhere.json", "existing file"),
+    ("evaluate", "tolerance.psnr_rgb_b0=x", "tolerance.psnr_rgb_b0=x", "number >= 0"),
+    ("evaluate", "data.eval_crop=-4", "data.eval_crop=-4", "whole number >= 1"),
+    ("upscale", "overwrite=no", "overwrite=no", "true or false"),
+    ("upscale", "input=nowhere", "input=nowhere", "existing file or folder"),
+    ("upscale", "format=.gif", "format=.gif", ".png or .webp or .jpg"),
+    ("upscale", "stage=2", "stage=2", "1 or null"),
+    ("upscale", "overlap=-1", "overlap=-1", "whole number >= 0"),
+    ("select", "minimum=24", "minimum=24", "mapping from text to a number"),
+    ("select", "device=0", "device=0", "cuda:N"),
+    ("prepare", "pack=yes", "pack=yes", "true or false"),
+    ("prepare", "splits=[training]", "splits[0]=training", "train or val or test"),
+    ("report", "severities=many", "severities=many", "whole number >= 1"),
+    ("report", "photo=nowhere.png", "photo=nowhere.png", "existing file"),
+    ("report", "models=unet", "models=unet", "a list of text"),
+]
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    """A command line in this process, in an empty folder: the message that it ends with."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [f"srlit {name}", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            importlib.import_module(f"srlit.{name}").main()
+        return str(stop.value.code)
+
+    return call
+
+
+@pytest.mark.parametrize(("name", "typed", "shown", "expected"), MISTYPED)
+def test_a_mistyped_value_stops_before_a_folder_is_made(
+    command, tmp_path, name, typed, shown, expected
+):
+    message = command(name, *REQUIRED.get(name, []), typed)
+    assert shown in message
+    assert expected in message.split("expected", 1)[1]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("model=unt", "unet"),
+        ("criterion=hing", "hinge"),
+        ("+experiment=fase1", "phase1"),
+        ("loss=l1_vg", "l1_vgg"),
+        ("itreations=3", "iterations"),
+        ("+itreations=3", "iterations"),
+        ("phase.grad_clip_nrm=1", "phase.grad_clip_norm"),
+        ("model.widht=3", "model.width"),
+        ("+model.widht=3", "model.width"),
+        ("loss.weights.lpip=1", "loss.weights.lpips"),
+        ("weights.dirr=x", "weights.dir"),
+    ],
+)
+def test_an_unknown_name_gets_a_suggestion(command, tmp_path, typed, meant):
+    message = command("train", typed)
+    assert typed.lstrip("+").split("=")[0] in message
+    assert f"did you mean {meant}?" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "key", "text"),
+    [
+        ("name=2024_11_25", "name", "2024_11_25"),
+        ("name=1e3", "name", "1e3"),
+        ("name=null", "name", "null"),
+        ("label=007", "name", "007"),
+        ("label=true", "name", "true"),
+        ("previous_phase=null", "previous_phase", None),
+    ],
+)
+def test_a_text_stays_as_it_was_typed(typed, key, text):
+    cfg = compose_config("train", typed)
+    check_config(cfg, "train", [typed])
+    assert cfg[key] == text
+
+
+def test_a_list_of_texts_stays_as_it_was_typed():
+    cfg = compose_config("evaluate", typed := "names=[2024_11, x]")
+    check_config(cfg, "evaluate", [typed])
+    assert list(cfg.names) == ["2024_11", "x"]
