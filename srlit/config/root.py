@@ -55,8 +55,8 @@ def _files(group: str) -> list[Path]:
 
 
 def _shared_file(group: str) -> dict[str, DictConfig]:
-    """The options that share a group's `_options.yaml`: each is what its own file would hold."""
-    files = [path for path in _files(group) if path.stem == "_options"]
+    """The options that share a file, `_options*.yaml`: each is what its own file would hold."""
+    files = [path for path in _files(group) if path.stem.startswith("_options")]
     return {str(name): node for path in files for name, node in OmegaConf.load(path).items()}
 
 
@@ -67,10 +67,11 @@ def declare_options() -> None:
     command line is enough to add one. A term of the user's own needs no more than its file.
     """
     store = ConfigStore.instance()
-    for path in (path for folder in FOLDERS for path in folder.glob("*/_options.yaml")):
+    for path in (path for folder in FOLDERS for path in folder.glob("*/_options*.yaml")):
         group = path.parent.name
-        for name, node in _shared_file(group).items():
-            store.store(group=group, name=name, node=node)
+        package = "_global_" if "@package _global_" in path.read_text() else None
+        for name, node in OmegaConf.load(path).items():
+            store.store(group=group, name=name, node=node, package=package)
     terms = options("term")
     declared = {
         "defaults": [{f"/term@terms.{name}": name} for name in terms],

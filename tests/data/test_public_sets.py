@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from srlit.config import CONF_DIR
 from srlit.data.public_sets import ARCHIVES, Archive, Folder, fetch_archive
 from tests.data.server import serve
 
@@ -72,7 +71,7 @@ def test_the_table_is_well_formed():
 
 @pytest.mark.parametrize("name", ARCHIVES)
 def test_the_folders_of_a_config_come_from_its_archives(name):
-    photos = OmegaConf.load(CONF_DIR / "data" / f"{name}.yaml").photos
+    photos = compose_config("train", f"data={name}").data.photos
     configured = re.findall(r"\$\{paths\.data\}/(\w+)", str(OmegaConf.to_container(photos)))
     assert configured
     assert set(configured) <= {folder.name for archive in ARCHIVES[name] for folder in archive[3]}
