@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from srlit.data.public_sets import ARCHIVES, Archive, Folder, fetch_archive
 from tests.data.server import serve
+from tests.helpers import compose_config
 
 FOLDERS = (Folder("a", ("set/train", "set/test"), 3), Folder("b", ("set/val",), 1))
 PHOTOS = ("set/train/1.jpg", "set/train/2.jpg", "set/test/3.jpg", "set/val/4.jpg")
