@@ -71,7 +71,7 @@ def declare_options() -> None:
         group = path.parent.name
         package = "_global_" if "@package _global_" in path.read_text() else None
         for name, node in OmegaConf.load(path).items():
-            store.store(group=group, name=name, node=node, package=package)
+            store.store(group=group, name=str(name), node=node, package=package)
     terms = options("term")
     declared = {
         "defaults": [{f"/term@terms.{name}": name} for name in terms],
