@@ -16,10 +16,8 @@ from srlit.config import CONF_DIR, EXPECTED, check_config, quieten
 log = logging.getLogger(__name__)
 
 PHASES = ("demo_phase1", "demo_phase2", "demo_phase3")
-FILES = (
-    *("comparison.png", "report.html", "measured.jsonl", "draws.json"),
-    *("table.json", "table.md", "table.tex", "statistics.json", "photos.csv"),
-)
+FILES = ("comparison.png", "report.html", "measured.jsonl", "draws.json", "photos.csv")
+TABLES = ("table.json", "table.md", "table.tex", "statistics.json")
 
 
 def demo(folder: Path, overrides: list[str]) -> None:
@@ -59,7 +57,7 @@ def remove_old_demo(folder: Path) -> None:
     """Remove the files of an earlier demo from its folder, and nothing else."""
     for name in (*PHASES, "images"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in FILES:
+    for name in (*FILES, *TABLES):
         (folder / name).unlink(missing_ok=True)
 
 

@@ -9,7 +9,7 @@ be read is reported, the others are measured, and the exit code is 1.
 
 import copy
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,10 +22,9 @@ from srlit.config.composing import composed
 from srlit.config.entry import choice
 
 if TYPE_CHECKING:
-    from srlit.data import EvaluationData, EvaluationPhotos
+    from srlit.data import EvaluationPhotos
     from srlit.degradation.pipeline import Degradation
     from srlit.evaluation.figures import Figure
-    from srlit.evaluation.measure import Results
     from srlit.evaluation.methods import NetworkLoader
     from srlit.evaluation.summary import Summary
     from srlit.evaluation.tables import Row
@@ -34,29 +33,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CACHE = "measured.jsonl"
 # Settings of `data` that hold for every set of `data_sets`.
 SHARED = ("eval_crop", "eval_batch_size", "eval_seed")
-
-
-class Task(NamedTuple):
-    """A data set under a degradation.
-
-    Attributes:
-        data: name of the data set.
-        degraded: name of the degradation; 'real' where LR images come with the photos.
-        photos: what is measured on.
-        degradation: how LR images are made.
-        config: of the degradation, as plain values.
-        rejected: photos that cannot be used, each with the reason.
-    """
-
-    data: str
-    degraded: str
-    photos: "EvaluationPhotos"
-    degradation: "Degradation"
-    config: object
-    rejected: list[tuple[Path, str]]
 
 
 def evaluate(cfg: DictConfig) -> "list[Row]":
@@ -73,7 +51,6 @@ def evaluate(cfg: DictConfig) -> "list[Row]":
     from srlit.evaluation.methods import choose_reference
     from srlit.evaluation.summary import write_overview
 
-    folder = Path(cfg.paths.run)
     metrics: MetricSuite = build(cfg.metrics)
     loader = network_loader(cfg)
     methods = build_methods(cfg, loader)
@@ -81,32 +58,27 @@ def evaluate(cfg: DictConfig) -> "list[Row]":
     tasks = list(build_tasks(cfg, metrics))
     figures = read_figures(plain(cfg.figures), methods)
     check(cfg, tasks, metrics)
-    warn_of_training_photos(checkpoint_names(cfg), tasks)
+    warn_of_training_photos(as_list(cfg.checkpoints), tasks)
+    folder = Path(cfg.paths.run)
     summaries: list[Summary] = []
     with own_folder(folder):
         for task in tasks:
             place = folder if len(tasks) == 1 else folder / f"{task.data}_{task.degraded}"
-            run = task_runner(cfg, task, metrics, place)
-            summaries.append(measure_task(cfg, task, run, methods, place, reference))
+            run = TaskEvaluation(cfg, task, methods, metrics, place)
+            summaries.append(run.tables(reference))
             if cfg.interpolate is not None:
                 write_interpolation(cfg, loader, place, summaries[-1].results.means)
             if cfg.grid is not None:
-                map_robustness(cfg, task, run, methods, metrics.reported_name(cfg.metric), place)
-            for name, figure in figures.items():
-                draw_figure(figure, task, run, methods, place / "figures" / name)
+                run.robustness(plain(cfg.grid))
+            run.figures(figures)
         if len(summaries) > 1:
             write_overview(folder, summaries)
-    exit_if_rejected(tasks, summaries)
-    return [row for summary in summaries for row in summary.rows()]
-
-
-def exit_if_rejected(tasks: "Sequence[Task]", summaries: "Sequence[Summary]") -> None:
-    """Raise SystemExit with a list of the photos that could not be used, if there are any."""
-    rejected = [entry for task in tasks for entry in task.rejected]
-    rejected += [entry for summary in summaries for entry in summary.results.unreadable]
+    rejected = [each for task in tasks for each in task.rejected]
+    rejected += [each for summary in summaries for each in summary.results.unreadable]
     if rejected:
         message = "\n".join(f"  {path}: {reason}" for path, reason in rejected)
         raise SystemExit(f"{len(rejected)} photos could not be used:\n{message}")
+    return [row for summary in summaries for row in summary.rows()]
 
 
 # -- methods ------------------------------------------------------------------------------------
@@ -134,21 +106,16 @@ def build_methods(cfg: DictConfig, loader: "NetworkLoader") -> "list[Upscaler]":
         ValueError: there are none, two have the same name, or a network has another scale.
         CheckpointError: a checkpoint is missing or does not fit.
     """
-    from srlit.evaluation import methods as known
+    from srlit.evaluation import methods
     from srlit.inference.upscalers import Interpolator
 
     found: list[Upscaler] = [Interpolator(name, scale=cfg.scale) for name in cfg.baselines]
-    found += known.trained_networks(loader, checkpoint_names(cfg), plain(cfg.names))
+    found += methods.trained_networks(loader, as_list(cfg.checkpoints), plain(cfg.names))
     if cfg.interpolate is not None:
-        found += known.interpolated_networks(loader, plain(cfg.interpolate), plain(cfg.alphas))
-    found += [known.soup(loader, Path(run).expanduser()) for run in as_list(cfg.soup)]
-    known.check_names(found)
+        found += methods.interpolated_networks(loader, plain(cfg.interpolate), plain(cfg.alphas))
+    found += [methods.soup(loader, Path(run).expanduser()) for run in as_list(cfg.soup)]
+    methods.check_names(found)
     return found
-
-
-def checkpoint_names(cfg: DictConfig) -> list[str]:
-    """The checkpoints to be measured."""
-    return as_list(cfg.checkpoints)
 
 
 def as_list(value: Any) -> list[str]:  # noqa: ANN401 - of a configuration
@@ -159,6 +126,26 @@ def as_list(value: Any) -> list[str]:  # noqa: ANN401 - of a configuration
 # -- data ---------------------------------------------------------------------------------------
 
 
+class Task(NamedTuple):
+    """A data set under a degradation.
+
+    Attributes:
+        data: name of the data set.
+        degraded: name of the degradation; 'real' where LR images come with the photos.
+        photos: what is measured on.
+        degradation: how LR images are made.
+        config: of the degradation, as plain values.
+        rejected: photos that cannot be used, each with the reason.
+    """
+
+    data: str
+    degraded: str
+    photos: "EvaluationPhotos"
+    degradation: "Degradation"
+    config: object
+    rejected: list[tuple[Path, str]]
+
+
 def build_tasks(cfg: DictConfig, metrics: "MetricSuite") -> Iterator[Task]:
     """Every set of `data_sets` under every one of `degradations`; without them the chosen ones.
 
@@ -166,14 +153,23 @@ def build_tasks(cfg: DictConfig, metrics: "MetricSuite") -> Iterator[Task]:
         ConfigError: there is none of that name.
         FileNotFoundError: the photos are not there.
     """
-    for data_name, data in _choices(cfg, "data", cfg.data_sets):
+    from srlit.data import EvaluationData
+
+    for name, data in _choices(cfg, "data", cfg.data_sets):
         for _, preset in _choices(cfg, "degradation", cfg.degradations):
-            source = evaluation_data(cfg, data)
+            source = EvaluationData(
+                photos=build(data.photos),
+                scale=cfg.scale,
+                max_invalid_fraction=1.0,  # they are reported at the end
+                cache_dir=cfg.paths.cache,
+                store_dir=cfg.paths.store,
+                **{key: data[key] for key in SHARED},
+            )
             photos = source.evaluation_photos(cfg.split, metrics.min_size)
             degradation: Degradation = build(preset)
             real = all(photo.lr is not None for photo in photos.photos)
             degraded = "real" if real else degradation.name
-            yield Task(data_name, degraded, photos, degradation, plain(preset), source.rejected)
+            yield Task(name, degraded, photos, degradation, plain(preset), source.rejected)
             if real:
                 break  # nothing is degraded: once is enough
 
@@ -190,20 +186,6 @@ def _choices(
         root = copy.deepcopy(cfg)
         root[group] = OmegaConf.merge(composed("evaluate", group, name)[group], shared)
         yield name, root[group]
-
-
-def evaluation_data(cfg: DictConfig, data: DictConfig) -> "EvaluationData":
-    """The photos of a data set; unusable ones are reported at the end, however many."""
-    from srlit.data import EvaluationData
-
-    return EvaluationData(
-        photos=build(data.photos),
-        scale=cfg.scale,
-        max_invalid_fraction=1.0,
-        cache_dir=cfg.paths.cache,
-        store_dir=cfg.paths.store,
-        **{key: data[key] for key in SHARED},
-    )
 
 
 def check(cfg: DictConfig, tasks: Sequence[Task], metrics: "MetricSuite") -> None:
@@ -223,15 +205,14 @@ def check(cfg: DictConfig, tasks: Sequence[Task], metrics: "MetricSuite") -> Non
     if cfg.figures is not None and cfg.replay is not None:
         msg = f"replay={cfg.replay}: a figure draws anew; expected figures=null"
         raise ConfigError(msg)
-    if cfg.grid is not None:
-        for task in tasks:
-            check_grid(plain(cfg.grid), task.degradation)
     if cfg.save_best is not None and (cfg.interpolate is None or cfg.split != "val"):
         msg = (
             f"save_best={cfg.save_best}: expected interpolate=[A,B] and split=val, as a network "
             "chosen by test photos cannot be tested on them"
         )
         raise ConfigError(msg)
+    for task in tasks if cfg.grid is not None else ():
+        check_grid(plain(cfg.grid), task.degradation)
     needed = [cfg.metric] if cfg.grid is not None or cfg.save_best is not None else []
     needed += cfg.tolerance if cfg.save_best is not None else []
     if missing := {metrics.reported_name(name) for name in needed} - set(metrics.names):
@@ -269,97 +250,91 @@ def training_photos(run: Path) -> set[Path]:
 # -- measuring ----------------------------------------------------------------------------------
 
 
-def task_runner(
-    cfg: DictConfig, task: Task, metrics: "MetricSuite", place: Path
-) -> "Callable[..., Results]":
-    """`measure` for a task, with the task's device, degradation and cache."""
-    from srlit.evaluation.measure import measure
-    from srlit.evaluation.results_cache import ResultsCache
-    from srlit.inference.upscalers import pick_device
-    from srlit.utils.fingerprint import fingerprint
+class TaskEvaluation:
+    """Measures methods on one task; what was measured before comes from a cache in the folder.
 
-    return partial(
-        measure,
-        degradation=task.degradation,
-        metrics=metrics,
-        device=pick_device(cfg.device),
-        cache=ResultsCache(place / CACHE, fingerprint(task.config, cfg.scale)),
-    )
+    Args:
+        cfg: the configuration.
+        task: the data set and its degradation.
+        methods: what is measured.
+        metrics: by what.
+        folder: where the results go.
+    """
 
+    def __init__(
+        self,
+        cfg: DictConfig,
+        task: Task,
+        methods: "Sequence[Upscaler]",
+        metrics: "MetricSuite",
+        folder: Path,
+    ) -> None:
+        from srlit.evaluation.measure import measure
+        from srlit.evaluation.results_cache import ResultsCache
+        from srlit.inference.upscalers import pick_device
+        from srlit.utils.fingerprint import fingerprint
 
-def measure_task(
-    cfg: DictConfig,
-    task: Task,
-    run: "Callable[..., Results]",
-    methods: "Sequence[Upscaler]",
-    place: Path,
-    reference: str,
-) -> "Summary":
-    """Measure all methods on a data set; write the tables, images and draws."""
-    from srlit.evaluation.comparison_images import ComparisonImages
-    from srlit.evaluation.draws_file import RecordedDraws
-    from srlit.evaluation.summary import Summary, write_results
+        self.cfg, self.task, self.methods, self.folder = cfg, task, methods, folder
+        self.metrics = metrics
+        self.measure = partial(
+            measure,
+            degradation=task.degradation,
+            device=pick_device(cfg.device),
+            cache=ResultsCache(folder / "measured.jsonl", fingerprint(task.config, cfg.scale)),
+        )
 
-    draws = RecordedDraws(task.degradation, Path(cfg.replay) if cfg.replay else None)
-    log.info("%s: %d photos, %d methods", place.name, len(task.photos.photos), len(methods))
-    images = ComparisonImages(place / "images", cfg.images)
-    results = run(methods, task.photos, images=images, draws=draws)
-    draws.write(place / "draws.json")
-    summary = Summary(task.data, task.degraded, cfg.split, results, reference)
-    write_results(place, summary)
-    return summary
+    def tables(self, reference: str) -> "Summary":
+        """Measure all methods; write tables, comparison images and draws."""
+        from srlit.evaluation.comparison_images import ComparisonImages
+        from srlit.evaluation.draws_file import RecordedDraws
+        from srlit.evaluation.summary import Summary, write_results
 
+        cfg, task = self.cfg, self.task
+        log.info("%s: %d photos", self.folder.name, len(task.photos.photos))
+        draws = RecordedDraws(task.degradation, Path(cfg.replay) if cfg.replay else None)
+        images = ComparisonImages(self.folder / "images", cfg.images)
+        results = self.measure(
+            self.methods, task.photos, metrics=self.metrics, images=images, draws=draws
+        )
+        draws.write(self.folder / "draws.json")
+        summary = Summary(task.data, task.degraded, cfg.split, results, reference)
+        write_results(self.folder, summary)
+        return summary
 
-def map_robustness(
-    cfg: DictConfig,
-    task: Task,
-    run: "Callable[..., Results]",
-    methods: "Sequence[Upscaler]",
-    metric: str,
-    place: Path,
-) -> None:
-    """Measure every cell of the grid; `robustness.json` and one plot per map."""
-    from srlit.evaluation.draws_file import RecordedDraws
-    from srlit.evaluation.plots import plot_robustness
-    from srlit.evaluation.robustness import describe, grid_settings, robustness_maps
-    from srlit.utils.atomic import write_json
+    def robustness(self, grid: Mapping[str, Sequence[float]]) -> None:
+        """Measure every cell of a grid; `robustness.json` and one plot per map."""
+        from srlit.evaluation.draws_file import RecordedDraws
+        from srlit.evaluation.plots import write_maps
+        from srlit.evaluation.robustness import grid_settings, robustness_maps
 
-    grid = plain(cfg.grid)
-    means = {}
-    settings = grid_settings(grid)
-    for number, setting in enumerate(settings, 1):
-        log.info("cell %d of %d: %s", number, len(settings), describe(setting))
-        results = run(methods, task.photos, draws=RecordedDraws(task.degradation, setting=setting))
-        means[tuple(setting.values())] = {row["name"]: row[metric] for row in results.means}
-    maps = robustness_maps(grid, metric, means)
-    write_json(place / "robustness.json", [each.as_json() for each in maps])
-    for number, each in enumerate(maps):
-        name = "robustness.png" if len(maps) == 1 else f"robustness_{number}.png"
-        title = [f"{task.data} {task.degraded}", *([describe(each.fixed)] if each.fixed else [])]
-        plot_robustness(place / name, ", ".join(title), each)
-        for line in each.worst():
-            log.info(line)
+        metric = self.metrics.reported_name(self.cfg.metric)
+        settings, means = grid_settings(grid), {}
+        for number, setting in enumerate(settings, 1):
+            log.info("cell %d of %d: %s", number, len(settings), setting)
+            draws = RecordedDraws(self.task.degradation, setting=setting)
+            results = self.measure(
+                self.methods, self.task.photos, metrics=self.metrics, draws=draws
+            )
+            means[tuple(setting.values())] = {row["name"]: row[metric] for row in results.means}
+        title = f"{self.task.data} {self.task.degraded}"
+        write_maps(self.folder, title, robustness_maps(grid, metric, means))
 
+    def figures(self, figures: "Mapping[str, Figure]") -> None:
+        """Draw the comparison images of figures; existing ones are kept."""
+        from srlit.evaluation.comparison_images import ComparisonImages
+        from srlit.metrics.suite import MetricSuite
 
-def draw_figure(
-    figure: "Figure",
-    task: Task,
-    run: "Callable[..., Results]",
-    methods: "Sequence[Upscaler]",
-    folder: Path,
-) -> None:
-    """Draw comparison images that `figures` asks for; existing ones are kept."""
-    from srlit.evaluation.comparison_images import ComparisonImages
-    from srlit.metrics.suite import MetricSuite
-
-    photos = task.photos.first(figure.photos, crop=None if figure.whole else task.photos.crop)
-    images = ComparisonImages(folder, figure.photos)
-    run(figure.columns(methods), photos, metrics=MetricSuite(names=[]), images=images)
-    log.info("figure: %s", folder)
+        for name, figure in figures.items():
+            photos = self.task.photos
+            photos = photos.first(figure.photos, crop=None if figure.whole else photos.crop)
+            images = ComparisonImages(self.folder / "figures" / name, figure.photos)
+            columns = figure.columns(self.methods)
+            self.measure(columns, photos, metrics=MetricSuite(names=[]), images=images)
+            log.info("figure: %s", images.folder)
 
 
 def write_interpolation(
-    cfg: DictConfig, loader: "NetworkLoader", place: Path, means: "Sequence[Row]"
+    cfg: DictConfig, loader: "NetworkLoader", folder: Path, means: "Sequence[Row]"
 ) -> None:
     """`interpolation.json`, the perception-distortion curve, and the best network if asked for."""
     from srlit.evaluation.methods import interpolation_names, save_interpolated
@@ -375,9 +350,9 @@ def write_interpolation(
         {"weight": alphas[row["name"]], "metrics": {name: row[name] for name in metrics}}
         for row in rows
     ]
-    write_json(place / "interpolation.json", points)
+    write_json(folder / "interpolation.json", points)
     shown = [row | {"name": f"{alphas[row['name']]:g}"} for row in rows]
-    plot_tradeoff(place / "interpolation.png", shown, line=True)
+    plot_tradeoff(folder / "interpolation.png", shown, line=True)
     if cfg.save_best is not None:
         rule = SelectionRule(metric=cfg.metric, tolerance=plain(cfg.tolerance)).named_as(metrics)
         best = rule.rank(rows)[0]["name"]

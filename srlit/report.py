@@ -1,9 +1,9 @@
 """Reports to look at: `python -m srlit.report runs/phase3`, or `degradation`, or `model`.
 
-Folders: one HTML file, `report.html`, on runs, sweeps and evaluations; in the folder if it is one,
-below paths.run if there are several. `degradation`: a contact sheet of one photo through every
-preset, from mild to harsh, and for each preset histograms of what it draws. `model`: what each
-network costs and sees. Both are written below paths.run.
+Folders: one HTML file, `report.html`, on runs, sweeps and evaluations; in the folder if there is
+one, below paths.run if there are several. `degradation`: a contact sheet of one photo through every
+preset, from mild to harsh, and histograms of each preset's parameters. `model`: the cost and the
+receptive field of each network. Both are written below paths.run.
 """
 
 import itertools
@@ -11,7 +11,7 @@ import logging
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
@@ -22,8 +22,6 @@ from srlit.config.root import options
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from srlit.degradation.pipeline import Degradation
-    from srlit.evaluation.model_card import ModelCard
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +31,7 @@ def report(cfg: DictConfig) -> Path:
 
     Returns:
         Its folder.
-
-    Raises:
-        ConfigError: there is no report on such a subject.
     """
-    if cfg.subject not in SUBJECTS:
-        msg = f"subject={cfg.subject}: expected one of {', '.join(SUBJECTS)}"
-        raise ConfigError(msg)
     folder = Path(cfg.paths.run)
     SUBJECTS[cfg.subject](cfg, folder)
     log.info("written to %s", folder)
@@ -47,11 +39,11 @@ def report(cfg: DictConfig) -> Path:
 
 
 def report_run(cfg: DictConfig, folder: Path) -> None:
-    """`report.html`: curves, pictures, tables and differences of runs; it needs no other file.
+    """`report.html`: curves, images, tables and differences of runs, in one file.
 
     Raises:
-        ConfigError: `folders` names none.
-        FileNotFoundError: a folder is not there.
+        ConfigError: `folders` is empty.
+        FileNotFoundError: a folder does not exist.
         ValueError: a folder holds neither runs nor evaluations.
     """
     from srlit.reports import report_page
@@ -69,7 +61,7 @@ def report_run(cfg: DictConfig, folder: Path) -> None:
 
 
 def report_degradation(cfg: DictConfig, folder: Path) -> None:
-    """`presets.png`, a row a preset, and `PRESET.png`, a plot for each parameter it draws."""
+    """`presets.png`, one row per preset, and `PRESET.png`, one histogram per parameter."""
     import torch
     from rich.progress import track
 
@@ -78,11 +70,10 @@ def report_degradation(cfg: DictConfig, folder: Path) -> None:
     from srlit.ops.image_grid import stacked
     from srlit.ops.rng import make_keys
 
-    names = list(cfg.presets) if cfg.presets else options("degradation")
     hr = photo(cfg)
     rows = []
-    for name in track(names, "degrading", transient=True):
-        degradation = compose_preset(name, cfg.scale)
+    for name in track(cfg.presets or options("degradation"), "degrading", transient=True):
+        degradation = build_option(cfg, "degradation", name)
         rows.append(severity_row(degradation, hr, columns=cfg.severities, seed=cfg.seed))
         draws = degradation.sample(make_keys(cfg.seed, (), torch.arange(cfg.draws)))
         plots = figure_pixels(histograms(degradation, draws))
@@ -91,13 +82,14 @@ def report_degradation(cfg: DictConfig, folder: Path) -> None:
 
 
 def report_model(cfg: DictConfig, folder: Path) -> None:
-    """`models.json` and `models.md`: a row a network, as the files of conf/model carry it."""
+    """`models.json` and `models.md`: one row per network, as in the headers of conf/model."""
     from rich.progress import track
 
+    from srlit.evaluation.model_card import model_card
     from srlit.utils.atomic import write_json, write_text
 
-    names = list(cfg.models) if cfg.models else options("model")
-    cards = {name: card_of(name, cfg.scale) for name in track(names, "measuring", transient=True)}
+    names = track(cfg.models or options("model"), "measuring", transient=True)
+    cards = {name: model_card(build_option(cfg, "model", name)) for name in names}
     write_json(folder / "models.json", {name: card._asdict() for name, card in cards.items()})
     lines = [f"- `{name}` x{cfg.scale}: {card.text()}" for name, card in cards.items()]
     write_text(folder / "models.md", "\n".join([*lines, ""]))
@@ -105,27 +97,13 @@ def report_model(cfg: DictConfig, folder: Path) -> None:
         log.info(line)
 
 
-def card_of(name: str, scale: int) -> "ModelCard":
-    """Measure a network of conf/model, or of the user's own folder, by its name.
+def build_option(cfg: DictConfig, group: str, name: str) -> Any:  # noqa: ANN401 - of the group
+    """A network or degradation of conf/ or of the user's own folder, by its name.
 
     Raises:
         ConfigError: there is none of this name.
     """
-    from srlit.evaluation.model_card import model_card
-
-    return model_card(build(composed("train", "model", name, f"scale={scale}").model))
-
-
-def compose_preset(name: str, scale: int) -> "Degradation":
-    """A preset of conf/degradation, or of the user's own folder, by its name.
-
-    Raises:
-        ConfigError: there is none of this name.
-    """
-    degradation: Degradation = build(
-        composed("train", "degradation", name, f"scale={scale}").degradation
-    )
-    return degradation
+    return build(composed("train", group, name, f"scale={cfg.scale}")[group])
 
 
 def photo(cfg: DictConfig) -> "Tensor":
@@ -158,9 +136,9 @@ def main() -> None:
 
 
 def overrides(arguments: list[str]) -> list[str]:
-    """Arguments with keys: `model` is a subject, other words are folders, before the first key.
+    """Arguments with keys: `model` is a subject, other words before the first key are folders.
 
-    Folders are looked for here, as Hydra would make the one that the report is written to.
+    Folders are checked here, as Hydra would create the one that the report is written to.
 
     Raises:
         SystemExit: a word is neither.
@@ -175,18 +153,18 @@ def overrides(arguments: list[str]) -> list[str]:
             msg = f"error: {folder}: no such folder, and no subject ({', '.join(SUBJECTS)})"
             raise SystemExit(msg)
     there = [f"paths.run={_quoted(folders[0])}"] if len(folders) == 1 else []
-    # A run's folder holds the log of its training; "written to" shall not be appended to it.
+    # The folder holds the log of the training, which is not to be continued.
     there += ["hydra/job_logging=stdout"]
     return ["subject=run", f"folders=[{','.join(map(_quoted, folders))}]", *there, *rest]
 
 
 def _is_word(argument: str) -> bool:
-    """Whether an argument is no option and no key with a value; folders of sweeps have an = too."""
+    """Whether an argument is neither an option nor KEY=VALUE; folders of sweeps have an = too."""
     return Path(argument).is_dir() or not ("=" in argument or argument.startswith("-"))
 
 
 def _quoted(text: str) -> str:
-    """A text as Hydra's grammar takes it: backslashes count only before a quote and at the end."""
+    """Text quoted for Hydra's grammar: backslashes escape only before a quote and at the end."""
     inside = re.sub(r'(\\*)("|$)', lambda end: 2 * end[1] + (r"\"" if end[2] else ""), text)
     return f'"{inside}"'
 

@@ -1,4 +1,4 @@
-"""The reports, as a user starts them."""
+"""srlit.report, as a user starts it."""
 
 import pytest
 from PIL import Image
@@ -11,11 +11,10 @@ from tests.reports.samples import make_evaluation, make_run
 
 @pytest.mark.slow
 def test_the_report_shows_presets_and_what_they_draw(tmp_path, photo_folder):
-    picture = photo_folder / "00.png"
     result = run(
         "srlit.report",
         "degradation",
-        f"photo={picture}",
+        f"photo={photo_folder / '00.png'}",
         "presets=[fixed,blind]",
         "severities=2",
         "draws=64",
@@ -32,19 +31,14 @@ def test_the_report_shows_presets_and_what_they_draw(tmp_path, photo_folder):
     assert "categorical units" not in result.stderr + result.stdout
 
 
-def test_an_unknown_subject_or_preset_is_named(tmp_path):
-    with pytest.raises(
-        ConfigError, match="subject=weather: expected one of run, degradation, model"
-    ):
-        report(compose_config("report", "subject=weather", f"paths.runs={tmp_path}"))
-    result = run(
-        "srlit.report", "degradation", "presets=[foggy]", f"paths.runs={tmp_path}", cwd=tmp_path
-    )
-    assert result.returncode == 1
-    assert "no degradation 'foggy': expected some of" in result.stderr
+@pytest.mark.parametrize("name", ["degradation", "model"])
+def test_an_unknown_preset_or_network_is_named(tmp_path, name):
+    wanted = {"degradation": "presets=[foggy]", "model": "models=[foggy]"}[name]
+    with pytest.raises(ConfigError, match=f"{name}=foggy"):
+        report(compose_config("report", f"subject={name}", wanted, f"paths.runs={tmp_path}"))
 
 
-def test_one_run_gets_its_report_and_nothing_else(tmp_path):
+def test_the_report_on_one_run_is_one_file_in_its_folder(tmp_path):
     folder = make_run(tmp_path / "phase=3 [a, b]")
     before = set(folder.rglob("*"))
     result = run("srlit.report", folder.name, cwd=tmp_path)
@@ -54,7 +48,7 @@ def test_one_run_gets_its_report_and_nothing_else(tmp_path):
     assert "<h1>phase=3 [a, b]</h1>" in (folder / "report.html").read_text()
 
 
-def test_several_folders_get_a_report_below_the_runs(tmp_path):
+def test_the_report_on_several_folders_is_below_paths_runs(tmp_path):
     named = [
         make_run(tmp_path / "one"),
         make_run(tmp_path / "two"),
@@ -68,7 +62,7 @@ def test_several_folders_get_a_report_below_the_runs(tmp_path):
     assert "photo4.png" in page
 
 
-def test_a_report_that_fails_leaves_the_old_one(tmp_path, monkeypatch):
+def test_a_failure_keeps_the_old_report(tmp_path, monkeypatch):
     folder = make_run(tmp_path / "one")
     (folder / "report.html").write_text("old")
     cfg = compose_config("report", "subject=run", f"folders=[{folder}]", f"paths.run={folder}")
@@ -77,21 +71,21 @@ def test_a_report_that_fails_leaves_the_old_one(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", fail)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="report.html"):
         report(cfg)
     assert (folder / "report.html").read_text() == "old"
     assert not list(folder.glob(".*.tmp*"))
 
 
 @pytest.mark.parametrize("words", [["nothing"], ["nothing", "x=1"]])
-def test_a_word_that_is_no_folder_is_named_and_none_is_made(tmp_path, monkeypatch, words):
+def test_a_missing_folder_is_named_and_not_created(tmp_path, monkeypatch, words):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit, match="error: nothing: no such folder, and no subject"):
+    with pytest.raises(SystemExit, match="nothing: .*run, degradation, model"):
         overrides(words)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_subjects_and_keys_stay_what_they_were():
+def test_subjects_and_keys_are_passed_on():
     assert overrides(["model", "scale=4"]) == ["subject=model", "scale=4"]
     assert overrides(["subject=model"]) == ["subject=model"]
     assert overrides(["--cfg", "job"]) == ["--cfg", "job"]
@@ -106,6 +100,6 @@ def test_any_folders_name_reaches_the_configuration(tmp_path, monkeypatch, name)
     assert (cfg.folders, cfg.paths.run) == ([name], name)
 
 
-def test_without_a_folder_the_key_is_named():
-    with pytest.raises(ConfigError, match=r"folders=\[\]: expected folders of runs"):
+def test_without_folders_the_key_is_named():
+    with pytest.raises(ConfigError, match=r"folders=\[\]"):
         report(compose_config("report", "subject=run"))

@@ -1,3 +1,5 @@
+"""srlit.tune, on made-up runs."""
+
 import json
 import sys
 
@@ -17,7 +19,7 @@ def make_sweep(folder, values, psnr="psnr_rgb_b0", lpips="lpips_alex"):
         )
 
 
-def test_the_report_ranks_tabulates_and_plots(tmp_path, capsys):
+def test_runs_are_ranked_tabulated_and_plotted(tmp_path, capsys):
     make_sweep(tmp_path, [(25.0, 0.3), (24.0, 0.2), (26.0, 0.4)])
     rows = tune.report_sweep(tmp_path)
     assert [row["name"] for row in rows] == ["run_1", "run_0", "run_2"]
@@ -35,5 +37,5 @@ def test_without_lpips_there_is_a_table_but_no_plot(tmp_path):
 
 def test_a_folder_without_runs_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["srlit tune", str(tmp_path)])
-    with pytest.raises(SystemExit, match="error: .*no run below this folder"):
+    with pytest.raises(SystemExit, match=f"error: {tmp_path}: "):
         tune.main()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -61,53 +61,39 @@ def prepared_batches(
     """
     for indices, batch in _readable_batches(photos, device, unreadable):
         files = [photos.photos[index] for index in indices]
-        yield _prepare(indices, files, batch.each(lambda part: part.to(device)), draws, cache)
+        on_device = batch.each(lambda part: part.to(device))
+        h, w = batch.pixels.shape[-2:]
+        params = None
+        records: list[dict[str, Any]] = [{} for _ in files]
+        if batch.lr is None:
+            names = [show(file.path.name) for file in files]
+            params = draws.draw(names, (h, w), on_device.keys)
+            records = [record["draws"] for record in draws.photos[-len(files) :]]
+        fingerprints = [
+            fingerprint(__version__, cache.context, *_digests(file), [h, w], record)
+            for file, record in zip(files, records, strict=True)
+        ]
+        yield PreparedBatch(indices, files, on_device, params, fingerprints)
 
 
-def _prepare(
-    indices: list[int],
-    files: list[Photo],
-    photos: Photos,
-    draws: RecordedDraws,
-    cache: ResultsCache,
-) -> PreparedBatch:
-    h, w = photos.pixels.shape[-2:]
-    if photos.lr is None:
-        params = draws.draw([show(photo.path.name) for photo in files], (h, w), photos.keys)
-        records = [record["draws"] for record in draws.photos[-len(files) :]]
-    else:
-        params, records = None, [{} for _ in files]
-    fingerprints = [
-        fingerprint(
-            __version__,
-            cache.context,
-            # Pixels without a digest are assumed to differ from all others.
-            photo.digest or secrets.token_hex(),
-            photo.lr and (photo.lr.digest or secrets.token_hex()),
-            [h, w],
-            record,
-        )
-        for photo, record in zip(files, records, strict=True)
-    ]
-    return PreparedBatch(indices, files, photos, params, fingerprints)
+def _digests(file: Photo) -> tuple[str, str | None]:
+    """Digests of a photo's pixels; those without one are taken to differ from all others."""
+    partner = file.lr and (file.lr.digest or secrets.token_hex())
+    return file.digest or secrets.token_hex(), partner
 
 
 def _readable_batches(
     photos: EvaluationPhotos, device: torch.device, unreadable: Unreadable
 ) -> Iterator[tuple[list[int], Photos]]:
     """The batches; photos of a batch with an unreadable one are read one by one."""
-    readings = _read_on_demand(photos) if device.type == "cpu" else _read_ahead(photos)
+    # On a CPU a reader thread would take a core from the computation, which uses all of them.
+    on_demand = (partial(photos.read, indices) for indices in photos.groups)
+    readings = on_demand if device.type == "cpu" else _read_ahead(photos)
     for indices, reading in zip(photos.groups, readings, strict=True):
         try:
             yield indices, reading()
         except PhotoError:
             yield from _one_by_one(photos, indices, unreadable)
-
-
-def _read_on_demand(photos: EvaluationPhotos) -> Iterator[Callable[[], Photos]]:
-    """For CPUs: a reader thread would take a core from the computation, which uses all of them."""
-    for indices in photos.groups:
-        yield partial(photos.read, indices)
 
 
 def _read_ahead(photos: EvaluationPhotos) -> Iterator[Callable[[], Photos]]:

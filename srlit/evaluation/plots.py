@@ -1,5 +1,6 @@
 """Plots of results: perception against distortion, robustness maps, selection."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,10 +8,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from srlit.evaluation.robustness import RobustnessMap
+from srlit.evaluation.robustness import RobustnessMap, describe
 from srlit.evaluation.tables import Row, first_metric, format_value
 from srlit.metrics.ranking import SelectionRule, rises
-from srlit.utils.atomic import atomic_file
+from srlit.utils.atomic import atomic_file, write_json
+
+log = logging.getLogger(__name__)
 
 
 def plot_tradeoff(path: Path, rows: Sequence[Row], *, line: bool = False) -> None:
@@ -45,6 +48,17 @@ def plot_tradeoff(path: Path, rows: Sequence[Row], *, line: bool = False) -> Non
     axes.set(xlabel=f"{psnr} (dB, higher is better)", ylabel=f"{lpips} (lower is better)")
     axes.grid(alpha=0.3)
     _save(figure, path)
+
+
+def write_maps(folder: Path, title: str, maps: Sequence[RobustnessMap]) -> None:
+    """Write `robustness.json` and one plot per map; log where each method is worst."""
+    write_json(folder / "robustness.json", [each.as_json() for each in maps])
+    for number, each in enumerate(maps):
+        name = "robustness.png" if len(maps) == 1 else f"robustness_{number}.png"
+        fixed = f", {describe(each.fixed)}" if each.fixed else ""
+        plot_robustness(folder / name, title + fixed, each)
+        for line in each.worst():
+            log.info(line)
 
 
 def plot_robustness(path: Path, title: str, found: RobustnessMap) -> None:
