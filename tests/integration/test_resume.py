@@ -1,4 +1,4 @@
-"""Resuming what ended, or what is resumed with something changed."""
+"""Resumed runs: ended early, with changed options, from older checkpoints, refused."""
 
 import json
 
@@ -44,7 +44,7 @@ def go(folder, *overrides):
 
 
 def stopped_at(folder, monkeypatch, iteration, *overrides):
-    """A run that fails after an iteration's validation."""
+    """A run that fails after an iteration and its validation."""
     original = Phase.on_train_batch_start
 
     def fail(self, batch, batch_idx):
@@ -64,22 +64,22 @@ def stopped_at(folder, monkeypatch, iteration, *overrides):
 
 @pytest.fixture
 def stuck(monkeypatch):
-    """Trainings whose validations never get better."""
+    """Trainings whose validations never improve."""
     original = Phase.validation_step
 
     def step(self, batch, batch_idx):
         original(self, batch, batch_idx)
-        for mean in self._means.values():
+        for mean in self._val_means.values():
             mean.mean_value.fill_(1.0)
             mean.weight.fill_(1.0)
 
     monkeypatch.setattr(Phase, "validation_step", step)
 
 
-def test_a_run_that_ended_early_says_so_and_stays_ended(tmp_path, stuck, caplog):
+def test_a_run_that_ended_early_stays_ended(tmp_path, stuck, caplog):
     run = go(tmp_path, "callbacks.early_stopping.patience=1")
     assert max(checkpoints_of(run)) == 4
-    assert "ends early, at iteration 4 of 8: val/loss was not better in the last 1" in caplog.text
+    assert "iteration 4 of 8: val/loss" in caplog.text
     rows = read_rows(run / "metrics.csv")
     caplog.clear()
     go(tmp_path, "callbacks.early_stopping.patience=1")
@@ -89,7 +89,7 @@ def test_a_run_that_ended_early_says_so_and_stays_ended(tmp_path, stuck, caplog)
     assert json.loads((run / "run.json").read_text())["status"] == "finished"
 
 
-def test_more_patience_lets_it_go_on(tmp_path, stuck):
+def test_more_patience_continues_it(tmp_path, stuck):
     run = go(tmp_path, "callbacks.early_stopping.patience=1")
     go(tmp_path, "callbacks.early_stopping.patience=2")
     assert max(checkpoints_of(run)) == 6
@@ -97,21 +97,19 @@ def test_more_patience_lets_it_go_on(tmp_path, stuck):
     assert max(checkpoints_of(run)) == 8
 
 
-def test_any_validated_column_may_decide(tmp_path, stuck):
+def test_any_validated_column_can_be_monitored(tmp_path, stuck):
     column = "callbacks.early_stopping.monitor=val/psnr_rgb_b0"
     run = go(tmp_path, "callbacks.early_stopping.patience=1", column)
     assert max(checkpoints_of(run)) == 4
-    with pytest.raises(ValueError, match="metric 'beauty': expected a name that begins with"):
+    with pytest.raises(ValueError, match="'beauty'"):
         EarlyStopping(monitor="val/beauty")
-    with pytest.raises(ValueError, match="callbacks.early_stopping: patience=0"):
-        EarlyStopping(patience=0)
 
 
 # -- something changed ----------------------------------------------------------------------------
 
 
-def test_a_moving_average_may_be_switched_on(tmp_path, monkeypatch):
-    """It begins with the generator of the checkpoint, not with an untrained one."""
+def test_an_ema_may_be_switched_on(tmp_path, monkeypatch):
+    """It starts from the generator of the checkpoint, not from an untrained one."""
     run = stopped_at(tmp_path, monkeypatch, 4, "callbacks.ema=null")
     begun = load_checkpoint(run / checkpoint_name(4))["state_dict"]
     go(tmp_path, "callbacks.ema.decay=0.0", "phase.optimizer.lr=5.0e-4")
@@ -127,13 +125,13 @@ def test_a_moving_average_may_be_switched_on(tmp_path, monkeypatch):
         assert value.equal(begun[f"generator.{name}"])
 
 
-def test_a_moving_average_may_be_switched_off(tmp_path, monkeypatch):
+def test_an_ema_may_be_switched_off(tmp_path, monkeypatch):
     stopped_at(tmp_path, monkeypatch, 4)
     run = go(tmp_path, "callbacks.ema=null")
     assert "EMA" not in load_checkpoint(run / checkpoint_name(8))["callbacks"]
 
 
-def test_another_metric_may_select_from_now_on(tmp_path, monkeypatch):
+def test_another_metric_may_select_after_a_resume(tmp_path, monkeypatch):
     run = stopped_at(tmp_path, monkeypatch, 4, "metrics.names=[psnr_rgb_b0]")
     assert json.loads((run / "best.json").read_text())["rule"] == "highest psnr_rgb_b0"
     go(tmp_path, "callbacks.lpips_checkpoint.metric=mae")
@@ -143,7 +141,7 @@ def test_another_metric_may_select_from_now_on(tmp_path, monkeypatch):
     assert [row["iteration"] for row in best["history"]] == [2, 4, 6, 8]
 
 
-def test_an_older_checkpoint_takes_another_way_and_sets_the_newer_aside(tmp_path, caplog):
+def test_resuming_from_an_older_checkpoint_moves_the_newer_ones(tmp_path, caplog):
     keep = "callbacks.lpips_checkpoint.top_k=9"
     whole = outcome(go(tmp_path / "whole", keep).parents[1])
     run = go(tmp_path, keep)
@@ -160,7 +158,7 @@ def test_an_older_checkpoint_takes_another_way_and_sets_the_newer_aside(tmp_path
     assert differences(whole, again) == []
 
 
-def test_the_last_checkpoint_is_the_one_that_was_taken_up(tmp_path, monkeypatch):
+def test_last_ckpt_is_the_checkpoint_that_was_resumed(tmp_path, monkeypatch):
     run = go(tmp_path)
     monkeypatch.setattr(Phase, "on_train_start", lambda self: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -173,21 +171,21 @@ def test_the_last_checkpoint_is_the_one_that_was_taken_up(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("lacking", ["validated", "running_means", "optimizer_states"])
-def test_what_no_training_of_this_version_wrote_is_refused_at_once(tmp_path, monkeypatch, lacking):
+def test_a_checkpoint_that_lacks_training_state_is_refused(tmp_path, monkeypatch, lacking):
     run = stopped_at(tmp_path, monkeypatch, 4)
     path = run / checkpoint_name(4)
     checkpoint = load_checkpoint(path)
     del checkpoint[lacking]
     AtomicCheckpointIO().save_checkpoint(checkpoint, path)
     before = (run / "metrics.csv").read_bytes(), (run / "run.json").read_bytes()
-    with pytest.raises(CheckpointError, match=f"lacks {lacking}.*use init_from"):
+    with pytest.raises(CheckpointError, match=f"{lacking}.*init_from"):
         go(tmp_path)
     assert ((run / "metrics.csv").read_bytes(), (run / "run.json").read_bytes()) == before
 
 
-def test_another_number_of_processes_is_refused_at_once(tmp_path, monkeypatch):
+def test_another_number_of_processes_is_refused(tmp_path, monkeypatch):
     run = stopped_at(tmp_path, monkeypatch, 5)
     before = (run / "metrics.csv").read_bytes()
-    with pytest.raises(ValueError, match="1 processes in the checkpoint, 2 now"):
+    with pytest.raises(ValueError, match="1 processes.*2"):
         go(tmp_path, "trainer.devices=2")
     assert (run / "metrics.csv").read_bytes() == before
