@@ -22,10 +22,10 @@ from srlit.config import (
 )
 
 if TYPE_CHECKING:
-    from srlit.callbacks import LPIPSCheckpoint
+    from srlit.callbacks.lpips_checkpoint import LPIPSCheckpoint
     from srlit.data import PhotoDataModule
     from srlit.losses.composite import CompositeLoss
-    from srlit.phases import Phase
+    from srlit.phases.base import Phase
     from srlit.phases.trainer import Trainer
 
 log = logging.getLogger(__name__)
@@ -197,7 +197,7 @@ def require_selection(trainer: "Trainer", phase: "Phase") -> "LPIPSCheckpoint":
         ConfigError: no callback does.
         ValueError: the rule asks for what is not measured.
     """
-    from srlit.callbacks import LPIPSCheckpoint
+    from srlit.callbacks.lpips_checkpoint import LPIPSCheckpoint
 
     selectors = [part for part in trainer.callbacks if isinstance(part, LPIPSCheckpoint)]  # type: ignore[attr-defined]
     if not selectors:

@@ -13,7 +13,7 @@ from srlit.data.transforms import training_pair
 from srlit.degradation.preview import figure_pixels, histograms
 from srlit.ops.image_grid import side_by_side, stacked
 from srlit.ops.rng import make_keys
-from srlit.phases import Phase
+from srlit.phases.base import Phase
 from srlit.types import Photos
 from srlit.utils.atomic import atomic_file
 

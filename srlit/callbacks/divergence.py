@@ -11,7 +11,7 @@ from srlit.callbacks.ema import EMA
 from srlit.callbacks.lpips_checkpoint import LPIPSCheckpoint
 from srlit.checkpoint import generator_weights, load_checkpoint
 from srlit.data import PhotoDataModule
-from srlit.phases import Phase
+from srlit.phases.base import Phase
 from srlit.types import Count, NonNegativeInt
 
 log = logging.getLogger(__name__)
@@ -95,9 +95,8 @@ class DivergenceGuard(Callback):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: Any,  # noqa: ANN401, ARG002
-        batch: Any,  # noqa: ANN401, ARG002
-        batch_idx: int,  # noqa: ARG002
+        *_: Any,  # noqa: ANN401
+        **__: Any,  # noqa: ANN401
     ) -> None:
         """Check the updates; on a GPU only at an interval's end, when the host waits anyway."""
         assert isinstance(pl_module, Phase)

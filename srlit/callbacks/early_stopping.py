@@ -7,7 +7,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping as LightningEarlyStopping
 
 from srlit.metrics.ranking import rises
-from srlit.phases import Phase
+from srlit.phases.base import Phase
 from srlit.types import Count, NonNegative
 
 log = logging.getLogger(__name__)

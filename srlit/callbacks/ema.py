@@ -8,7 +8,7 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from srlit.checkpoint.schema import EMA_KEY
-from srlit.phases import Phase
+from srlit.phases.base import Phase
 
 
 class EMA(Callback):

@@ -10,7 +10,7 @@ from torchvision.utils import save_image
 from srlit.callbacks.loggers import log_image
 from srlit.data import read_photo
 from srlit.ops.image_grid import columns_of, rows_of, side_by_side, stacked
-from srlit.phases import Phase
+from srlit.phases.base import Phase
 from srlit.types import Batch
 from srlit.utils.atomic import atomic_file
 
@@ -36,8 +36,8 @@ class ImageLogger(Callback):
         pl_module: LightningModule,
         outputs: Any,  # noqa: ANN401, ARG002
         batch: Batch,
-        batch_idx: int,  # noqa: ARG002
-        dataloader_idx: int = 0,  # noqa: ARG002
+        *_: Any,  # noqa: ANN401
+        **__: Any,  # noqa: ANN401
     ) -> None:
         """Restore the centres of the first photos."""
         assert isinstance(pl_module, Phase)

@@ -14,7 +14,7 @@ from srlit.checkpoint.manifest import settle
 from srlit.checkpoint.runs import BEST, checkpoint_name, checkpoints_of
 from srlit.metrics.ranking import SelectionRule, measured_name
 from srlit.metrics.suite import MetricSuite
-from srlit.phases import Phase
+from srlit.phases.base import Phase
 from srlit.types import Count
 from srlit.utils.atomic import write_json
 

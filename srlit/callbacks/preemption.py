@@ -15,7 +15,7 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
 from srlit.callbacks.saving import save_iteration
-from srlit.phases import Phase
+from srlit.phases.base import Phase
 from srlit.phases.gradient_sync import all_reduce_max
 
 log = logging.getLogger(__name__)
@@ -74,9 +74,8 @@ class Preemption(Callback):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: Any,  # noqa: ANN401, ARG002
-        batch: Any,  # noqa: ANN401, ARG002
-        batch_idx: int,  # noqa: ARG002
+        *_: Any,  # noqa: ANN401
+        **__: Any,  # noqa: ANN401
     ) -> None:
         """Stop after an iteration."""
         self._stop_if_asked(trainer, pl_module)
@@ -85,10 +84,8 @@ class Preemption(Callback):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: Any,  # noqa: ANN401, ARG002
-        batch: Any,  # noqa: ANN401, ARG002
-        batch_idx: int,  # noqa: ARG002
-        dataloader_idx: int = 0,  # noqa: ARG002
+        *_: Any,  # noqa: ANN401
+        **__: Any,  # noqa: ANN401
     ) -> None:
         """Stop during a validation, which starts again after the resume."""
         if not trainer.sanity_checking and trainer.world_size == 1:

@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from srlit.phases import Phase
+from srlit.phases.base import Phase
 from srlit.types import Batch, NonNegative
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,8 @@ class IterationProgress(ProgressBar):
         pl_module: LightningModule,
         outputs: Any,  # noqa: ANN401, ARG002
         batch: Batch,
-        batch_idx: int,  # noqa: ARG002
+        *_: Any,  # noqa: ANN401
+        **__: Any,  # noqa: ANN401
     ) -> None:
         """Move the bar, or log a line when it is time."""
         assert isinstance(pl_module, Phase)

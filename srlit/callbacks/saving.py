@@ -5,7 +5,7 @@ from pathlib import Path
 from lightning import Trainer
 
 from srlit.checkpoint.runs import LAST, checkpoint_name
-from srlit.phases import Phase
+from srlit.phases.base import Phase
 from srlit.utils.atomic import link_file
 
 

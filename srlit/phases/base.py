@@ -28,10 +28,10 @@ from srlit.phases.finite_check import FiniteCheck
 from srlit.phases.gradient_sync import average_gradients, broadcast
 from srlit.phases.image_stats import image_stats
 from srlit.phases.running_means import RunningMeans
-from srlit.phases.schedule import Schedule
 from srlit.types import AnyImages, Batch, Count, Images, Positive, Scalar
 
 MakeOptimizer = Callable[..., Optimizer]
+MakeSchedule = Callable[[Optimizer], LRScheduler]
 
 
 class Restored(NamedTuple):
@@ -55,7 +55,8 @@ class Phase(LightningModule):
         generator: maps lr to sr and has `scale`.
         loss: the table of weighted terms.
         metrics: what validation measures.
-        schedule: learning rate over the training, the same for every optimizer.
+        schedule: makes the schedule of an optimizer's learning rate. A ReduceLROnPlateau is stepped
+            after each validation with its loss, every other schedule after each iteration.
         iterations: length of the training.
         seed: of what the networks draw themselves (dropout).
         grad_clip_norm: largest gradient norm of each network; None does not clip.
@@ -75,7 +76,7 @@ class Phase(LightningModule):
         generator: nn.Module,
         loss: CompositeLoss,
         metrics: MetricSuite,
-        schedule: Schedule,
+        schedule: MakeSchedule,
         iterations: Count,
         seed: int,
         grad_clip_norm: Positive | None,
@@ -270,7 +271,7 @@ class Phase(LightningModule):
 
     def with_schedules(self, optimizers: Sequence[Optimizer]) -> OptimizerLRScheduler:
         """What `configure_optimizers` returns; Lightning stores both, the phase steps them."""
-        schedules = [self.schedule(o, iterations=self.iterations) for o in optimizers]
+        schedules = [self.schedule(optimizer) for optimizer in optimizers]
         return list(optimizers), schedules
 
     def _schedulers(self) -> list[LRScheduler]:

@@ -6,8 +6,7 @@ import signal
 
 import pytest
 
-from srlit.callbacks import CSVLogger
-from srlit.callbacks.csv_logger import read_rows
+from srlit.callbacks.csv_logger import CSVLogger, read_rows
 from srlit.utils.atomic import DiskError
 
 

@@ -7,10 +7,10 @@ import torch
 from lightning.pytorch.plugins import MixedPrecision
 from lightning.pytorch.trainer.connectors.accelerator_connector import _AcceleratorConnector
 
-from srlit.callbacks import Alarm
-from srlit.callbacks.divergence import DivergedError
+from srlit.callbacks.divergence import Alarm, DivergedError
 from srlit.checkpoint import load_checkpoint
-from srlit.phases import AdversarialPhase, Phase
+from srlit.phases.adversarial import AdversarialPhase
+from srlit.phases.base import Phase
 from srlit.train import train
 from tests.helpers import compose_config
 from tests.integration.survival import ADVERSARIAL

@@ -2,7 +2,8 @@ import copy
 
 import torch
 
-from srlit.callbacks import EMA, LPIPSCheckpoint
+from srlit.callbacks.ema import EMA
+from srlit.callbacks.lpips_checkpoint import LPIPSCheckpoint
 from tests.phases.tiny_phases import adversarial, fit, restoration
 
 

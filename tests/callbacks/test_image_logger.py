@@ -1,6 +1,7 @@
 from PIL import Image
 
-from srlit.callbacks import ImageLogger, LPIPSCheckpoint
+from srlit.callbacks.image_logger import ImageLogger
+from srlit.callbacks.lpips_checkpoint import LPIPSCheckpoint
 from tests.phases.tiny_phases import fit, restoration
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from srlit.callbacks.loggers import logged_in, wandb_logger
-from srlit.phases import RestorationPhase
+from srlit.phases.restoration import RestorationPhase
 from srlit.train import train
 from tests.helpers import TINY, compose_config
 

@@ -3,7 +3,8 @@ import json
 import pytest
 import torch
 
-from srlit.callbacks import EMA, LPIPSCheckpoint
+from srlit.callbacks.ema import EMA
+from srlit.callbacks.lpips_checkpoint import LPIPSCheckpoint
 from srlit.checkpoint import load_checkpoint
 from srlit.checkpoint.io import AtomicCheckpointIO
 from tests.phases.tiny_phases import fit, restoration

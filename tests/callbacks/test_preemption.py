@@ -7,8 +7,7 @@ import signal
 import pytest
 from lightning.fabric.plugins.environments import SLURMEnvironment
 
-from srlit.callbacks import Preemption
-from srlit.callbacks.preemption import requeue_slurm_job, slurm_environment
+from srlit.callbacks.preemption import Preemption, requeue_slurm_job, slurm_environment
 from srlit.train import build_trainer, train
 from tests.helpers import TINY, compose_config
 
@@ -95,7 +94,7 @@ def test_a_job_is_requeued_though_sigterm_follows(tmp_path, monkeypatch):
     """SLURM sends it when the time is up, perhaps within the same iteration."""
     from srlit.callbacks import preemption
     from srlit.callbacks.preemption import Stopped
-    from srlit.phases import RestorationPhase
+    from srlit.phases.restoration import RestorationPhase
 
     original = RestorationPhase.training_step
 

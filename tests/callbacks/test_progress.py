@@ -1,4 +1,5 @@
-from srlit.callbacks import IterationProgress, LPIPSCheckpoint
+from srlit.callbacks.lpips_checkpoint import LPIPSCheckpoint
+from srlit.callbacks.progress import IterationProgress
 from tests.phases.tiny_phases import fit, restoration
 
 

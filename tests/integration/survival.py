@@ -56,7 +56,7 @@ def die() -> None:
 
 def between_the_updates(turn: int) -> None:
     """After the discriminator's update, before the generator's."""
-    from srlit.phases import AdversarialPhase
+    from srlit.phases.adversarial import AdversarialPhase
 
     original = AdversarialPhase.generator_loss
 
@@ -105,7 +105,7 @@ def before_the_rename(turn: int) -> None:
 
 def before_the_ranking(turn: int) -> None:
     """With a checkpoint that no ranking knows, and one that should be removed."""
-    from srlit.callbacks import LPIPSCheckpoint
+    from srlit.callbacks.lpips_checkpoint import LPIPSCheckpoint
 
     original = LPIPSCheckpoint._record
 
@@ -119,7 +119,7 @@ def before_the_ranking(turn: int) -> None:
 
 def within_a_rotation(turn: int) -> None:
     """After the ranking, before what fell out of it is gone."""
-    from srlit.callbacks import LPIPSCheckpoint
+    from srlit.callbacks.lpips_checkpoint import LPIPSCheckpoint
 
     original = LPIPSCheckpoint._record
 
@@ -133,7 +133,7 @@ def within_a_rotation(turn: int) -> None:
 
 def within_a_validation(turn: int) -> None:
     """With validation photos measured, and no mean yet."""
-    from srlit.phases import Phase
+    from srlit.phases.base import Phase
 
     original = Phase.validation_step
 
@@ -147,7 +147,7 @@ def within_a_validation(turn: int) -> None:
 
 def within_a_row(turn: int) -> None:
     """With half of a row in the table."""
-    from srlit.callbacks import CSVLogger
+    from srlit.callbacks.csv_logger import CSVLogger
 
     original = CSVLogger.log_metrics
 
@@ -163,7 +163,7 @@ def within_a_row(turn: int) -> None:
 
 def asked_to_stop(turn: int, number: int = signal.SIGTERM) -> None:
     """By a signal, amid an iteration's update."""
-    from srlit.phases import AdversarialPhase
+    from srlit.phases.adversarial import AdversarialPhase
 
     original = AdversarialPhase.discriminator_loss
 
@@ -177,7 +177,7 @@ def asked_to_stop(turn: int, number: int = signal.SIGTERM) -> None:
 
 def _whole_group_asked(turn: int, number: int) -> None:
     """By a signal to the loader's workers too, which have a batch under way."""
-    from srlit.phases import AdversarialPhase
+    from srlit.phases.adversarial import AdversarialPhase
 
     os.setpgid(0, 0)
     original = AdversarialPhase.discriminator_loss
@@ -206,7 +206,7 @@ def whole_group_asked_by_ctrl_c(turn: int) -> None:
 
 def asked_to_stop_validating(turn: int) -> None:
     """By a signal, amid a validation."""
-    from srlit.phases import Phase
+    from srlit.phases.base import Phase
 
     original = Phase.validation_step
 
@@ -220,7 +220,7 @@ def asked_to_stop_validating(turn: int) -> None:
 
 def unseeded(turn: int) -> None:
     """A training whose draws do not follow the iteration."""
-    from srlit.phases import Phase
+    from srlit.phases.base import Phase
 
     Phase.on_train_batch_start = lambda self, batch, batch_idx: None
 

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from srlit.callbacks import EarlyStopping
 from srlit.callbacks.csv_logger import read_rows
+from srlit.callbacks.early_stopping import EarlyStopping
 from srlit.checkpoint import CheckpointError, load_checkpoint
 from srlit.checkpoint.io import AtomicCheckpointIO
 from srlit.checkpoint.runs import checkpoint_name, checkpoints_of
-from srlit.phases import Phase
+from srlit.phases.base import Phase
 from srlit.train import train
 from tests.helpers import TINY, compose_config
 from tests.integration.survival import differences, outcome
@@ -119,7 +119,7 @@ def test_an_ema_may_be_switched_on(tmp_path, monkeypatch):
         assert value.equal(weights[f"generator.{name}"])
 
     stopped_at(tmp_path / "kept", monkeypatch, 4, "callbacks.ema=null")
-    monkeypatch.setattr("srlit.phases.Phase.update_ema", lambda self: None)
+    monkeypatch.setattr("srlit.phases.base.Phase.update_ema", lambda self: None)
     kept = load_checkpoint(go(tmp_path / "kept") / checkpoint_name(8))["callbacks"]["EMA"]
     for name, value in kept["averaged"].items():
         assert value.equal(begun[f"generator.{name}"])

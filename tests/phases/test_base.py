@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import L1Loss
+from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
-from srlit.callbacks import EarlyStopping, LPIPSCheckpoint
+from srlit.callbacks.early_stopping import EarlyStopping
+from srlit.callbacks.lpips_checkpoint import LPIPSCheckpoint
 from srlit.losses.composite import CompositeLoss
 from srlit.losses.lpips_loss import LPIPSLoss
 from srlit.losses.stage1 import Stage1
@@ -18,7 +20,6 @@ from srlit.models.edsr import EDSR
 from srlit.models.two_stage import TwoStage
 from srlit.models.unet import UNet
 from srlit.ops.resize import shrink
-from srlit.phases import Cosine, HalveOnPlateau
 from srlit.phases.base import loss_fractions
 from srlit.types import Batch
 from tests.phases.tiny_phases import (
@@ -189,7 +190,9 @@ def test_loss_fractions_sum_to_one_where_there_is_a_loss():
 
 
 def test_cosine_ends_at_zero(tmp_path):
-    phase = restoration(iterations=8, schedule=Cosine())
+    phase = restoration(
+        iterations=8, schedule=lambda optimizer: CosineAnnealingLR(optimizer, T_max=8)
+    )
     rates = [row["learning_rate"] for row in training_rows(phase, tmp_path)]
     expected = [0.005 * (1 + math.cos(math.pi * i / 8)) for i in range(1, 9)]
     assert rates == pytest.approx(expected, abs=1e-9)
@@ -199,7 +202,7 @@ def test_the_rate_is_halved_on_a_plateau_of_validations(tmp_path):
     phase = restoration(
         optimizer=lambda p: torch.optim.SGD(p, lr=0.0),  # no progress at all
         iterations=5,
-        schedule=HalveOnPlateau(patience=2),
+        schedule=lambda optimizer: ReduceLROnPlateau(optimizer, factor=0.5, patience=2),
     )
     trainer = fit(phase, tmp_path, validate_every=1)
     scheduler = trainer.lr_scheduler_configs[0].scheduler

@@ -1,8 +1,11 @@
 """Phases with tiny networks, trained in seconds by Lightning's trainer."""
 
+from functools import partial
+
 import torch
 from lightning.pytorch.callbacks import ProgressBar
 from torch.nn import L1Loss
+from torch.optim.lr_scheduler import ConstantLR
 from torch.utils.data import DataLoader
 
 from srlit.losses.composite import CompositeLoss
@@ -10,7 +13,8 @@ from srlit.losses.criteria import LeastSquares
 from srlit.metrics.suite import MetricSuite
 from srlit.models.edsr import EDSR
 from srlit.models.patchgan import PatchGAN
-from srlit.phases import AdversarialPhase, Constant, RestorationPhase
+from srlit.phases.adversarial import AdversarialPhase
+from srlit.phases.restoration import RestorationPhase
 from srlit.phases.trainer import Trainer
 from srlit.types import Batch
 
@@ -25,7 +29,7 @@ def options(adversarial=False, **changes):
         "generator": EDSR(scale=2, width=8, blocks=1),
         "loss": CompositeLoss(weights=weights, terms={"l1": L1Loss()}),
         "metrics": MetricSuite(names=["psnr_rgb_b0"]),
-        "schedule": Constant(),
+        "schedule": partial(ConstantLR, factor=1.0),
         "iterations": 4,
         "seed": 0,
         "grad_clip_norm": None,
