@@ -191,23 +191,50 @@ def test_mistakes_are_named(tmp_path, overrides, message):
         prepare_in(tmp_path, *overrides)
 
 
-def test_an_interrupt_loses_nothing_that_is_done(photo_folder, tmp_path):
-    """Ctrl-C in the middle of many large files, then again to the end."""
+# `srlit.prepare` with two workers, which pack one part; others wait until the pool is cancelled.
+HELD = """
+import functools, sys, time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from srlit.data import scan
+from srlit.prepare import main
+
+first, cancelled = Path("first"), Path("cancelled")
+scan_files, shutdown = scan.scan_files, ProcessPoolExecutor.shutdown
+
+@functools.wraps(scan_files)
+def held(*arguments):
+    try:
+        first.touch(exist_ok=False)
+    except FileExistsError:
+        while not cancelled.exists():
+            time.sleep(0.01)
+    return scan_files(*arguments)
+
+def cancel(pool, wait=True, *, cancel_futures=False):
+    shutdown(pool, wait=False, cancel_futures=cancel_futures)
+    cancelled.touch()
+
+scan.scan_files, scan.cores, ProcessPoolExecutor.shutdown = held, lambda: 2, cancel
+main()
+"""
+
+
+def test_an_interrupt_keeps_what_is_packed(photo_folder, tmp_path):
+    """Ctrl-C after the first of many parts, then again to the end."""
     pixels = np.random.default_rng(0).integers(0, 255, (700, 1000, 3), np.uint8)
     for i in range(24):
         pixels[0, 0] = i
         Image.fromarray(pixels).save(photo_folder / f"large{i:02}.png", compress_level=1)
     store = tmp_path / "store"
-    options = arguments(tmp_path, *of_folder(photo_folder))
     process = subprocess.Popen(
-        [sys.executable, "-m", "srlit.prepare", *options],
+        [sys.executable, "-c", HELD, *arguments(tmp_path, *of_folder(photo_folder))],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-    deadline = time.monotonic() + 60
-    while not list(store.glob("[!.]*.safetensors")) and time.monotonic() < deadline:
+    while not list(store.glob("[!.]*.safetensors")) and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     output = process.communicate(timeout=60)[0]
