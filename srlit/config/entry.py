@@ -103,6 +103,8 @@ def entry_point(config_name: str) -> Callable[[Task], Callable[[], None]]:
                 about = inspect.getdoc(inspect.getmodule(task)) or ""
                 sys.stdout.write(help_text(config_name, about))
             else:
+                if (here := str(Path.cwd())) not in sys.path:
+                    sys.path.append(here)  # the user's own modules, for `srlit` as for `python -m`
                 sys.argv[1:] = options_first(sys.argv[1:])
                 FOLDERS[1:] = config_dirs(sys.argv[1:])
                 declare_options()

@@ -1,6 +1,7 @@
 """A set of metrics chosen by their protocol names."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from jaxtyping import Float
 from torch import Tensor
@@ -44,6 +45,7 @@ class MetricSuite:
             what each means.
         set_names: names of metrics of all images together, `<kid|fid>_<net>_p<side>`; they are
             measured by `over_set` and are no part of `names`.
+        own: metrics of the user's by their names, measured too.
         weights_dir: folder of pretrained weights; None looks further.
         allow_untrained: look through random networks where no weights can be had; the names of
             such metrics then end in `_untrained`.
@@ -58,6 +60,7 @@ class MetricSuite:
         *,
         names: Sequence[str],
         set_names: Sequence[str] = (),
+        own: Mapping[str, Metric] = MappingProxyType({}),
         weights_dir: str | None = None,
         allow_untrained: bool = False,
     ) -> None:
@@ -66,7 +69,7 @@ class MetricSuite:
         self._metrics: dict[str, Metric] = {
             name if metric.trained else f"{name}_untrained": metric
             for name, metric in asked.items()
-        }
+        } | dict(own)
         self._set_metrics = set_metrics_named(set_names, backbones)
 
     @property
