@@ -1,10 +1,12 @@
-"""How exact and how fast is srlit's degradation engine, set beside others in the same run?
+"""How exact and how fast is srlit's degradation engine, compared with others in the same run?
 
-Four sections, each of which `--sections` can choose:
+Five sections, each of which `--sections` can choose:
 
     correctness  the tensor JPEG codec against Pillow's, `bicubic` against MATLAB's files of set5
     speed        `blind` at scale 2 on a CPU against kornia, OpenCV and a bare copy of the memory;
                  its JPEG and its photon noise by themselves
+    kornia       blur, resize, noise and JPEG of kornia's augmentations, as stages of `kornia`,
+                 against srlit's own stages with the same settings: exactness and speed
     realesrgan   `realesrgan` at scale 4 on a CPU against Real-ESRGAN's own code, and the sharpening
     gpu          both presets on a GPU: samples a second, and how often the host waits for it
 
@@ -39,6 +41,7 @@ from pathlib import Path
 from typing import get_args
 
 import degradation_peers as peers
+import kornia
 import torch
 from common.photos import data_folder, photos_of, sample_photos
 from common.race import Call, Factory, gather, race
@@ -60,12 +63,22 @@ from torch import Tensor
 from srlit.config import CONF_DIR, build, quieten
 from srlit.data import read_photo
 from srlit.data.photo import pixels_of
+from srlit.degradation.kernels import GaussianKernel
+from srlit.degradation.noise_kinds import GaussianNoise
 from srlit.degradation.pipeline import Degradation
+from srlit.degradation.stage import Stage
+from srlit.degradation.stages.add_noise import Noise
+from srlit.degradation.stages.blur import Blur
+from srlit.degradation.stages.decimate import Decimate
+from srlit.degradation.stages.jpeg_compression import Jpeg
+from srlit.degradation.stages.kornia_resize import KorniaResize
+from srlit.degradation.stages.kornia_stage import KorniaStage
 from srlit.ops import file_codecs as codecs
 from srlit.ops.jpeg import Subsampling, jpeg
 from srlit.ops.malloc import keep_freed_memory
 from srlit.ops.noise import poisson_noise
-from srlit.ops.rng import make_keys, pixel_field
+from srlit.ops.ragged_batch import RaggedBatch
+from srlit.ops.rng import RowGenerator, make_keys, pixel_field
 
 SEED = 1
 QUALITIES = (30, 60, 75, 90)
@@ -261,6 +274,82 @@ def speed(effort: Effort, threads: int) -> list[Row]:
     return blind_speed(effort, threads) + jpeg_speed(effort) + noise_speed(effort)
 
 
+def kornia_stage(name: str, **settings: object) -> KorniaStage:
+    """An augmentation that is applied to every sample."""
+    augmentation = getattr(kornia.augmentation, name)(p=1.0, **settings)
+    return KorniaStage(augmentation=augmentation, pad_to=16 if name == "RandomJPEG" else 1)
+
+
+def pairs_of_stages(sigma: float, noise: float, quality: int) -> dict[str, tuple[Stage, Stage]]:
+    """Srlit's and kornia's stage of the same settings."""
+    kernel = GaussianKernel(sizes=[7], sigma=[sigma, sigma])
+    blur = kornia_stage(
+        "RandomGaussianBlur", kernel_size=7, sigma=[sigma, sigma], border_type="replicate"
+    )
+    added = Noise(kinds=[GaussianNoise(sigma=[noise, noise])])
+    return {
+        "blur": (Blur(kernels=[kernel]), blur),
+        "resize, bilinear": (
+            Decimate(scale=2, kinds=["bilinear"]),
+            KorniaResize(scale=2, kinds=["bilinear"]),
+        ),
+        "resize, bicubic": (
+            Decimate(scale=2, kinds=["bicubic"]),
+            KorniaResize(scale=2, kinds=["bicubic"]),
+        ),
+        "resize, area": (Decimate(scale=2, kinds=["area"]), KorniaResize(scale=2, kinds=["area"])),
+        "noise": (added, kornia_stage("RandomGaussianNoise", std=noise / 255)),
+        "JPEG": (
+            Jpeg(quality=[quality, quality]),
+            kornia_stage("RandomJPEG", jpeg_quality=[float(quality), float(quality)]),
+        ),
+    }
+
+
+def staged(stage: Stage, hr: Images) -> Callable[[], Tensor]:
+    """A stage on a batch, with new draws in every call."""
+    seeds = itertools.count(SEED)
+
+    def run() -> Tensor:
+        rows = RowGenerator(make_keys(next(seeds), (), torch.arange(len(hr))))
+        return stage.apply(RaggedBatch.of(hr), stage.sample(rows)).pixels
+
+    return run
+
+
+def kornia_exactness(hr: Images) -> list[Row]:
+    """How far kornia's stages are from srlit's; noise by its standard deviation."""
+    section = f"kornia's stages against srlit's, {len(hr)} x {hr.shape[-1]}"
+    rows = []
+    for quality in QUALITIES:
+        for name, (own, other) in pairs_of_stages(1.0, 10.0, quality).items():
+            if name != "JPEG" and quality != QUALITIES[0]:
+                continue
+            ours, theirs = staged(own, hr)(), staged(other, hr)()
+            if name == "noise":
+                grey = torch.full_like(hr, 0.5)
+                std = [(staged(stage, grey)() * 255).std().item() for stage in (own, other)]
+                note = f"srlit {std[0]:.3f}, kornia {std[1]:.3f} of 10"
+                rows.append(Row(section, name, std[1] / std[0], "ratio of std", note=note))
+                continue
+            off = (ours - theirs).abs() * 255
+            title = f"{name} {quality}" if name == "JPEG" else name
+            note = f"largest {off.max().item():.3g}"
+            rows.append(Row(section, title, off.mean().item(), "levels", note=note))
+    return rows
+
+
+def kornia_section(effort: Effort, _: int) -> list[Row]:
+    """Both engines: exactness, then each stage's time on a CPU."""
+    hr = crops(BATCH, HR_SIZE)
+    rows = kornia_exactness(hr[: effort.batch])
+    for name, (own, other) in pairs_of_stages(1.0, 10.0, 75).items():
+        section = f"{name}, CPU, {BATCH} x {HR_SIZE}"
+        blocks = race({"srlit": staged(own, hr), "kornia's stage": staged(other, hr)}, effort)
+        rows += timed_rows(section, blocks, milliseconds(BATCH))
+    return rows
+
+
 def realesrgan_contestants(hr: Images) -> dict[str, Factory]:
     """Srlit's preset with its sharpening, and Real-ESRGAN's own code with and without its crop."""
     feed = partial(peers.realesrgan_feed_data, hr, SEED, scale=REALESRGAN_SCALE)
@@ -321,6 +410,7 @@ def gpu(effort: Effort, _: int) -> list[Row]:
     blind: dict[str, Factory] = {
         "srlit": partial(ours, preset("blind", 2), hr),
         "kornia": partial(peers.kornia_blind, hr, SEED),
+        "srlit, preset kornia": partial(ours, preset("kornia", 2), hr),
     }
     rows = gpu_rows(f"blind x2, GPU, {GPU_BATCH} x {HR_SIZE}", blind, effort)
     hr = crops(BATCH, REALESRGAN_SIZE).repeat(GPU_BATCH // BATCH, 1, 1, 1).cuda()
@@ -331,6 +421,7 @@ def gpu(effort: Effort, _: int) -> list[Row]:
 SECTIONS: dict[str, Callable[[Effort, int], list[Row]]] = {
     "correctness": correctness,
     "speed": speed,
+    "kornia": kornia_section,
     "realesrgan": realesrgan,
     "gpu": gpu,
 }

@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import torch
@@ -42,11 +43,16 @@ class Kernel(ABC):
 
     Attributes:
         name: used in reports and records.
-        size: side of its largest kernel, odd.
+        sizes: odd kernel sizes to draw from, in pixels; () where another parameter decides.
     """
 
     name: str
-    size: int
+    sizes: Sequence[int] = ()
+
+    @property
+    def size(self) -> int:
+        """Side of the largest kernel, odd."""
+        return max(self.sizes)
 
     @abstractmethod
     def sample(self, rows: RowGenerator) -> Params:
@@ -70,6 +76,7 @@ class SeparableKernel(Kernel):
         return taps[:, :, None] * taps[:, None, :]
 
 
+@dataclass(kw_only=True, eq=False)
 class GaussianKernel(SeparableKernel):
     """Isotropic Gaussians exp(-r^2 / 2 sigma^2).
 
@@ -79,11 +86,8 @@ class GaussianKernel(SeparableKernel):
     """
 
     name = "gaussian"
-
-    def __init__(self, *, sizes: OddSizes, sigma: PositiveRange) -> None:
-        self.sizes = sizes
-        self.sigma = sigma
-        self.size = max(self.sizes)
+    sizes: OddSizes
+    sigma: PositiveRange
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `sigma` and `support`."""
@@ -94,6 +98,7 @@ class GaussianKernel(SeparableKernel):
         return gaussian_taps(params["sigma"], params["support"], size)
 
 
+@dataclass(kw_only=True, eq=False)
 class BoxKernel(SeparableKernel):
     """Square means.
 
@@ -102,10 +107,7 @@ class BoxKernel(SeparableKernel):
     """
 
     name = "box"
-
-    def __init__(self, *, sizes: OddSizes) -> None:
-        self.sizes = sizes
-        self.size = max(self.sizes)
+    sizes: OddSizes
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `support`."""
@@ -116,6 +118,7 @@ class BoxKernel(SeparableKernel):
         return box_taps(params["support"], size)
 
 
+@dataclass(kw_only=True, eq=False)
 class AnisotropicGaussian(Kernel):
     """Rotated Gaussians whose two variances are drawn independently, as in BSRGAN.
 
@@ -127,11 +130,8 @@ class AnisotropicGaussian(Kernel):
     """
 
     name = "anisotropic_gaussian"
-
-    def __init__(self, *, sizes: OddSizes, variance: PositiveRange) -> None:
-        self.sizes = sizes
-        self.variance = variance
-        self.size = max(self.sizes)
+    sizes: OddSizes
+    variance: PositiveRange
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `sigma_x`, `sigma_y`, `angle` and `support`."""
@@ -148,18 +148,17 @@ class AnisotropicGaussian(Kernel):
         return ops.normalised(torch.exp(-0.5 * q) * ops.inside(params["support"], size))
 
 
+@dataclass(kw_only=True, eq=False)
 class _Elliptic(Kernel):
     """A function of the quadratic form q and a shape beta, drawn as in Real-ESRGAN."""
 
-    def __init__(
-        self, *, sizes: OddSizes, sigma: PositiveRange, beta: PositiveRange, isotropic: bool = False
-    ) -> None:
-        self.sizes = sizes
-        self.sigma = sigma
-        self.beta = beta
-        self.isotropic = isotropic
-        self.name = f"{'isotropic_' * isotropic}{self.name}"
-        self.size = max(self.sizes)
+    sizes: OddSizes
+    sigma: PositiveRange
+    beta: PositiveRange
+    isotropic: bool = False
+
+    def __post_init__(self) -> None:
+        self.name = f"{'isotropic_' * self.isotropic}{self.name}"
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `sigma_x`, `sigma_y` (equal where isotropic), `angle`, `beta` and `support`.
@@ -224,6 +223,7 @@ class Plateau(_Elliptic):
     profile = staticmethod(ops.plateau)
 
 
+@dataclass(kw_only=True, eq=False)
 class Sinc(Kernel):
     """Ideal low-pass filters: the ringing of sharpening and of JPEG.
 
@@ -235,11 +235,8 @@ class Sinc(Kernel):
     """
 
     name = "sinc"
-
-    def __init__(self, *, sizes: OddSizes, cutoff: Cutoffs) -> None:
-        self.sizes = sizes
-        self.cutoff = cutoff
-        self.size = max(self.sizes)
+    sizes: OddSizes
+    cutoff: Cutoffs
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `cutoff` and `support`."""
@@ -251,6 +248,7 @@ class Sinc(Kernel):
         return ops.normalised(kernels)
 
 
+@dataclass(kw_only=True, eq=False)
 class Motion(Kernel):
     """Camera shake: a point moves along an arc during the exposure.
 
@@ -260,11 +258,13 @@ class Motion(Kernel):
     """
 
     name = "motion"
+    length: NonNegativeRange
+    bend: NonNegativeRange = (0.0, 0.0)
 
-    def __init__(self, *, length: NonNegativeRange, bend: NonNegativeRange = (0.0, 0.0)) -> None:
-        self.length = length
-        self.bend = bend
-        self.size = _odd_side(self.length[1])
+    @property
+    def size(self) -> int:
+        """The longest path and its rim."""
+        return _odd_side(self.length[1])
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `length`, `angle` and `bend`."""
@@ -280,6 +280,7 @@ class Motion(Kernel):
         return ops.normalised(arc)
 
 
+@dataclass(kw_only=True, eq=False)
 class Defocus(Kernel):
     """Disks: a lens out of focus.
 
@@ -288,10 +289,12 @@ class Defocus(Kernel):
     """
 
     name = "defocus"
+    radius: NonNegativeRange
 
-    def __init__(self, *, radius: NonNegativeRange) -> None:
-        self.radius = radius
-        self.size = _odd_side(2 * self.radius[1])
+    @property
+    def size(self) -> int:
+        """The largest disk and its rim."""
+        return _odd_side(2 * self.radius[1])
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `radius`."""

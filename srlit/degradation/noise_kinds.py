@@ -2,6 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int32
@@ -31,8 +33,8 @@ class NoiseKind(ABC):
         gray: probability that all channels receive the same noise.
     """
 
-    name: str
-    gray: float = 0.0
+    name: ClassVar[str]
+    gray = 0.0
 
     @abstractmethod
     def sample(self, rows: RowGenerator) -> Params:
@@ -49,12 +51,12 @@ class NoiseKind(ABC):
         """
 
 
+@dataclass(kw_only=True, eq=False)
 class _NormalNoise(NoiseKind):
     """Noise that is a multiple of z ~ N(0, 1)."""
 
-    def __init__(self, *, sigma: LevelRange, gray: Fraction = 0.0) -> None:
-        self.sigma = sigma
-        self.gray = gray
+    sigma: LevelRange
+    gray: Fraction = 0.0
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `sigma`, in levels."""
@@ -103,6 +105,7 @@ class SpeckleNoise(_NormalNoise):
         return x * sigma
 
 
+@dataclass(kw_only=True, eq=False)
 class PoissonNoise(NoiseKind):
     """Photon noise: x + gain (Poisson(x photons) / photons - x).
 
@@ -113,13 +116,9 @@ class PoissonNoise(NoiseKind):
     """
 
     name = "poisson"
-
-    def __init__(
-        self, *, photons: PositiveRange, gain: NonNegativeRange = (1.0, 1.0), gray: Fraction = 0.0
-    ) -> None:
-        self.photons = photons
-        self.gain = gain
-        self.gray = gray
+    photons: PositiveRange
+    gain: NonNegativeRange = (1.0, 1.0)
+    gray: Fraction = 0.0
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `photons` and `gain`."""
@@ -135,6 +134,7 @@ class PoissonNoise(NoiseKind):
         return torch.addcmul(x, per_sample(params["gain"], x), noise)
 
 
+@dataclass(kw_only=True, eq=False)
 class CorrelatedNoise(NoiseKind):
     """Gaussian noise whose channels are correlated: x + sigma U' sqrt(D) z.
 
@@ -147,9 +147,7 @@ class CorrelatedNoise(NoiseKind):
     """
 
     name = "correlated"
-
-    def __init__(self, *, sigma: LevelRange) -> None:
-        self.sigma = sigma
+    sigma: LevelRange
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `sigma`, in levels, and `mixing` (n, 3, 3): U' sqrt(D)."""

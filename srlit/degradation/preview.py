@@ -102,7 +102,7 @@ def histograms(degradation: Degradation, draws: Params) -> "Figure":
     figure = Figure(figsize=(3 * PLOTS_PER_ROW, 2.4 * rows), layout="constrained")
     count = len(next(iter(draws.values()), ()))
     figure.suptitle(f"{degradation.name} x{degradation.scale}: parameters of {count} samples")
-    choices = degradation.chain.names()
+    choices = degradation.chain.names
     axes = figure.subplots(rows, PLOTS_PER_ROW, squeeze=False).flatten()
     for axis, (name, value) in zip(axes, shown.items(), strict=False):
         _plot(axis, value, choices.get(name))

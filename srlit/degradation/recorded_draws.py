@@ -27,7 +27,7 @@ def to_records(degradation: Degradation, draws: Params, count: int) -> list[Reco
         draws: its parameters for `count` images; empty for a preset that draws nothing.
         count: number of images.
     """
-    names = degradation.chain.names()
+    names = degradation.chain.names
     columns = {key: value.tolist() for key, value in draws.items()}
     return [
         {key: _plain(column[i], names.get(key)) for key, column in columns.items()}
@@ -50,7 +50,7 @@ def from_records(degradation: Degradation, records: Sequence[Mapping[str, Any]])
     Raises:
         DrawsError: a record lacks a parameter, has one too many, or names an unknown choice.
     """
-    names = degradation.chain.names()
+    names = degradation.chain.names
     example = degradation.sample(torch.zeros(1, dtype=torch.int64))
     for record in records:
         if different := sorted(set(record) ^ set(example)):

@@ -8,6 +8,7 @@ device and no sample depends on the others in its batch.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from types import MappingProxyType
 
 import torch
 from jaxtyping import Int64
@@ -22,7 +23,13 @@ FULL_SIZE = Fraction(1)
 
 
 class Stage(ABC):
-    """One step of a degradation."""
+    """One step of a degradation.
+
+    Attributes:
+        names: for parameters that are indices: the name of each value.
+    """
+
+    names: Mapping[str, Sequence[str]] = MappingProxyType({})
 
     def sample(self, rows: RowGenerator) -> Params:  # noqa: ARG002 - for stages that draw
         """Draw parameters, each of shape (n, ...); a stage without parameters returns {}."""
@@ -39,10 +46,6 @@ class Stage(ABC):
     def relative_size_after(self, before: RelativeSize) -> RelativeSize:
         """Relative size of the stage's output for that of its input."""
         return before
-
-    def names(self) -> Mapping[str, Sequence[str]]:
-        """For parameters that are indices: the name of each value."""
-        return {}
 
 
 class IntegerShrink(Stage):

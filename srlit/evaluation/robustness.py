@@ -87,7 +87,7 @@ def check_grid(grid: Grid, degradation: Degradation) -> None:
     known = sorted(
         name
         for name, value in drawn.items()
-        if value.ndim == 1 and not name.endswith("key") and name not in degradation.chain.names()
+        if value.ndim == 1 and not name.endswith("key") and name not in degradation.chain.names
     )
     if len(grid) < 2:
         msg = f"grid={dict(grid)}: expected at least two of {', '.join(known)}"

@@ -1,6 +1,6 @@
 """Add noise of a random kind."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -25,6 +25,7 @@ class Noise(Stage):
         self, *, kinds: Sequence[NoiseKind], weights: Sequence[float] | None = None
     ) -> None:
         self.kinds = list(kinds)
+        self.names = {"kind": distinct([kind.name for kind in kinds])}
         self.weights = choice_weights("Noise.weights", weights, kinds)
 
     def sample(self, rows: RowGenerator) -> Params:
@@ -50,10 +51,6 @@ class Noise(Stage):
 
             batch = apply_to_rows(params["kind"] == index, add, batch, params)
         return batch
-
-    def names(self) -> Mapping[str, Sequence[str]]:
-        """The kinds."""
-        return {"kind": distinct([kind.name for kind in self.kinds])}
 
 
 def _add(kind: NoiseKind, x: Float[Tensor, "n 3 h w"], params: Params) -> Tensor:

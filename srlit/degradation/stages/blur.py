@@ -1,6 +1,6 @@
 """Blur with a random kernel per sample."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ class Blur(Stage):
         self, *, kernels: Sequence[Kernel], weights: Sequence[float] | None = None
     ) -> None:
         self.kernels = list(kernels)
+        self.names = {"family": distinct([kernel.name for kernel in kernels])}
         self.weights = choice_weights("Blur.weights", weights, kernels)
         self.size = max(kernel.size for kernel in self.kernels)
 
@@ -43,10 +44,6 @@ class Blur(Stage):
         exact = in_float64(params)
         families = (kernel.kernels(exact, self.size) for kernel in self.kernels)
         return own_rows(params["family"], families)
-
-    def names(self) -> Mapping[str, Sequence[str]]:
-        """The families."""
-        return {"family": distinct([kernel.name for kernel in self.kernels])}
 
 
 def sample_family(

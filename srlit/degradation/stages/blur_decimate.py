@@ -1,6 +1,6 @@
 """Blur and shrink in one strided filter."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -41,6 +41,7 @@ class BlurDecimate(Decimate):
     ) -> None:
         super().__init__(scale=scale, kinds=kinds)
         self.kernels = list(kernels)
+        self.names = {**self.names, "family": distinct([kernel.name for kernel in kernels])}
         self.weights = choice_weights("BlurDecimate.weights", weights, kernels)
         self.size = max(kernel.size for kernel in self.kernels)
 
@@ -58,10 +59,6 @@ class BlurDecimate(Decimate):
         before, after = decimation_pad(self.scale)
         pad = before + self.size // 2, after + self.size // 2
         return batch.resized(separable_filter(batch.pixels, taps, stride=self.scale, pad=pad))
-
-    def names(self) -> Mapping[str, Sequence[str]]:
-        """The families and the interpolations."""
-        return {**super().names(), "family": distinct([kernel.name for kernel in self.kernels])}
 
 
 def _convolve(a: Float[Tensor, "n j"], b: Float[Tensor, "n k"]) -> Float[Tensor, "n jk"]:

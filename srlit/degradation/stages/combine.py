@@ -23,6 +23,11 @@ class Sequential(Stage):
 
     def __init__(self, *, stages: Mapping[str, Stage]) -> None:
         self.stages = dict(stages)
+        self.names = {
+            f"{name}.{key}": value
+            for name, stage in stages.items()
+            for key, value in stage.names.items()
+        }
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw every stage's parameters, `NAME.PARAMETER`, each stage from its own stream."""
@@ -70,14 +75,6 @@ class Sequential(Stage):
         """That after the last one."""
         return _size_after_all(self.stages.values(), before)
 
-    def names(self) -> Mapping[str, Sequence[str]]:
-        """Those of every stage."""
-        return {
-            f"{name}.{key}": value
-            for name, stage in self.stages.items()
-            for key, value in stage.names().items()
-        }
-
 
 def _size_after_all(stages: Iterable[Stage], before: RelativeSize) -> RelativeSize:
     """The relative size after stages in a row."""
@@ -121,6 +118,7 @@ class RandomChoice(Sequential):
         self, *, stages: Mapping[str, Stage], weights: Sequence[float] | None = None
     ) -> None:
         super().__init__(stages=stages)
+        self.names = {"choice": list(stages), **self.names}
         self.weights = choice_weights("RandomChoice.weights", weights, list(stages))
 
     def sample(self, rows: RowGenerator) -> Params:
@@ -139,10 +137,6 @@ class RandomChoice(Sequential):
         sizes = {stage.relative_size_after(before) for stage in self.stages.values()}
         return sizes.pop() if len(sizes) == 1 else None
 
-    def names(self) -> Mapping[str, Sequence[str]]:
-        """The stages, and the names of every stage."""
-        return {"choice": list(self.stages), **super().names()}
-
 
 class RandomOrder(Sequential):
     """Stages in an order drawn per sample, all orders equally likely.
@@ -155,6 +149,7 @@ class RandomOrder(Sequential):
 
     def __init__(self, *, stages: Mapping[str, Stage], keep_order: Sequence[str] = ()) -> None:
         super().__init__(stages=stages)
+        self.names = {"order": list(stages), **self.names}
         unknown = sorted({*keep_order} - {*stages})
         resizing = [n for n, s in stages.items() if s.relative_size_after(FULL_SIZE) != FULL_SIZE]
         if unknown or (len(resizing) > 1 and not {*resizing} <= {*keep_order}):
@@ -196,7 +191,3 @@ class RandomOrder(Sequential):
         stages = list(self.stages.values())
         kept = [stages[index] for index in self.kept]
         return _size_after_all([*kept, *(s for s in stages if s not in kept)], before)
-
-    def names(self) -> Mapping[str, Sequence[str]]:
-        """The stages, and the names of every stage."""
-        return {"order": list(self.stages), **super().names()}

@@ -1,6 +1,6 @@
 """Shrink by an integer without antialiasing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 from annotated_types import MinLen
@@ -28,6 +28,7 @@ class Decimate(IntegerShrink):
     def __init__(self, *, scale: Count, kinds: Decimations) -> None:
         self.scale = scale
         self.kinds = list(kinds)
+        self.names = {"kind": self.kinds}
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `kind` (n,), an index into `kinds`."""
@@ -44,7 +45,3 @@ class Decimate(IntegerShrink):
         """The filter taps of each sample's interpolation."""
         table = decimation_table(tuple(self.kinds), self.scale, params["kind"].device)
         return table[params["kind"]]
-
-    def names(self) -> Mapping[str, Sequence[str]]:
-        """The interpolations."""
-        return {"kind": self.kinds}

@@ -1,6 +1,6 @@
 """JPEG compression."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 from annotated_types import Interval, MinLen
@@ -38,6 +38,7 @@ class Jpeg(Stage):
     ) -> None:
         self.quality = quality
         self.subsamplings = list(subsamplings)
+        self.names = {"subsampling": self.subsamplings}
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `quality` (n,) and `subsampling` (n,), an index into `subsamplings`."""
@@ -55,10 +56,6 @@ class Jpeg(Stage):
 
             batch = apply_to_rows(params["subsampling"] == index, code, batch, params)
         return batch
-
-    def names(self) -> Mapping[str, Sequence[str]]:
-        """The subsamplings."""
-        return {"subsampling": self.subsamplings}
 
 
 def _code(

@@ -1,6 +1,6 @@
 """Shrink by an integer with kornia's resize."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from annotated_types import MinLen
@@ -31,6 +31,7 @@ class KorniaResize(IntegerShrink):
         antialias: bool = False,
     ) -> None:
         self.scale, self.kinds, self.antialias = scale, list(kinds), antialias
+        self.names = {"kind": self.kinds}
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `kind` (n,), an index into `kinds`."""
@@ -45,7 +46,3 @@ class KorniaResize(IntegerShrink):
             resize(batch.pixels, size, kind, antialias=self.antialias) for kind in self.kinds
         )
         return batch.resized(own_rows(params["kind"], resized))
-
-    def names(self) -> Mapping[str, Sequence[str]]:
-        """The interpolations."""
-        return {"kind": self.kinds}

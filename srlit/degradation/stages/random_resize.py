@@ -1,6 +1,6 @@
 """Resize to a random size."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import partial
 from typing import Annotated
@@ -44,6 +44,7 @@ class Resize(Stage):
         self.factors = factors
         self.weights = choice_weights("Resize.weights", weights, factors)
         self.kinds = list(kinds)
+        self.names = {"kind": self.kinds}
         self.shrink = shrink
         self.min_factor = min(low for low, _ in factors)
         self.max_factor = max(high for _, high in factors)
@@ -83,10 +84,6 @@ class Resize(Stage):
     def relative_size_after(self, before: RelativeSize) -> RelativeSize:  # noqa: ARG002 - any
         """1 / shrink where the factor is always 1, whatever the size before."""
         return Fraction(1, self.shrink) if self.min_factor == self.max_factor == 1 else None
-
-    def names(self) -> Mapping[str, Sequence[str]]:
-        """The interpolations."""
-        return {"kind": self.kinds}
 
 
 class Shrink(Resize):

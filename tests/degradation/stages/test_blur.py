@@ -7,7 +7,7 @@ from tests.degradation.sampling import FAMILIES, rows
 def test_blur_draws_all_families_by_their_weights():
     blur = Blur(kernels=list(FAMILIES.values()), weights=[8, 4, 4, 4, 4, 4, 2, 2])
     params = blur.sample(rows(3200))
-    assert blur.names()["family"] == list(FAMILIES)
+    assert blur.names["family"] == list(FAMILIES)
     share = torch.bincount(params["family"], minlength=8) / 100
     torch.testing.assert_close(share, torch.tensor([8.0, 4, 4, 4, 4, 4, 2, 2]), rtol=0.2, atol=0)
     # A family's parameters are drawn for its own samples and absent from the others.

@@ -102,7 +102,7 @@ def test_relative_sizes():
 def test_names_of_choices_and_of_failing_stages():
     inner = RandomChoice(stages={"a": Quantise(), "b": Fails()})
     chain = Sequential(stages={"outer": RandomOrder(stages={"inner": inner})})
-    assert chain.names() == {"outer.order": ["inner"], "outer.inner.choice": ["a", "b"]}
+    assert chain.names == {"outer.order": ["inner"], "outer.inner.choice": ["a", "b"]}
     params = {"outer.order": torch.zeros(1, 1).long(), "outer.inner.choice": torch.ones(1).long()}
     with pytest.raises(ValueError, match="stage 'outer': stage 'inner': stage 'b': too blue"):
         chain.apply(RaggedBatch.of(torch.zeros(1, 3, 1, 1)), params)
