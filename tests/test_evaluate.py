@@ -339,6 +339,6 @@ def test_the_reference_table_needs_one_command(pair, tmp_path, photo_folder):
     assert len(list((folder / "images").iterdir())) == 12
     assert {path.name for path in (folder / "figures").iterdir()} == {
         "whole",
-        "gan_beside_bilinear",
+        "gan_vs_bilinear",
     }
     assert all(len(list(path.iterdir())) == 10 for path in (folder / "figures").iterdir())
