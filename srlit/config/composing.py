@@ -41,6 +41,19 @@ def compose_again(config_name: str, overrides: Sequence[str]) -> DictConfig:
         return compose(config_name, [*overrides, *search_override()])
 
 
+def jobs_of(config: DictConfig) -> list[list[str]]:
+    """The overrides of each job of a multirun; [] where Hydra's own grid does not choose them."""
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    sweeper = config.hydra.sweeper
+    if not sweeper._target_.endswith(BasicSweeper.__name__):
+        return []
+    params = [f"{key}={values}" for key, values in (sweeper.params or {}).items()]
+    parsed = OverridesParser.create().parse_overrides([*params, *config.hydra.overrides.task])
+    return [list(job) for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
+
+
 def explain(error: Exception, config_name: str, overrides: Sequence[str]) -> str:
     """Why Hydra cannot compose, with the option or key that was probably meant."""
     from hydra.errors import MissingConfigException

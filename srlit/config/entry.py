@@ -24,7 +24,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from srlit.config.check import check_config
-from srlit.config.composing import explain
+from srlit.config.composing import compose_again, explain, jobs_of
 from srlit.config.root import CONF_DIR, FOLDERS, declare_options, help_text
 from srlit.ops.malloc import keep_freed_memory
 
@@ -44,6 +44,14 @@ class CheckFirst(Callback):
         """Check; SystemExit is the only exception that Hydra lets out of a callback."""
         with one_line_errors():
             check_config(config, kwargs["config_name"], config.hydra.overrides.task)
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ANN401
+        """Check every job of a grid before the first one starts."""
+        name = kwargs["config_name"]
+        with one_line_errors(), explained(name, config.hydra.overrides.task):
+            for overrides in jobs_of(config):
+                job = compose_again(name, [*overrides, "paths.run=unknown"])  # Hydra sets it later
+                check_config(job, name, overrides)
 
 
 def in_multirun() -> bool:

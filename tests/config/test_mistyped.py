@@ -35,6 +35,8 @@ MISTYPED = [
     ("train", "data.batch_size=2.5", "data.batch_size=2.5", "whole number"),
     ("train", "data.patch_size=large", "data.patch_size=large", "whole number"),
     ("train", "data.augmentation.geometry=no", "data.augmentation.geometry=no", "true or false"),
+    ("train", "phase.grad_clip_norm=-1", "phase.grad_clip_norm=-1", "number > 0"),
+    ("train", "phase.micro_batches=0", "phase.micro_batches=0", "whole number >= 1"),
     ("train", "phase.optimizer.lr=nan", "phase.optimizer.lr=nan", "number >= 0"),
     ("train", "phase.optimizer.lr=-1e-3", "phase.optimizer.lr=-0.001", "number >= 0"),
     ("train", "phase.optimizer.lr=fast", "phase.optimizer.lr=fast", "number >= 0"),
@@ -97,6 +99,20 @@ def test_a_mistyped_value_stops_before_a_folder_is_made(
     message = command(name, *REQUIRED.get(name, []), typed)
     assert shown in message
     assert expected in message.split("expected", 1)[1]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        (["seed=1,2", "compile=no"], "compile=no"),
+        (["seed=1,x"], "seed=x"),
+        (["model=edsr,unt"], "did you mean unet?"),
+        (["+experiment=phase3", "+sweep=loss_weights", "loss.weights.l1=1,-2"], "loss.weights.l1=-2"),
+    ],
+)
+def test_no_job_of_a_grid_starts_where_one_is_mistyped(command, tmp_path, typed, shown):
+    assert shown in command("train", "-m", *typed)
     assert list(tmp_path.iterdir()) == []
 
 
