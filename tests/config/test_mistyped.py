@@ -108,7 +108,10 @@ def test_a_mistyped_value_stops_before_a_folder_is_made(
         (["seed=1,2", "compile=no"], "compile=no"),
         (["seed=1,x"], "seed=x"),
         (["model=edsr,unt"], "did you mean unet?"),
-        (["+experiment=phase3", "+sweep=loss_weights", "loss.weights.l1=1,-2"], "loss.weights.l1=-2"),
+        (
+            ["+experiment=phase3", "+sweep=loss_weights", "loss.weights.l1=1,-2"],
+            "loss.weights.l1=-2",
+        ),
     ],
 )
 def test_no_job_of_a_grid_starts_where_one_is_mistyped(command, tmp_path, typed, shown):
