@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from annotated_types import Ge, Gt, Interval, Len, MinLen, Predicate
+from annotated_types import Ge, Gt, Interval, MinLen, Predicate
 
 from srlit.types import NonNegative, Positive
 
@@ -11,40 +11,26 @@ Range = Sequence[float]
 """[low, high]: what is drawn lies between the two."""
 
 
-def _is_ascending(pair: Range) -> bool:
-    return pair[0] <= pair[1]
+def _is_range(pair: Range) -> bool:
+    return len(pair) == 2 and pair[0] <= pair[1]
 
 
 def _is_odd(size: int) -> bool:
     return size % 2 == 1
 
 
-IsPair, IsAscending = Len(2, 2), Predicate(_is_ascending)
+IsRange = Predicate(_is_range)
+Level = Annotated[float, Interval(ge=0, le=255)]
+Quality = Annotated[int, Interval(ge=0, le=100)]
+Factor = Annotated[float, Gt(0), Interval(le=64)]  # Resize pads to the largest size it may give
 
-NonNegativeRange = Annotated[
-    Sequence[NonNegative], IsPair, IsAscending, "[low, high], two ascending numbers >= 0"
-]
-PositiveRange = Annotated[
-    Sequence[Positive], IsPair, IsAscending, "[low, high], two ascending numbers > 0"
-]
-LevelRange = Annotated[
-    Sequence[Annotated[float, Interval(ge=0, le=255)]],
-    IsPair,
-    IsAscending,
-    "[low, high], two ascending numbers within 0 to 255",
-]
-QualityRange = Annotated[
-    Sequence[Annotated[int, Interval(ge=0, le=100)]],
-    IsPair,
-    IsAscending,
-    "[low, high], two ascending whole numbers within 0 to 100",
-]
-# Resize holds the largest size that a factor may give.
-Factor = Annotated[float, Gt(0), Interval(le=64)]
+NonNegativeRange = Annotated[Sequence[NonNegative], IsRange, "[low, high], ascending, >= 0"]
+PositiveRange = Annotated[Sequence[Positive], IsRange, "[low, high], ascending, > 0"]
+LevelRange = Annotated[Sequence[Level], IsRange, "[low, high], ascending, within 0 to 255"]
+QualityRange = Annotated[Sequence[Quality], IsRange, "[low, high], whole, within 0 to 100"]
+FactorRange = Annotated[Sequence[Factor], IsRange]
 FactorRanges = Annotated[
-    Sequence[Annotated[Sequence[Factor], IsPair, IsAscending]],
-    MinLen(1),
-    "one or more [low, high], ascending numbers above 0 and up to 64",
+    Sequence[FactorRange], MinLen(1), "one or more [low, high], ascending, above 0 and up to 64"
 ]
 OddSize = Annotated[int, Ge(1), Predicate(_is_odd), "an odd number >= 1"]
 OddSizes = Annotated[Sequence[OddSize], MinLen(1), "one or more odd numbers >= 1"]

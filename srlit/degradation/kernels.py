@@ -12,8 +12,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from srlit.degradation.argument_types import (
-    IsAscending,
-    IsPair,
+    IsRange,
     NonNegativeRange,
     OddSizes,
     PositiveRange,
@@ -24,12 +23,8 @@ from srlit.ops.ragged_batch import Params
 from srlit.ops.rng import RowGenerator, constant
 
 Kernels = Float[Tensor, "n k k"]
-Cutoffs = Annotated[
-    Sequence[Annotated[float, Gt(0), Interval(le=math.pi + 1e-3)]],
-    IsPair,
-    IsAscending,
-    "[low, high], two ascending numbers above 0 and up to pi",
-]
+Cutoff = Annotated[float, Gt(0), Interval(le=math.pi + 1e-3)]
+Cutoffs = Annotated[Sequence[Cutoff], IsRange, "[low, high], ascending, above 0 and up to pi"]
 
 
 def draw_size(rows: RowGenerator, sizes: Sequence[int]) -> Int64[Tensor, " n"]:

@@ -68,7 +68,7 @@ class Degradation:
         home = float64_device(hr.device)
         own = {name: value.to(home) for name, value in draws.items()}
         try:
-            self._check(hr)
+            check_images(hr, self.scale, first_stage=next(iter(self.chain.stages)))
             with full_precision(home):
                 batch = self.chain.apply(RaggedBatch.of(as_float(hr.to(home))), own)
         except ValueError as error:
@@ -78,14 +78,6 @@ class Degradation:
         pixels = batch.pixels.clone() if batch.pixels is hr else batch.pixels
         lr = pixels[..., : h // self.scale, : w // self.scale].float().contiguous()
         return lr.to(hr.device)
-
-    def _check(self, hr: Tensor) -> None:
-        """`check_images`, naming the first stage."""
-        try:
-            check_images(hr, self.scale)
-        except ValueError as error:
-            msg = f"input of stage {next(iter(self.chain.stages))!r}: {error}"
-            raise ValueError(msg) from error
 
     def __call__(
         self, hr: Float[Tensor, "n _ h w"], keys: Int64[Tensor, " n"]
@@ -107,21 +99,22 @@ def as_float(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()
 
 
-def check_images(hr: Tensor, scale: int) -> None:
+def check_images(hr: Tensor, scale: int, first_stage: str) -> None:
     """Raise ValueError where images are not finite RGB in [0, 1], or not multiples of the scale.
 
     Values are checked on a CPU only: another device would have to be waited for.
     """
+    where = f"input of stage {first_stage!r}"
     if hr.dim() != 4 or hr.shape[1] != 3:
-        msg = f"shape {tuple(hr.shape)}: expected (n, 3, h, w)"
+        msg = f"{where}: shape {tuple(hr.shape)}: expected (n, 3, h, w)"
         raise ValueError(msg)
     h, w = hr.shape[-2:]
     if h % scale or w % scale or min(h, w) < scale:
-        msg = f"{h}x{w} pixels: expected multiples of scale={scale}"
+        msg = f"{where}: {h}x{w} pixels: expected multiples of scale={scale}"
         raise ValueError(msg)
     if not hr.is_cpu or hr.numel() == 0:
         return
     low, high = (value.item() for value in torch.aminmax(hr))
     if not (-MAX_OVERSHOOT <= low <= high <= 1 + MAX_OVERSHOOT):
-        msg = f"values from {low:g} to {high:g}: expected finite numbers in [0, 1]"
+        msg = f"{where}: values from {low:g} to {high:g}: expected finite numbers in [0, 1]"
         raise ValueError(msg)

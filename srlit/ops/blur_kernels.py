@@ -1,4 +1,4 @@
-"""Blur kernels as dense squares, one a sample, normalised to a sum of 1.
+"""Blur kernels as dense squares, one per sample, normalised to a sum of 1.
 
 Every function takes parameters of n rows and a common odd `size`, the side of the square; a
 sample's own `support` is the part of it that may differ from zero. Angles are in radians,
@@ -14,7 +14,7 @@ from torch import Tensor
 from srlit.ops.filters import centred_positions
 
 Kernels = Float[Tensor, "n k k"]
-FEWEST_PATH_POINTS = 33
+MIN_PATH_POINTS = 33
 
 
 def grid(size: int, like: Tensor) -> tuple[Float[Tensor, "1 k"], Float[Tensor, "k 1"]]:
@@ -24,7 +24,7 @@ def grid(size: int, like: Tensor) -> tuple[Float[Tensor, "1 k"], Float[Tensor, "
 
 
 def inside(support: Int64[Tensor, " n"], size: int) -> Bool[Tensor, "n k k"]:
-    """Where a sample's own support lies."""
+    """True inside each sample's support."""
     x, y = grid(size, support)
     return torch.maximum(x.abs(), y.abs()) <= (support.view(-1, 1, 1) - 1) / 2
 
@@ -48,7 +48,7 @@ def quadratic_form(
 
 
 def generalised_gaussian(q: Kernels, beta: Float[Tensor, " n"]) -> Kernels:
-    """exp(-q^beta / 2): beta 1 is the Gaussian, less has heavier tails, more is flatter.
+    """exp(-q^beta / 2): beta 1 is the Gaussian, smaller has heavier tails, larger is flatter.
 
     Source: Y. Liu et al., "Estimating generalized Gaussian blur kernels for out-of-focus image
     deblurring" (TCSVT 2020), as used by Real-ESRGAN (X. Wang et al., ICCVW 2021, section 3.1).
@@ -62,10 +62,10 @@ def plateau(q: Kernels, beta: Float[Tensor, " n"]) -> Kernels:
 
 
 def sinc(cutoff: Float[Tensor, " n"], size: int) -> Kernels:
-    """Circular low-pass filter c J1(c r) / (2 pi r), which rings as sharpening and JPEG do.
+    """Circular low-pass filter c J1(c r) / (2 pi r), which rings like sharpening and JPEG.
 
     Args:
-        cutoff: highest frequency that passes, in radians a pixel, up to pi.
+        cutoff: highest frequency that passes, in radians per pixel, up to pi.
         size: side of the square.
 
     Source: Real-ESRGAN, eq. 5.
@@ -95,7 +95,7 @@ def motion(
         bend: how much the direction turns from the middle to an end, in radians.
         size: side of the square.
     """
-    points = max(FEWEST_PATH_POINTS, 2 * size + 1)  # less than a pixel apart: no gaps in the path
+    points = max(MIN_PATH_POINTS, 2 * size + 1)  # less than a pixel apart: no gaps in the path
     t = torch.linspace(-1, 1, points, device=length.device)
     # The integral of (cos, sin)(angle + bend t), by the midpoints of its steps.
     direction = angle[:, None] + bend[:, None] * (t[1:] + t[:-1]) / 2

@@ -1,4 +1,4 @@
-"""Colour spaces that the field's protocols name."""
+"""Luma, as the evaluation protocols define it."""
 
 from jaxtyping import Float
 from torch import Tensor

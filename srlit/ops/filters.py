@@ -1,4 +1,4 @@
-"""Filters with taps of their own for every sample; the border pixel is repeated outside."""
+"""Filters with different taps per sample; the border pixel is repeated outside."""
 
 import math
 from functools import lru_cache
@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-# Fewer samples than this are no use as the innermost axis.
-FEWEST_LANES = 4
+# Minimum number of samples for which they are worth having as the innermost axis.
+MIN_LANES = 4
 
 
 def centred_positions(size: int, like: Tensor) -> Float[Tensor, " size"]:
@@ -49,7 +49,7 @@ def separable_filter(
 
     Args:
         x: images, float32 or float64.
-        taps: one symmetric-axis kernel a sample, used along both axes.
+        taps: one kernel per sample, used along both axes.
         stride: step between outputs.
         pad: pixels repeated from the border before and after each axis.
     """
@@ -57,7 +57,7 @@ def separable_filter(
     taps = taps.to(x.dtype)
     if x.is_cpu and x.dtype is torch.float64:
         return _sum_of_shifted(x, taps, stride, pad)
-    if n < FEWEST_LANES or not x.is_cpu:
+    if n < MIN_LANES or not x.is_cpu:
         planes, own = x.reshape(1, n * c, h, w), taps.repeat_interleave(c, 0)
         filtered = _filter_planes(planes, own, stride, pad).contiguous()
         return filtered.view(n, c, *filtered.shape[2:])
@@ -98,7 +98,7 @@ def _sum_down(
     """Correlate along columns: every row of the output is a sum of rows, times their taps."""
     size = taps.shape[1]
     end = x.shape[2] - size + 1
-    # Kernels of one table are as long as its longest: taps that are zero for all cost nothing.
+    # Kernels are padded to the longest: skip taps that are zero for all samples.
     first, *others = taps.any(0).nonzero().flatten().tolist() or [0]
     weights = taps[:, :, None, None, None].unbind(1)
     total = x[:, :, first : end + first : stride] * weights[first]
@@ -123,8 +123,8 @@ def gaussian_blur(x: Float[Tensor, "n c h w"], sigma: float) -> Float[Tensor, "n
 def sobel(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c 2 h w"]:
     """Horizontal and vertical derivative: central differences, smoothed by 1 2 1 across.
 
-    kornia's `spatial_gradient` is the same, but copies its kernel to the device at each call, for
-    which a GPU is waited for.
+    kornia's `spatial_gradient` is the same, but copies its kernel to the device at each call,
+    which waits for a GPU.
     """
     padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
     across = (padded[..., :-2, :] + 2 * padded[..., 1:-1, :] + padded[..., 2:, :]) / 4
@@ -137,7 +137,7 @@ def sobel(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c 2 h w"]:
 def dense_filter(
     x: Float[Tensor, "n c h w"], kernels: Float[Tensor, "n k k"]
 ) -> Float[Tensor, "n c h w"]:
-    """Correlate each sample with a square kernel of its own, in the frequency domain.
+    """Correlate each sample with its own square kernel, in the frequency domain.
 
     One transform of an image costs the same for any kernel, on a CPU a twenty-fifth of a
     convolution with 21x21 taps.
@@ -172,7 +172,7 @@ def unsharp_mask(
         sigma: of the Gaussian blur, in pixels.
         size: odd side of its kernel.
         amount: factor of the difference.
-        threshold: least difference, in [0, 1]; the mask of where it is exceeded is blurred too.
+        threshold: minimum difference, in [0, 1]; the mask of where it is exceeded is blurred too.
 
     Returns:
         Images in [0, 1].
@@ -189,9 +189,9 @@ def unsharp_mask(
 
 
 @lru_cache(maxsize=1024)
-def fast_length(least: int) -> int:
-    """The next multiple of 8 whose only prime factors are 2, 3 and 5: transforms are fast there."""
-    length = -(-least // 8) * 8
+def fast_length(minimum: int) -> int:
+    """The next multiple of 8 whose only prime factors are 2, 3 and 5, for which FFTs are fast."""
+    length = -(-minimum // 8) * 8
     while _without_small_factors(length) != 1:
         length += 8
     return length

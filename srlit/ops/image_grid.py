@@ -1,4 +1,4 @@
-"""Pictures to compare: images side by side, each below its name."""
+"""Comparison images: side by side, each with a label."""
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ def image_pixels(image: Image.Image) -> Float[Tensor, "3 h w"]:
 
 
 def labelled(text: str, image: Float[Tensor, "3 _ w"]) -> Float[Tensor, "3 _ w"]:
-    """The image below a bar with a text, black on white."""
+    """The image below a label, black on white."""
     width = image.shape[2]
     bar = Image.new("RGB", (width, LABEL_HEIGHT), "white")
     font = ImageFont.load_default(15)
@@ -28,7 +28,7 @@ def labelled(text: str, image: Float[Tensor, "3 _ w"]) -> Float[Tensor, "3 _ w"]
 def side_by_side(
     images: list[Float[Tensor, "3 _ _"]], height: int | None = None
 ) -> Float[Tensor, "3 h w"]:
-    """Images in a row, with a white gap; smaller ones are enlarged by whole pixels' neighbours.
+    """Images in a row, with a white gap; smaller ones are enlarged by nearest neighbour.
 
     Args:
         images: each (3, h, w) in [0, 1].
@@ -51,29 +51,29 @@ def stacked(rows: list[Float[Tensor, "3 _ _"]]) -> Float[Tensor, "3 h w"]:
 
 
 def columns_of(row: Float[Tensor, "3 h _"], count: int) -> list[Float[Tensor, "3 h w"]]:
-    """What `side_by_side` put into a row, where all of it was of one width.
+    """The images of a row made by `side_by_side`, all of one width.
 
     Raises:
-        ValueError: no row of so many images of one width, with white gaps.
+        ValueError: not a row of `count` images of one width with white gaps.
     """
     width, rest = divmod(row.shape[2] + GAP, count)
     starts = [i * width for i in range(count)]
     gaps = [row[:, :, start - GAP : start] for start in starts[1:]]
     if rest or width <= GAP or not all((gap == 1).all() for gap in gaps):
-        msg = f"a picture {row.shape[2]} pixels wide is no row of {count} images of one width"
+        msg = f"an image {row.shape[2]} pixels wide: expected a row of {count} images of one width"
         raise ValueError(msg)
     return [row[:, :, start : start + width - GAP] for start in starts]
 
 
-def rows_of(picture: Float[Tensor, "3 _ w"]) -> list[Float[Tensor, "3 h w"]]:
-    """What `stacked` put below each other, where all of it was of one height.
+def rows_of(image: Float[Tensor, "3 _ w"]) -> list[Float[Tensor, "3 h w"]]:
+    """The rows of an image made by `stacked`, all of one height.
 
-    The largest number of rows whose gaps are white; a picture of one row has none.
+    The largest number of rows whose gaps are white; a single row has none.
     """
-    turned = picture.transpose(1, 2)
-    for count in range(picture.shape[1] // (2 * GAP), 1, -1):
+    turned = image.transpose(1, 2)
+    for count in range(image.shape[1] // (2 * GAP), 1, -1):
         try:
             return [row.transpose(1, 2) for row in columns_of(turned, count)]
         except ValueError:
             continue
-    return [picture]
+    return [image]

@@ -1,4 +1,4 @@
-"""What freed memory costs on a CPU."""
+"""Settings of the C library's allocator."""
 
 import ctypes
 import sys

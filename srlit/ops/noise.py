@@ -1,7 +1,7 @@
-"""Noise whose every pixel is a quantile of 16 random bits, so that it replays from a key.
+"""Noise as quantiles of 16 random bits per pixel, so that it can be replayed from a key.
 
-Both quantile functions are tables, computed once in float64: faster on a CPU than any formula, and
-the same numbers on every device, where the last bits of `erfinv` differ.
+Both quantile functions are tables, computed once in float64: faster on a CPU than a
+formula, and the same on every device, where the last bits of `erfinv` differ.
 """
 
 import math
@@ -13,11 +13,11 @@ from torch import Tensor
 
 NORMAL_STEPS = 1 << 16
 
-# Poisson counts of rates below GREATEST_TABLED come from a table over (sqrt(rate), quantile).
+# Poisson counts of rates below MAX_TABLED_RATE come from a table over (sqrt(rate), quantile).
 ROWS_PER_ROOT = 16
 ROW_BITS, COLUMN_BITS = 7, 12
-GREATEST_TABLED = ((2**ROW_BITS - 1) / ROWS_PER_ROOT) ** 2
-GREATEST_COUNT = 128
+MAX_TABLED_RATE = ((2**ROW_BITS - 1) / ROWS_PER_ROOT) ** 2
+MAX_COUNT = 128
 OFFSETS = 64
 
 
@@ -30,7 +30,7 @@ def normal_table(device: torch.device) -> Float[Tensor, " 65536"]:
 
 
 def normal_noise(bits: Int32[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Standard normal numbers from 16 random bits each; none beyond 4.3."""
+    """Standard normal numbers from 16 random bits each, within +-4.3."""
     return normal_table(bits.device).index_select(0, bits.flatten()).view(bits.shape)
 
 
@@ -44,7 +44,7 @@ def poisson_table(device: torch.device) -> UInt8[Tensor, " 524288"]:
     columns = 1 << COLUMN_BITS
     roots = torch.arange(1 << ROW_BITS, dtype=torch.float64) / ROWS_PER_ROOT
     rates = (roots**2 - 1 / (6 * ROWS_PER_ROOT**2)).clamp(min=0)
-    k = torch.arange(GREATEST_COUNT, dtype=torch.float64)
+    k = torch.arange(MAX_COUNT, dtype=torch.float64)
     below = torch.special.gammaincc(k + 1, rates[:, None])  # P(K <= k)
     below[rates == 0] = 1.0
     # Column j stands for the probability (j + offset) / 4096. Each row takes the offset with which
@@ -53,7 +53,7 @@ def poisson_table(device: torch.device) -> UInt8[Tensor, " 524288"]:
     ends = (below[..., None] * columns - offsets).ceil()  # columns whose count is at most k
     means = (1 - ends / columns).sum(1)
     best = (means - rates[:, None]).abs().argmin(1)
-    ends = ends.gather(2, best.view(-1, 1, 1).expand(-1, GREATEST_COUNT, 1))[..., 0]
+    ends = ends.gather(2, best.view(-1, 1, 1).expand(-1, MAX_COUNT, 1))[..., 0]
     column = torch.arange(columns, dtype=torch.float64).expand(len(rates), -1).contiguous()
     counts = torch.searchsorted(ends.contiguous(), column, right=True)
     return counts.to(torch.uint8).flatten().to(device)
@@ -64,7 +64,7 @@ def poisson_noise(
 ) -> Float[Tensor, "*shape"]:
     """Poisson counts, elementwise, one from 16 random bits.
 
-    From a table of quantiles; from `GREATEST_TABLED` on by the Cornish-Fisher expansion of
+    From a table of quantiles; from `MAX_TABLED_RATE` on by the Cornish-Fisher expansion of
     M. Giles, "Algorithm 955: approximation of the inverse Poisson cumulative distribution
     function" (ACM TOMS 2016, eq. 5).
 
@@ -73,10 +73,10 @@ def poisson_noise(
         bits: from `pixel_field`.
     """
     tabled = _tabled(rate, bits).to(rate.dtype)
-    if rate.is_cpu and rate.numel() and rate.max() < GREATEST_TABLED:
+    if rate.is_cpu and rate.numel() and rate.max() < MAX_TABLED_RATE:
         return tabled
     return torch.where(
-        rate < GREATEST_TABLED, tabled, _expanded(rate, normal_noise(bits).to(rate.dtype))
+        rate < MAX_TABLED_RATE, tabled, _expanded(rate, normal_noise(bits).to(rate.dtype))
     )
 
 
@@ -87,7 +87,7 @@ def _tabled(rate: Tensor, bits: Int32[Tensor, "*shape"]) -> Tensor:
     sqrt(rate) lies above this one. Row and column share the lower bits, which matters in one
     sixteenth of the cases and by less than a row.
     """
-    roots = rate.clamp(max=GREATEST_TABLED).sqrt_().mul_(ROWS_PER_ROOT << 16)
+    roots = rate.clamp(max=MAX_TABLED_RATE).sqrt_().mul_(ROWS_PER_ROOT << 16)
     index: Int32[Tensor, "*shape"] = roots.to(torch.int32).add_(bits)
     index.bitwise_right_shift_(16).mul_(1 << COLUMN_BITS)
     index.add_(bits.bitwise_and((1 << COLUMN_BITS) - 1))

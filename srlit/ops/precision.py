@@ -1,4 +1,4 @@
-"""Which precision a part is computed in, whatever the training around it runs in."""
+"""The precision of a part, whatever precision the training runs in."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,10 +33,9 @@ def feature_precision(device: torch.device) -> torch.autocast:
 
     For the convolutions of a frozen network whose features are compared. These are compared as
     means over thousands of numbers, and relative to their own size; a rounding of 0.4 % in each
-    does not matter there, and a VGG19 is the dearest part of an iteration. The comparison itself
-    (squares of small differences) belongs into float32. float16 is no choice: a network made for
-    inputs of 0 to 255 may exceed its largest number. CPUs stay in float32, so that all of them
-    give the same numbers.
+    does not matter there, and a VGG19 is the most expensive part of an iteration. The comparison
+    itself (squares of small differences) belongs into float32. float16 would overflow in a network
+    made for inputs of 0 to 255. CPUs stay in float32, so that all of them give the same numbers.
     """
     native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=native)

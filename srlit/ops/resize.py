@@ -14,15 +14,9 @@ from srlit.ops.ragged_batch import own_rows
 
 Decimation = Literal["bilinear", "bicubic", "area"]
 Interpolation = Literal[
-    "nearest",
-    "bilinear",
-    "bicubic",
-    "lanczos",
-    "area",
-    "bilinear_antialiased",
-    "bicubic_antialiased",
-    "lanczos_antialiased",
-]
+    "nearest", "bilinear", "bicubic", "lanczos", "area",
+    "bilinear_antialiased", "bicubic_antialiased", "lanczos_antialiased",
+]  # fmt: skip
 INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
 
 

@@ -1,7 +1,7 @@
-"""Counter-based random numbers: one independent stream a row, the same on every device.
+"""Counter-based random numbers: one independent stream per row, the same on every device.
 
-`torch.Generator` hands out one stream for a whole batch, so what sample i draws depends on its
-batch mates and on how many numbers they took. Here a number is a hash of (key of the row, which
+`torch.Generator` hands out one stream for a whole batch, so what sample i draws depends on the
+other samples and on how many numbers they took. Here a number is a hash of (key of the row, which
 draw, which element): row i is the same alone and in a batch, on CPU and on GPU, and a draw is
 recorded by its 64-bit key instead of its pixels. Integer arithmetic is the same everywhere, and
 nothing here waits for the device.
@@ -34,11 +34,11 @@ _MIX_64 = _signed(0xBF58476D1CE4E5B9, 64), _signed(0x94D049BB133111EB, 64)
 
 @lru_cache(maxsize=256)
 def constant(values: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Numbers on a device, copied there once: a copy in every step would wait for it."""
+    """Numbers on a device, copied once: a copy in every step would wait for the device."""
     return torch.tensor(values, device=device, dtype=dtype)
 
 
-# Numbers that one hash gives at once: for a batch of rows, one costs as much as sixteen.
+# Numbers per hash: for a batch of rows, one costs as much as sixteen.
 BLOCK = 16
 
 
@@ -89,8 +89,8 @@ def uniform_field(keys: Int64[Tensor, " n"], shape: Sequence[int]) -> Float[Tens
 def pixel_field(keys: Int64[Tensor, " n"], shape: tuple[int, int, int]) -> Int32[Tensor, "n c h w"]:
     """16 random bits for every pixel of each row's image, 0 to 65535.
 
-    The bits belong to the place (channel, y, x) and to the key: an image that is cut, or that lies
-    on a larger canvas, has the same bits where it has pixels. Two neighbours share one 32-bit hash.
+    The bits are a function of the place (channel, y, x) and the key: a cropped or padded image has
+    the same bits where it has pixels. Two neighbours share one 32-bit hash.
 
     Args:
         keys: (n,) int64.
@@ -102,7 +102,7 @@ def pixel_field(keys: Int64[Tensor, " n"], shape: tuple[int, int, int]) -> Int32
     line = line + torch.arange(h, dtype=torch.int32, device=keys.device)
     pair = torch.arange(pairs, dtype=torch.int32, device=keys.device).mul_(_WEYL_32)
     place = line.mul_(_signed((0x9E3779B9 << 14) & 0xFFFFFFFF, 32))[..., None] + pair
-    # An odd factor and a summand of its own for every row: no row is another one, shifted.
+    # An odd factor and an offset per row: no row is a shifted copy of another.
     factor = keys.to(torch.int32).bitwise_or_(1).view(-1, 1, 1, 1)
     x = (place * factor).add_((keys >> 32).to(torch.int32).view(-1, 1, 1, 1))
     x = _fold_bits(x, 16, 32).mul_(_MIX_32[0])
@@ -111,13 +111,13 @@ def pixel_field(keys: Int64[Tensor, " n"], shape: tuple[int, int, int]) -> Int32
 
 
 class RowGenerator:
-    """Random draws, one independent stream a row.
+    """Random draws, one independent stream per row.
 
-    Each call takes the next draw of every row; `child` opens a named stream of its own, so that
+    Each call takes the next draw of every row; `child` opens a named independent stream, so that
     adding a draw in one stage changes nothing in another.
 
     Args:
-        keys: (n,) int64, one a row, from `make_keys`.
+        keys: (n,) int64, one per row, from `make_keys`.
     """
 
     def __init__(self, keys: Int64[Tensor, " n"]) -> None:
@@ -135,20 +135,20 @@ class RowGenerator:
         return mix64(self.rows)
 
     def _fold(self, data: int) -> Int64[Tensor, " n"]:
-        """`fold_in` of the rows' keys, half of which is done."""
+        """`fold_in` of the rows' keys, the first half cached."""
         return mix64(self._mixed ^ _signed(data & (2**64 - 1), 64))
 
     def child(self, name: str) -> "RowGenerator":
-        """A stream of its own for the part called `name`."""
+        """An independent stream for the part called `name`."""
         return RowGenerator(self._fold(zlib.crc32(name.encode())))
 
     def keys(self) -> Int64[Tensor, " n"]:
-        """Fresh keys, to be kept as a parameter and spent on a field of noise later."""
+        """Fresh keys, stored as a parameter and used for a noise field later."""
         self._keys_drawn += 1
         return self._fold(-self._keys_drawn)
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> Float[Tensor, " n"]:
-        """One number in (low, high) a row."""
+        """One number in (low, high) per row."""
         block, place = divmod(self._numbers_drawn, BLOCK)
         if place == 0:
             self._block = uniform_field(self._fold(block) if block else self.rows, (BLOCK,))
@@ -156,15 +156,15 @@ class RowGenerator:
         return self._block[:, place] * (high - low) + low
 
     def integers(self, low: int, high: int) -> Int64[Tensor, " n"]:
-        """One integer in [low, high], both ends included, a row."""
+        """One integer in [low, high], both ends included, per row."""
         span = high - low + 1
         return (self.uniform() * span).long().clamp_(max=span - 1) + low
 
     def bernoulli(self, p: float) -> Bool[Tensor, " n"]:
-        """True with probability p, a row."""
+        """True with probability p, per row."""
         return self.uniform() < p
 
     def categorical(self, weights: Sequence[float]) -> Int64[Tensor, " n"]:
-        """Index drawn in proportion to `weights`, a row."""
+        """Index drawn in proportion to `weights`, per row."""
         edges = constant(tuple(accumulate(weights)), self.rows.device, torch.float32)
         return torch.bucketize(self.uniform(high=float(sum(weights))), edges[:-1], right=True)

@@ -1,4 +1,4 @@
-"""Structural similarity, one value an image: what a metric and a loss share."""
+"""Structural similarity, one value per image, for a metric and a loss."""
 
 from collections.abc import Sequence
 
@@ -16,8 +16,8 @@ MIDDLE = 0.5
 
 # Exponents of the five scales, the finest first (Wang et al. 2003).
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-# Least similarity of a scale: a power below 1 has no value below 0 and no slope at 0.
-LEAST_SIMILARITY = 1e-4
+# Minimum similarity of a scale: a power below 1 is undefined below 0 and has no slope at 0.
+MIN_SIMILARITY = 1e-4
 
 Planes = Float[Tensor, "n c h w"]
 
@@ -58,7 +58,7 @@ def ms_ssim(
     for scale, weight in enumerate(weights, start=1):
         luminance, structure = similarity_maps(sr, hr)
         similarity = luminance * structure if scale == len(weights) else structure
-        product = product * similarity.mean((2, 3)).clamp(min=LEAST_SIMILARITY) ** weight
+        product = product * similarity.mean((2, 3)).clamp(min=MIN_SIMILARITY) ** weight
         if scale < len(weights):
             sr, hr = F.avg_pool2d(sr, 2), F.avg_pool2d(hr, 2)
     return product.mean(1)
@@ -89,16 +89,16 @@ def similarity_maps(
 
 
 def check_side(image: Planes, scales: int) -> None:
-    """See that a window fits into the coarsest of so many scales.
+    """Check that a window fits into the coarsest scale.
 
     Raises:
         ValueError: it does not.
     """
     h, w = image.shape[-2:]
-    least = WINDOW * 2 ** (scales - 1)
-    if min(h, w) < least:
+    minimum = WINDOW * 2 ** (scales - 1)
+    if min(h, w) < minimum:
         msg = (
-            f"ssim over {scales} scales: got {h}x{w} pixels, expected at least {least}x{least}: "
-            "raise data.patch_size and data.eval_crop"
+            f"ssim over {scales} scales: got {h}x{w} pixels, "
+            f"expected at least {minimum}x{minimum}: raise data.patch_size and data.eval_crop"
         )
         raise ValueError(msg)

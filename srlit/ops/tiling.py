@@ -3,7 +3,7 @@
 Tiles are composed one after the other with `lerp`: where two tiles agree the result is that value
 to the last bit, so constants and nearest-neighbour upscaling come out exactly. The cross-fade is a
 half-sample Hann ramp, sin^2, which is nowhere 0 or 1: nothing is divided by a vanishing weight and
-no border turns black. Beside the result only one strip of tiles is held.
+no border turns black. Besides the result only one strip of tiles is in memory.
 """
 
 import math
@@ -34,8 +34,8 @@ def crossfade(length: int, *, device: torch.device | None = None) -> Float[Tenso
     return torch.sin(phase * math.pi / 2) ** 2
 
 
-def _lay(canvas: Tensor, piece: Tensor, start: int, done: int, dim: int) -> int:
-    """Lay a piece on the canvas from `start` on, cross-faded up to `done`; gives the new end."""
+def _paste(canvas: Tensor, piece: Tensor, start: int, done: int, dim: int) -> int:
+    """Paste a piece at `start`, cross-faded up to `done`; returns the new end."""
     end = start + piece.shape[dim]
     overlap = done - start
     shape = [1] * canvas.ndim
@@ -73,7 +73,7 @@ def upscale_tiled(
         lr: the image.
         scale: the upscaler's factor.
         tile: side of a tile in low-resolution pixels.
-        overlap: least overlap of neighbouring tiles, in low-resolution pixels, at most tile / 2.
+        overlap: minimum overlap of neighbouring tiles, in low-resolution pixels, at most tile / 2.
 
     Raises:
         ValueError: tiles of this size and overlap cannot cover an image.
@@ -84,7 +84,7 @@ def upscale_tiled(
     done = 0
     for top in tile_starts(h, tile, overlap):
         strip = _upscale_strip(upscale, lr[..., top : top + tile, :], scale, tile, overlap)
-        done = _lay(canvas, strip, top * scale, done, dim=2)
+        done = _paste(canvas, strip, top * scale, done, dim=2)
     return canvas
 
 
@@ -94,5 +94,5 @@ def _upscale_strip(upscale: Upscaler, lr: Tensor, scale: int, tile: int, overlap
     strip = lr.new_empty(n, c, h * scale, w * scale)
     done = 0
     for left in tile_starts(w, tile, overlap):
-        done = _lay(strip, upscale(lr[..., left : left + tile]), left * scale, done, dim=3)
+        done = _paste(strip, upscale(lr[..., left : left + tile]), left * scale, done, dim=3)
     return strip

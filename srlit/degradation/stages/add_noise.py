@@ -1,6 +1,7 @@
 """Add noise of a random kind."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -45,12 +46,13 @@ class Noise(Stage):
             for name, value in params.items()
         }
         for index, kind in enumerate(self.kinds):
-
-            def add(part: RaggedBatch, own: Params, kind: NoiseKind = kind) -> RaggedBatch:
-                return part.map(lambda x, row: _add(kind, x, row), own)
-
+            add = partial(_add_to_all, kind)
             batch = apply_to_rows(params["kind"] == index, add, batch, params)
         return batch
+
+
+def _add_to_all(kind: NoiseKind, batch: RaggedBatch, params: Params) -> RaggedBatch:
+    return batch.map(partial(_add, kind), params)
 
 
 def _add(kind: NoiseKind, x: Float[Tensor, "n 3 h w"], params: Params) -> Tensor:

@@ -1,7 +1,7 @@
 """Stages made of stages: in a row, sometimes, one of several, in a random order."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import reduce
+from functools import partial, reduce
 
 import torch
 from jaxtyping import Bool
@@ -59,11 +59,7 @@ class Sequential(Stage):
         self, chosen: Bool[Tensor, " n"], name: str, batch: RaggedBatch, params: Params
     ) -> RaggedBatch:
         """Apply one stage to some samples."""
-
-        def apply(part: RaggedBatch, own: Params) -> RaggedBatch:
-            return self.apply_stage(name, part, own)
-
-        return apply_to_rows(chosen, apply, batch, params)
+        return apply_to_rows(chosen, partial(self.apply_stage, name), batch, params)
 
     @staticmethod
     def own(params: Params, name: str) -> Params:

@@ -1,25 +1,20 @@
 """JPEG compression."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 from annotated_types import Interval, MinLen
-from jaxtyping import Float
-from torch import Tensor
 
-from srlit.degradation.argument_types import IsAscending, IsPair
+from srlit.degradation.argument_types import IsRange
 from srlit.degradation.stage import Stage
 from srlit.ops.file_codecs import libjpeg
 from srlit.ops.jpeg import Subsampling, jpeg
 from srlit.ops.ragged_batch import Params, RaggedBatch, apply_to_rows
 from srlit.ops.rng import RowGenerator
 
-JpegQualities = Annotated[
-    Sequence[Annotated[int, Interval(ge=1, le=100)]],
-    IsPair,
-    IsAscending,
-    "[low, high], two ascending whole numbers within 1 to 100",
-]
+JpegQuality = Annotated[int, Interval(ge=1, le=100)]
+JpegQualities = Annotated[Sequence[JpegQuality], IsRange, "[low, high], whole, within 1 to 100"]
 
 
 class Jpeg(Stage):
@@ -48,25 +43,17 @@ class Jpeg(Stage):
     def apply(self, batch: RaggedBatch, params: Params) -> RaggedBatch:
         """Round to 8 bits, encode, decode."""
         for index, subsampling in enumerate(self.subsamplings):
-
-            def code(
-                part: RaggedBatch, own: Params, subsampling: Subsampling = subsampling
-            ) -> RaggedBatch:
-                return _code(part, own["quality"].float(), subsampling)
-
+            code = partial(_code, subsampling=subsampling)
             batch = apply_to_rows(params["subsampling"] == index, code, batch, params)
         return batch
 
 
-def _code(
-    batch: RaggedBatch, quality: Float[Tensor, " n"], subsampling: Subsampling
-) -> RaggedBatch:
+def _code(batch: RaggedBatch, params: Params, subsampling: Subsampling) -> RaggedBatch:
     """Encode and decode with the faster of the two codecs."""
+    quality = params["quality"].float()
     if not batch.pixels.is_cpu:
         pixels = jpeg(batch.extended(), quality, subsampling=subsampling, sizes=batch.sizes)
         return batch.with_pixels(pixels)
-
-    def code(x: Tensor, own: Params) -> Tensor:
-        return libjpeg(x, own["quality"], subsampling=subsampling)
-
-    return batch.map(code, {"quality": quality})
+    return batch.map(
+        lambda x, own: libjpeg(x, own["quality"], subsampling=subsampling), {"quality": quality}
+    )

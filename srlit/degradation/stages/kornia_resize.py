@@ -12,6 +12,7 @@ from srlit.ops.rng import RowGenerator
 from srlit.types import Count
 
 KorniaInterpolation = Literal["nearest", "bilinear", "bicubic", "area"]
+KorniaInterpolations = Annotated[Sequence[KorniaInterpolation], MinLen(1)]
 
 
 class KorniaResize(IntegerShrink):
@@ -24,11 +25,7 @@ class KorniaResize(IntegerShrink):
     """
 
     def __init__(
-        self,
-        *,
-        scale: Count,
-        kinds: Annotated[Sequence[KorniaInterpolation], MinLen(1)],
-        antialias: bool = False,
+        self, *, scale: Count, kinds: KorniaInterpolations, antialias: bool = False
     ) -> None:
         self.scale, self.kinds, self.antialias = scale, list(kinds), antialias
         self.names = {"kind": self.kinds}
