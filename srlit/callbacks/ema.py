@@ -7,7 +7,6 @@ from annotated_types import Interval
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from srlit.checkpoint.schema import EMA_KEY
 from srlit.phases.base import Phase
 
 
@@ -24,11 +23,6 @@ class EMA(Callback):
         self.decay = decay
         self._ema: nn.Module | None = None
         self._loaded = False
-
-    @property
-    def state_key(self) -> str:
-        """The name under which checkpoints keep the average."""
-        return EMA_KEY
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
         """Copy the generator."""

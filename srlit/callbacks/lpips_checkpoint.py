@@ -53,11 +53,6 @@ class LPIPSCheckpoint(Checkpoint):
         self.rows: list[dict[str, Any]] = []
 
     @property
-    def state_key(self) -> str:
-        """The name under which checkpoints keep the history."""
-        return "LPIPSCheckpoint"
-
-    @property
     def newest_finite(self) -> Path | None:
         """The newest checkpoint that is finite, as was its validation; None before there is one."""
         finite = [r for r in self.rows if r["finite"] and math.isfinite(r["metrics"]["loss"])]

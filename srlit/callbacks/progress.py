@@ -5,8 +5,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import ProgressBar
+from lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -16,7 +15,7 @@ from srlit.types import Batch, NonNegative
 log = logging.getLogger(__name__)
 
 
-class IterationProgress(ProgressBar):
+class IterationProgress(Callback):
     """A bar on a terminal; elsewhere a log line every few seconds.
 
     Args:
@@ -24,28 +23,18 @@ class IterationProgress(ProgressBar):
     """
 
     def __init__(self, *, every_seconds: NonNegative = 30.0) -> None:
-        super().__init__()
         self.every_seconds = every_seconds
-        self._console = Console()
         self._bar: Progress | None = None
         self._images = 0
         self._since = self._logged = 0.0
-        self._enabled = True
 
-    def disable(self) -> None:
-        """Lightning calls this on every process but the first."""
-        self._enabled = False
-
-    def enable(self) -> None:
-        """Show it again."""
-        self._enabled = True
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the bar."""
         assert isinstance(pl_module, Phase)
         self._since = self._logged = time.monotonic()
         self._images = 0
-        if self._enabled and self._console.is_terminal:
+        console = Console()
+        if trainer.is_global_zero and console.is_terminal:
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),
@@ -53,15 +42,10 @@ class IterationProgress(ProgressBar):
                 TextColumn("{task.fields[rate]:.0f} images/s"),
                 TimeRemainingColumn(),
                 TextColumn("{task.fields[losses]}"),
-                console=self._console,
+                console=console,
             )
-            self._bar.add_task(
-                "training",
-                total=pl_module.iterations,
-                completed=pl_module.iteration,
-                rate=0.0,
-                losses="",
-            )
+            done, total = pl_module.iteration, pl_module.iterations
+            self._bar.add_task("training", total=total, completed=done, rate=0.0, losses="")
             self._bar.start()
 
     def on_train_batch_end(
@@ -78,50 +62,39 @@ class IterationProgress(ProgressBar):
         self._images += len(batch.lr) * trainer.world_size
         now = time.monotonic()
         rate = self._images / max(now - self._since, 1e-9)
+        iteration, losses = pl_module.iteration, _losses(pl_module.running_means.latest)
         if self._bar is not None:
-            self._bar.update(
-                self._bar.task_ids[0],
-                completed=pl_module.iteration,
-                rate=rate,
-                losses=_losses(pl_module.running_means.latest),
-            )
-        elif self._enabled and now - self._logged >= self.every_seconds:
+            task = self._bar.task_ids[0]
+            self._bar.update(task, completed=iteration, rate=rate, losses=losses)
+        elif trainer.is_global_zero and now - self._logged >= self.every_seconds:
             self._logged = now
-            left = (pl_module.iterations - pl_module.iteration) * len(batch.lr) / rate
+            left = (pl_module.iterations - iteration) * len(batch.lr) * trainer.world_size / rate
             log.info(
                 "iteration %d of %d, %.0f images/s, %s left  %s",
-                pl_module.iteration,
+                iteration,
                 pl_module.iterations,
                 rate,
-                timedelta(seconds=round(left * trainer.world_size)),
-                _losses(pl_module.running_means.latest),
+                timedelta(seconds=round(left)),
+                losses,
             )
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the validation; its time does not count as training's."""
         assert isinstance(pl_module, Phase)
-        if not trainer.sanity_checking and self._enabled:
+        if not trainer.sanity_checking and trainer.is_global_zero:
             found = "  ".join(f"{name} {value:.4f}" for name, value in pl_module.validation.items())
             log.info("iteration %d validated: %s", pl_module.iteration, found)
         self._since, self._images = time.monotonic(), 0
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+    def on_train_end(self, *_: Any, **__: Any) -> None:  # noqa: ANN401
         """Close the bar."""
-        self._close()
-
-    def on_exception(
-        self,
-        trainer: Trainer,  # noqa: ARG002
-        pl_module: LightningModule,  # noqa: ARG002
-        exception: BaseException,  # noqa: ARG002
-    ) -> None:
-        """Leave the terminal as it was."""
-        self._close()
-
-    def _close(self) -> None:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+    def on_exception(self, *_: Any, **__: Any) -> None:  # noqa: ANN401
+        """Leave the terminal as it was."""
+        self.on_train_end()
 
 
 def _losses(latest: dict[str, float]) -> str:

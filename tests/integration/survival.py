@@ -1,9 +1,10 @@
-"""Trainings that are killed at chosen moments, in processes of their own.
+"""Trainings that are killed or asked to stop at chosen moments, in processes of their own.
 
 Processes come from a server that has imported everything, so that a start takes a second or two.
 """
 
 import csv
+import importlib
 import io
 import multiprocessing
 import os
@@ -11,6 +12,8 @@ import random
 import signal
 import subprocess
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -24,6 +27,9 @@ SERVER.set_forkserver_preload(
 )
 
 ITERATIONS = 8
+RANKING = "callbacks.lpips_checkpoint.LPIPSCheckpoint._record"
+VALIDATION = "phases.base.Phase.validation_step"
+D_LOSS = "phases.adversarial.AdversarialPhase.discriminator_loss"
 # Intervals that cross each other: a checkpoint falls into the middle of a logged interval.
 ADVERSARIAL = (
     *TINY,
@@ -47,25 +53,37 @@ ADVERSARIAL = (
 
 
 def die() -> None:
-    """As if power had gone."""
+    """End without a chance to clean up, as in a power cut."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-# -- moments: each arms a trap in the child; `turn` says at which iteration or occasion ------------
+# -- moments: each changes the child's program; `turn` says at which iteration or occasion --------
+
+
+def at_call(method: str, when: Callable[..., bool], act: Callable[[], object], *, after=False):
+    """Act before or after a method's calls, such as `phases.base.Phase.validation_step`."""
+    module, owner, name = f"srlit.{method}".rsplit(".", 2)
+    owner = getattr(importlib.import_module(module), owner)
+    original = getattr(owner, name)
+
+    def trap(*arguments, **named):
+        if not after and when(*arguments):
+            act()
+        result = original(*arguments, **named)
+        if after and when(*arguments):
+            act()
+        return result
+
+    setattr(owner, name, trap)
+
+
+def iteration_is(turn: int) -> Callable[..., bool]:
+    return lambda phase, *_: phase.iteration == turn
 
 
 def between_the_updates(turn: int) -> None:
     """After the discriminator's update, before the generator's."""
-    from srlit.phases.adversarial import AdversarialPhase
-
-    original = AdversarialPhase.generator_loss
-
-    def trap(self, *arguments, **named):
-        if self.iteration == turn:
-            die()
-        return original(self, *arguments, **named)
-
-    AdversarialPhase.generator_loss = trap
+    at_call("phases.adversarial.AdversarialPhase.generator_loss", iteration_is(turn), die)
 
 
 def within_a_save(turn: int) -> None:
@@ -104,45 +122,18 @@ def before_the_rename(turn: int) -> None:
 
 
 def before_the_ranking(turn: int) -> None:
-    """With a checkpoint that no ranking knows, and one that should be removed."""
-    from srlit.callbacks.lpips_checkpoint import LPIPSCheckpoint
-
-    original = LPIPSCheckpoint._record
-
-    def trap(self, kept):
-        if len(self.rows) == turn:
-            die()
-        original(self, kept)
-
-    LPIPSCheckpoint._record = trap
+    """With a checkpoint that is not ranked, and one that should be removed."""
+    at_call(RANKING, lambda callback, _: len(callback.rows) == turn, die)
 
 
 def within_a_rotation(turn: int) -> None:
-    """After the ranking, before what fell out of it is gone."""
-    from srlit.callbacks.lpips_checkpoint import LPIPSCheckpoint
-
-    original = LPIPSCheckpoint._record
-
-    def trap(self, kept):
-        original(self, kept)
-        if len(self.rows) == turn:
-            die()
-
-    LPIPSCheckpoint._record = trap
+    """After the ranking, before what fell out of it is removed."""
+    at_call(RANKING, lambda callback, _: len(callback.rows) == turn, die, after=True)
 
 
 def within_a_validation(turn: int) -> None:
     """With validation photos measured, and no mean yet."""
-    from srlit.phases.base import Phase
-
-    original = Phase.validation_step
-
-    def trap(self, batch, batch_idx):
-        original(self, batch, batch_idx)
-        if self.iteration >= turn:
-            die()
-
-    Phase.validation_step = trap
+    at_call(VALIDATION, lambda phase, *_: phase.iteration >= turn, die, after=True)
 
 
 def within_a_row(turn: int) -> None:
@@ -161,37 +152,30 @@ def within_a_row(turn: int) -> None:
     CSVLogger.log_metrics = trap
 
 
-def asked_to_stop(turn: int, number: int = signal.SIGTERM) -> None:
-    """By a signal, amid an iteration's update."""
-    from srlit.phases.adversarial import AdversarialPhase
+def asked_to_stop(turn: int) -> None:
+    """By a signal, in the middle of an iteration."""
+    at_call(D_LOSS, iteration_is(turn), lambda: os.kill(os.getpid(), signal.SIGTERM))
 
-    original = AdversarialPhase.discriminator_loss
 
-    def trap(self, *arguments, **named):
-        if self.iteration == turn:
-            os.kill(os.getpid(), number)
-        return original(self, *arguments, **named)
-
-    AdversarialPhase.discriminator_loss = trap
+def asked_to_stop_validating(turn: int) -> None:
+    """By a signal, during a validation."""
+    ask = partial(os.kill, os.getpid(), signal.SIGTERM)
+    at_call(VALIDATION, lambda phase, *_: phase.iteration >= turn, ask)
 
 
 def _whole_group_asked(turn: int, number: int) -> None:
     """By a signal to the loader's workers too, which have a batch under way."""
-    from srlit.phases.adversarial import AdversarialPhase
-
     os.setpgid(0, 0)
-    original = AdversarialPhase.discriminator_loss
 
-    def trap(self, *arguments, **named):
-        if self.iteration == turn:
-            # From elsewhere: a worker takes its parent's SIGTERM for a regular end.
-            group = f"-{os.getpgid(0)}"
-            command = ["kill", f"-{int(number)}", "--", group]
-            subprocess.run(command, check=True, start_new_session=True)
-            time.sleep(0.5)  # a worker that dies of it is noticed
-        return original(self, *arguments, **named)
+    def ask() -> None:
+        # From elsewhere: a worker takes its parent's SIGTERM for a regular end.
+        command = ["kill", f"-{int(number)}", "--", f"-{os.getpgid(0)}"]
+        subprocess.run(command, check=True, start_new_session=True)
+        for worker in multiprocessing.active_children():
+            worker.join(0.3)  # one that dies of it is noticed
+            assert worker.is_alive()
 
-    AdversarialPhase.discriminator_loss = trap
+    at_call(D_LOSS, iteration_is(turn), ask)
 
 
 def whole_group_asked_by_sigterm(turn: int) -> None:
@@ -202,20 +186,6 @@ def whole_group_asked_by_sigterm(turn: int) -> None:
 def whole_group_asked_by_ctrl_c(turn: int) -> None:
     """As a terminal does."""
     _whole_group_asked(turn, signal.SIGINT)
-
-
-def asked_to_stop_validating(turn: int) -> None:
-    """By a signal, amid a validation."""
-    from srlit.phases.base import Phase
-
-    original = Phase.validation_step
-
-    def trap(self, batch, batch_idx):
-        if self.iteration >= turn:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return original(self, batch, batch_idx)
-
-    Phase.validation_step = trap
 
 
 def unseeded(turn: int) -> None:

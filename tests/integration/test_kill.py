@@ -1,4 +1,4 @@
-"""SIGKILL and SIGTERM at any moment: run again, and all is as if nothing had happened.
+"""SIGKILL and SIGTERM at any moment: the resumed run ends at the same bits.
 
 `pytest tests/integration/test_kill.py --kills 100` kills that often at random moments.
 """
@@ -84,50 +84,30 @@ def test_kills_at_random_moments_change_nothing(undisturbed, tmp_path, request):
         assert differences(undisturbed, outcome(folder)) == []
 
 
-# -- what a checkpoint must hold: without any one of these, the end is another ---------------------
+# -- controls: what a checkpoint holds is needed, draws follow the iteration ----------------------
 
 
-def forget_generator_optimizer(checkpoint):
-    checkpoint["optimizer_states"][0]["state"] = {}
-
-
-def forget_discriminator_optimizer(checkpoint):
-    checkpoint["optimizer_states"][1]["state"] = {}
-
-
-def forget_discriminator(checkpoint):
-    weights = checkpoint["state_dict"]
-    for name in weights:
+def zero_discriminator(checkpoint):
+    for name, value in checkpoint["state_dict"].items():
         if name.startswith("discriminator."):
-            weights[name] = torch.zeros_like(weights[name])
+            value.zero_()
 
 
-def forget_average(checkpoint):
-    averaged = checkpoint["callbacks"]["EMA"]["averaged"]
-    weights = checkpoint["state_dict"]
-    for name in averaged:
-        averaged[name] = weights[f"generator.{name}"].clone()
+def replace_ema(checkpoint):
+    for name, value in checkpoint["callbacks"]["EMA"]["averaged"].items():
+        value.copy_(checkpoint["state_dict"][f"generator.{name}"])
 
 
-def forget_schedule(checkpoint):
-    for state in checkpoint["lr_schedulers"]:
-        state["last_epoch"] = 0
-
-
-def forget_position(checkpoint):
-    checkpoint["iteration"] -= 1
-
-
-def forget_interval(checkpoint):
-    checkpoint["running_means"] = {"sums": {}, "counts": {}}
-
-
-def forget_history(checkpoint):
-    checkpoint["callbacks"]["LPIPSCheckpoint"]["rows"] = []
-
-
-def forget_validation(checkpoint):
-    checkpoint["validated"] = 0
+CHANGES = {
+    "generator's optimizer": lambda c: c["optimizer_states"][0].update(state={}),
+    "discriminator's optimizer": lambda c: c["optimizer_states"][1].update(state={}),
+    "discriminator": zero_discriminator,
+    "ema": replace_ema,
+    "schedules": lambda c: [state.update(last_epoch=0) for state in c["lr_schedulers"]],
+    "iteration": lambda c: c.update(iteration=c["iteration"] - 1),
+    "running means": lambda c: c.update(running_means={"sums": {}, "counts": {}}),
+    "history": lambda c: c["callbacks"]["LPIPSCheckpoint"].update(rows=[]),
+}
 
 
 @pytest.fixture(scope="module")
@@ -137,24 +117,12 @@ def interrupted(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize(
-    "forget",
-    [
-        forget_generator_optimizer,
-        forget_discriminator_optimizer,
-        forget_discriminator,
-        forget_average,
-        forget_schedule,
-        forget_position,
-        forget_interval,
-        forget_history,
-    ],
-)
-def test_control_each_saved_item_is_needed(undisturbed, interrupted, tmp_path, forget):
+@pytest.mark.parametrize("change", CHANGES)
+def test_control_each_saved_item_is_needed(undisturbed, interrupted, tmp_path, change):
     shutil.copytree(interrupted, tmp_path, dirs_exist_ok=True)
     [path] = checkpoints_of(tmp_path / "runs" / "a").values()
     checkpoint = torch.load(path, weights_only=True)
-    forget(checkpoint)
+    CHANGES[change](checkpoint)
     AtomicCheckpointIO().save_checkpoint(checkpoint, path)
     if go(tmp_path, *ADVERSARIAL) == 0:
         assert differences(undisturbed, outcome(tmp_path)) != []
@@ -174,8 +142,8 @@ def test_control_draws_follow_the_iteration(tmp_path):
 
 
 @pytest.mark.parametrize("turn", [0, 2, 4, ITERATIONS - 1])
-def test_sigterm_saves_the_iteration_at_hand_and_exits_143(undisturbed, tmp_path, turn):
-    """At 2 and at the end a validation is owed; at 0 nothing has been saved before."""
+def test_sigterm_saves_the_current_iteration_and_exits_143(undisturbed, tmp_path, turn):
+    """At 2 and at the end a validation is due; at 0 nothing has been saved before."""
     assert go(tmp_path, *ADVERSARIAL, moment="asked_to_stop", turn=turn) == 143
     run = tmp_path / "runs" / "a"
     assert max(checkpoints_of(run)) == turn + 1
@@ -184,7 +152,7 @@ def test_sigterm_saves_the_iteration_at_hand_and_exits_143(undisturbed, tmp_path
     assert differences(undisturbed, outcome(tmp_path)) == []
 
 
-def test_sigterm_amid_a_validation_does_not_wait_for_its_end(undisturbed, tmp_path):
+def test_sigterm_during_a_validation_does_not_wait_for_its_end(undisturbed, tmp_path):
     assert go(tmp_path, *ADVERSARIAL, moment="asked_to_stop_validating", turn=6) == 143
     assert max(checkpoints_of(tmp_path / "runs" / "a")) == 6
     assert go(tmp_path, *ADVERSARIAL, moment="asked_to_stop_validating", turn=8) == 143
@@ -192,7 +160,7 @@ def test_sigterm_amid_a_validation_does_not_wait_for_its_end(undisturbed, tmp_pa
     assert differences(undisturbed, outcome(tmp_path)) == []
 
 
-def test_an_owed_validation_that_is_killed_leaves_one_row(undisturbed, tmp_path):
+def test_a_due_validation_that_is_killed_leaves_one_row(undisturbed, tmp_path):
     assert go(tmp_path, *ADVERSARIAL, moment="asked_to_stop", turn=2) == 143
     assert go(tmp_path, *ADVERSARIAL, moment="within_a_save", turn=1) == -9
     assert go(tmp_path, *ADVERSARIAL) == 0
@@ -210,7 +178,7 @@ def test_a_signal_to_the_whole_group_leaves_the_workers_at_work(undisturbed, tmp
 
 @pytest.mark.slow
 def test_twenty_sigterms_in_a_row(tmp_path):
-    """Every iteration is interrupted: the training still advances by one each time."""
+    """The training still advances by one iteration each time."""
     longer = (*ADVERSARIAL, "iterations=21")
     for turn in range(20):
         assert go(tmp_path / "a", *longer, moment="asked_to_stop", turn=turn) == 143

@@ -20,6 +20,7 @@ from lightning import Callback
 from srlit.checkpoint import load_checkpoint
 from srlit.train import train
 from tests.helpers import REPOSITORY, TINY, compose_config
+from tests.integration.survival import flattened
 
 PHASE3 = (
     "+experiment=phase3",
@@ -70,23 +71,7 @@ class Digests(Callback):
 
 def digest(part):
     """SHA-256 of nested tensors and numbers."""
-    total = sha256()
-
-    def add(value):
-        if isinstance(value, torch.Tensor):
-            total.update(value.detach().cpu().contiguous().numpy().tobytes())
-        elif isinstance(value, dict):
-            for key in sorted(value, key=str):
-                total.update(str(key).encode())
-                add(value[key])
-        elif isinstance(value, list | tuple):
-            for item in value:
-                add(item)
-        else:
-            total.update(repr(value).encode())
-
-    add(part)
-    return total.hexdigest()
+    return sha256(repr(sorted(flattened(part).items())).encode()).hexdigest()
 
 
 def digests_in(folder):

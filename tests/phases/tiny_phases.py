@@ -3,7 +3,6 @@
 from functools import partial
 
 import torch
-from lightning.pytorch.callbacks import ProgressBar
 from torch.nn import L1Loss
 from torch.optim.lr_scheduler import ConstantLR
 from torch.utils.data import DataLoader
@@ -72,7 +71,7 @@ def fit(phase, folder, data=None, validate_every=2, callbacks=(), **changes):
         num_sanity_val_steps=0,
         logger=False,
         callbacks=list(callbacks),
-        enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
+        enable_progress_bar=False,
         enable_model_summary=False,
         enable_checkpointing=bool(callbacks),
         default_root_dir=folder,
