@@ -63,9 +63,7 @@ class RaggedBatch(NamedTuple):
     def take(self, index: Int64[Tensor, " m"]) -> "RaggedBatch":
         """Some of the samples."""
         sizes = None if self.sizes is None else self.sizes[index]
-        return RaggedBatch(
-            self.pixels.index_select(0, index), self.hr, sizes, self.min_size, owned=True
-        )
+        return self._replace(pixels=self.pixels.index_select(0, index), sizes=sizes, owned=True)
 
     def padded_to(self, h: int, w: int) -> "RaggedBatch":
         """The same samples, padded to another size."""
@@ -73,7 +71,7 @@ class RaggedBatch(NamedTuple):
         if (oh, ow) == (h, w):
             return self
         pixels = F.pad(self.pixels, (0, w - ow, 0, h - oh))
-        return RaggedBatch(pixels, self.hr, self.own_sizes(), self.min_size, owned=True)
+        return self._replace(pixels=pixels, sizes=self.own_sizes(), owned=True)
 
     def map(self, function: PixelFunction, params: Params) -> "RaggedBatch":
         """function(pixels, params) on every sample at its own size.

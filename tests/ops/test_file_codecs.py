@@ -190,17 +190,11 @@ def test_an_empty_batch_stays_empty(name):
     assert CODECS[name](torch.rand(0, 3, 8, 8), torch.rand(0)).shape == (0, 3, 8, 8)
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -1.0, 101.0])
-def test_a_wrong_quality_is_named(name, bad):
-    with pytest.raises(ValueError, match=f"quality {bad}:"):
-        CODECS[name](torch.rand(2, 3, 8, 8), torch.tensor([50.0, bad]))
-
-
 def test_the_ends_of_the_scales(name):
     low, high = {"jpeg": (1, 100), "h264": (0, 51)}.get(name, (0, 100))
     x = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     CODECS[name](x, torch.tensor([low, high]).float())
-    for bad in (low - 0.5, high + 0.5):
+    for bad in (low - 0.5, high + 0.5, float("nan")):
         with pytest.raises(ValueError, match=f"{bad}: .*{low} to {high}"):
             CODECS[name](x, torch.tensor([bad, high]))
 

@@ -46,16 +46,17 @@ class Noise(Stage):
             for name, value in params.items()
         }
         for index, kind in enumerate(self.kinds):
-            add = partial(_add_to_all, kind)
+            add = partial(_add, kind)
             batch = apply_to_rows(params["kind"] == index, add, batch, params)
         return batch
 
 
-def _add_to_all(kind: NoiseKind, batch: RaggedBatch, params: Params) -> RaggedBatch:
-    return batch.map(partial(_add, kind), params)
+def _add(kind: NoiseKind, batch: RaggedBatch, params: Params) -> RaggedBatch:
+    """Noise of one kind."""
+    return batch.map(partial(_noisy, kind), params)
 
 
-def _add(kind: NoiseKind, x: Float[Tensor, "n 3 h w"], params: Params) -> Tensor:
+def _noisy(kind: NoiseKind, x: Float[Tensor, "n 3 h w"], params: Params) -> Tensor:
     """Noise of one kind, from random bits that follow from each sample's key."""
     _, c, h, w = x.shape
     bits = pixel_field(params["key"], (c, h, w))
