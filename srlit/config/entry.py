@@ -161,7 +161,7 @@ def _innermost(error: BaseException) -> str:
     if isinstance(error, InstantiationException):
         key = str(error).rsplit("full_key: ", 1)[-1] if "full_key: " in str(error) else ""
         cause: BaseException = error
-        while cause.__cause__ is not None:
+        while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
             cause = cause.__cause__
         message = str(error) if cause is error else f"{cause}"
         return f"{message} (at {key})" if key and cause is not error else message
