@@ -3,34 +3,9 @@ import torch
 from omegaconf import OmegaConf
 
 from srlit.checkpoint import CheckpointError
-from srlit.config import ConfigError, build, check_config, help_text, load_generator
-from srlit.config.root import options
+from srlit.config import ConfigError, build, check_config, load_generator
 from srlit.models.rrdb import RRDBNet
-from tests.helpers import compose_config, run
-
-
-@pytest.mark.parametrize("name", ["train", "evaluate", "select", "upscale"])
-def test_help_shows_every_key_with_its_comment_and_every_choice(name):
-    text = help_text(name, "What it does.")
-    assert text.startswith("What it does.")
-    keys = {
-        "train": "validate_every",
-        "evaluate": "baselines",
-        "select": "minimum",
-        "upscale": "tile",
-    }
-    assert f"  {keys[name]}:" in text
-    assert "#" in text
-    assert f"model: {', '.join(options('model'))}" in text
-    assert "_base" not in text
-
-
-def test_help_is_quick_and_the_same_for_both_commands(tmp_path):
-    by_module = run("srlit.train", "--help", cwd=tmp_path)
-    by_command = run("srlit", "train", "--help", cwd=tmp_path)
-    assert by_module.returncode == 0
-    assert by_module.stdout == by_command.stdout
-    assert "+experiment=NAME" in by_module.stdout
+from tests.helpers import compose_config
 
 
 @pytest.mark.parametrize("name", ["train", "evaluate"])
