@@ -83,6 +83,10 @@ def explained(config_name: str, overrides: Sequence[str]) -> Iterator[None]:
         yield
     except (ConfigCompositionException, OverrideParseException) as error:
         raise SystemExit(f"error: {explain(error, config_name, overrides)}") from error
+    except ValueError as error:  # GROUP=null, where a group must be chosen or left alone
+        if HydraConfig.initialized():
+            raise
+        raise SystemExit(f"error: {error}; to leave a group out, write ~GROUP") from error
 
 
 def entry_point(config_name: str) -> Callable[[Task], Callable[[], None]]:
@@ -116,9 +120,8 @@ def entry_point(config_name: str) -> Callable[[Task], Callable[[], None]]:
                 sys.argv[1:] = options_first(sys.argv[1:])
                 FOLDERS[1:] = config_dirs(sys.argv[1:])
                 declare_options()
-                os.environ.setdefault(
-                    "HYDRA_FULL_ERROR", "1"
-                )  # its errors come here, not to stderr
+                # Hydra's errors are raised, and shown by `explained`.
+                os.environ.setdefault("HYDRA_FULL_ERROR", "1")
                 with explained(config_name, [w for w in sys.argv[1:] if not w.startswith("-")]):
                     compose_and_run()
 

@@ -25,11 +25,6 @@ def root_file(config_name: str) -> DictConfig:
     return root
 
 
-def root_keys(config_name: str) -> set[str]:
-    """Top-level keys that a root file sets itself."""
-    return {str(key) for key in root_file(config_name)} - {"defaults", "hydra"}
-
-
 def root_groups(config_name: str) -> dict[str, str]:
     """Top-level keys that a root file takes from a group, with what chooses their file.
 
