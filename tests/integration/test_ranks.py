@@ -152,8 +152,9 @@ def node(number, port):
 
 @pytest.mark.slow
 def test_two_processes_train_as_one_with_twice_the_batch(tmp_path, start):
-    """Started by Lightning, from arguments with spaces."""
-    finish(start(*arguments(tmp_path / "two", *SGD, "trainer.devices=2", "name=a b")))
+    """Started by Lightning, from `srlit train` and arguments with spaces."""
+    _, *command = arguments(tmp_path / "two", *SGD, "trainer.devices=2", "name=a b")
+    finish(start("srlit", "train", *command))
     assert len(digests_in(tmp_path / "two")) == 2
     one, other = digests_in(tmp_path / "two")
     assert one == other
