@@ -56,7 +56,7 @@ def train(cfg: DictConfig) -> float:
         initialise(cfg, phase)
     else:
         load_for_resume(resume, phase, data)
-    # A batch is there even after the last iteration, as a validation may be owed.
+    # A batch is there even after the last iteration, as a validation may be due.
     data.first_iteration = min(phase.iteration, cfg.iterations - 1)
 
     record = RunRecord(

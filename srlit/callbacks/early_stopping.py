@@ -48,7 +48,7 @@ class EarlyStopping(LightningEarlyStopping):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """End a run that was ended before, unless a validation is due."""
         assert isinstance(pl_module, Phase)
-        if self.is_exhausted and not pl_module.owes_validation:
+        if self.is_exhausted and not pl_module.validation_is_due:
             self._log_end(pl_module)
             trainer.should_stop = True
 

@@ -162,17 +162,17 @@ class Phase(LightningModule):
     def on_train_start(self) -> None:
         """Let Lightning count batches from the iteration on, so that validations fall on time."""
         self.trainer.fit_loop.epoch_loop.batch_progress.total.ready = self.iteration
-        if self.owes_validation:
-            self._run_owed_validation()
+        if self.validation_is_due:
+            self._run_due_validation()
 
     @property
-    def owes_validation(self) -> bool:
+    def validation_is_due(self) -> bool:
         """Whether the training was stopped between an iteration and its validation."""
         every = self.trainer.val_check_interval
         on_time = self.iteration % every == 0 or self.iteration >= self.iterations
         return 0 < self.iteration != self.validated and bool(on_time)
 
-    def _run_owed_validation(self) -> None:
+    def _run_due_validation(self) -> None:
         """Run the validation that a stop left out, as Lightning does within its loop."""
         self.trainer.validating = True
         self.trainer.fit_loop.epoch_loop.val_loop.run()
