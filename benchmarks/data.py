@@ -64,10 +64,14 @@ from common.results import Row, cell, make_parser, milliseconds, rate, report, t
 from PIL import Image
 
 from srlit.config import quieten
-from srlit.data import Augmentation, PackedStore, PatchBatches, PhotoOrder, PhotoReader, audit
-from srlit.data.audit import Audit, Photo
+from srlit.data.audit import Audit, Photo, audit
+from srlit.data.augment import Augmentation
+from srlit.data.datasets import PatchBatches
 from srlit.data.loader import make_loader
+from srlit.data.reader import PhotoReader
+from srlit.data.sampler import PhotoOrder
 from srlit.data.scan import cores
+from srlit.data.store import PackedStore
 from srlit.ops.malloc import keep_freed_memory
 from srlit.ops.rng import RowGenerator
 from srlit.types import Photos
@@ -195,7 +199,7 @@ def srlit_batches(
     """Srlit's loader, as a training makes it."""
     photos = list(photos) * math.ceil(EPOCH / len(photos))
     reader = PhotoReader(photos, cache_mb=cache_mb, store=PackedStore(store))
-    order = PhotoOrder([len(photos)], seed=SEED, shares=None)
+    order = PhotoOrder([len(photos)], seed=SEED, weights=None)
     dataset = PatchBatches(reader, order, seed=SEED, patch_size=PATCH, batch_size=BATCH)
     iterations = [-1]
     loader = make_loader(dataset, iterations, workers=workers, packed=reader.packed)

@@ -61,8 +61,7 @@ from PIL import Image
 from torch import Tensor
 
 from srlit.config import CONF_DIR, build, quieten
-from srlit.data import read_photo
-from srlit.data.photo import pixels_of
+from srlit.data.decode import pixels_of, read_photo
 from srlit.degradation.kernels import GaussianKernel
 from srlit.degradation.noise_kinds import GaussianNoise
 from srlit.degradation.pipeline import Degradation

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from srlit.data import read_photo
+from srlit.data.decode import read_photo
 from srlit.losses.perceptual_loss import PerceptualLoss
 from srlit.ops.resize import bilinear, imresize
 from srlit.perceptual.backbones import load_backbone

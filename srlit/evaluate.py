@@ -22,7 +22,7 @@ from srlit.config.composing import composed
 from srlit.config.entry import choice
 
 if TYPE_CHECKING:
-    from srlit.data import EvaluationPhotos
+    from srlit.data.datasets import EvaluationPhotos
     from srlit.degradation.pipeline import Degradation
     from srlit.evaluation.figures import Figure
     from srlit.evaluation.methods import NetworkLoader
@@ -153,7 +153,7 @@ def build_tasks(cfg: DictConfig, metrics: "MetricSuite") -> Iterator[Task]:
         ConfigError: there is none of that name.
         FileNotFoundError: the photos are not there.
     """
-    from srlit.data import EvaluationData
+    from srlit.data.evaluation_data import EvaluationData
 
     for name, data in _choices(cfg, "data", cfg.data_sets):
         for _, preset in _choices(cfg, "degradation", cfg.degradations):
@@ -241,7 +241,7 @@ def training_photos(run: Path) -> set[Path]:
     try:
         stored: Any = OmegaConf.to_container(OmegaConf.load(run / "config.yaml"), resolve=False)
         sets = build_known(stored["data"]["photos"], str(run / "config.yaml"))
-        return {path.resolve() for path in sets.train()}
+        return {path.resolve() for path in sets.split("train")}
     except (OSError, ValueError, LookupError, TypeError, YAMLError) as error:
         log.debug("%s: its training photos are unknown: %s", run, error)
         return set()

@@ -19,8 +19,8 @@ from srlit.config import ConfigError, build, entry_point
 from srlit.config.entry import choice
 
 if TYPE_CHECKING:
-    from srlit.data import PhotoSets
     from srlit.data.audit import Audit
+    from srlit.data.photo_sets import PhotoSets
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def prepare(cfg: DictConfig) -> "dict[str, Audit]":
     Raises:
         SystemExit: files that cannot be used, or folders that are missing; all others are ready.
     """
-    from srlit.data.listing import print_listing, write_listing
+    from srlit.data.audit_report import print_listing, write_listing
     from srlit.data.store import packing
 
     check_splits(cfg)
@@ -104,7 +104,7 @@ def check(
     Returns:
         What was found of each split, and what is wrong with those whose photos are not there.
     """
-    from srlit.data.splits import Checks
+    from srlit.data.audit import Checks
 
     cache = Path(cfg.paths.cache).expanduser()
     checks = Checks(cfg.scale, max_invalid_fraction=1.0, cache=cache, store=store)
@@ -126,7 +126,7 @@ def check(
 
 def warn_of_unpacked(store: Path, found: "dict[str, Audit]") -> None:
     """Say where packing was asked for and did nothing, as for photos of shards."""
-    from srlit.data import PackedStore
+    from srlit.data.store import PackedStore
 
     packed = PackedStore(store)
     photos = [photo for audit in found.values() for photo in audit.photos]
@@ -148,8 +148,7 @@ def verify(store: Path | None) -> None:
     """
     from rich.progress import track
 
-    from srlit.data import PackedStore
-    from srlit.data.store import digest_of
+    from srlit.data.store import PackedStore, digest_of
 
     packed = PackedStore(store)
     if not packed:
@@ -186,7 +185,7 @@ def check_shards(cfg: DictConfig, sets: "PhotoSets") -> None:
             continue  # `check` says so
         if split == "train":
             check_shares(cfg, sets)
-        if any(sets.low(path) is not None for path in paths):
+        if any(sets.lr_of(path) is not None for path in paths):
             msg = (
                 f"shards={cfg.shards}: data={choice('data', '?')} has real pairs for {split}, and "
                 "shards hold single photos only: leave shards=null and train from the files"
@@ -200,7 +199,7 @@ def check_shares(cfg: DictConfig, sets: "PhotoSets") -> None:
     Raises:
         ConfigError: they do.
     """
-    shares = {group.share / len(group.photos) for group in sets.groups() if group.photos}
+    shares = {group.weight / len(group.photos) for group in sets.groups() if group.photos}
     if len(shares) > 1:
         msg = (
             f"shards={cfg.shards}: data={choice('data', '?')} weighs its sources by "

@@ -108,14 +108,14 @@ def build_option(cfg: DictConfig, group: str, name: str) -> Any:  # noqa: ANN401
 
 def photo(cfg: DictConfig) -> "Tensor":
     """The central square of `photo`, or of the data's first test photo: (1, 3, h, w) in [0, 1]."""
-    from srlit.data import read_photo
     from srlit.data.audit import Photo
+    from srlit.data.decode import read_photo
 
     if cfg.photo:
         pixels = read_photo(Path(cfg.photo).expanduser())
     else:
         sets = build(cfg.data.photos)
-        pixels = sets.read(Photo(sets.test()[0], 0, 0))
+        pixels = sets.read(Photo(sets.split("test")[0], 0, 0))
     height, width = (min(side, cfg.crop) // cfg.scale * cfg.scale for side in pixels.shape[1:])
     top, left = (pixels.shape[1] - height) // 2, (pixels.shape[2] - width) // 2
     return pixels[None, :, top : top + height, left : left + width].float() / 255

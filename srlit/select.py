@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from srlit.config import ConfigError, build, build_known, entry_point, load_generator, plain
 
 if TYPE_CHECKING:
-    from srlit.data import EvaluationPhotos
+    from srlit.data.datasets import EvaluationPhotos
     from srlit.degradation.pipeline import Degradation
     from srlit.evaluation.tables import Row
     from srlit.inference.upscalers import NetworkUpscaler
@@ -196,7 +196,7 @@ def validation_of(cfg: DictConfig, run: Path, metrics: "MetricSuite") -> Validat
     Raises:
         ConfigError: there is no configuration, or it names classes that are not srlit's own.
     """
-    from srlit.data import EvaluationData
+    from srlit.data.evaluation_data import EvaluationData
     from srlit.utils.fingerprint import fingerprint
 
     stored, where = stored_config(run), str(run / "config.yaml")

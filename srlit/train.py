@@ -23,7 +23,7 @@ from srlit.config import (
 
 if TYPE_CHECKING:
     from srlit.callbacks.lpips_checkpoint import LPIPSCheckpoint
-    from srlit.data import PhotoDataModule
+    from srlit.data.datamodule import PhotoDataModule
     from srlit.losses.composite import CompositeLoss
     from srlit.phases.base import Phase
     from srlit.phases.trainer import Trainer

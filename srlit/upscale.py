@@ -31,7 +31,7 @@ def upscale(cfg: DictConfig) -> list[Path]:
     """
     from rich.progress import track
 
-    from srlit.data import PhotoError
+    from srlit.data.photo_file import PhotoError
 
     jobs = find_jobs(cfg)
     network = load_network(cfg)

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from srlit.config import ConfigError
-from srlit.data import PackedStore
 from srlit.data.public_sets import ARCHIVES, Archive, Folder
+from srlit.data.store import PackedStore
 from srlit.prepare import prepare
 from tests.data.photos import write_pairs
 from tests.data.server import serve

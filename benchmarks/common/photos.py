@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from srlit.data import SamplePhotos
+from srlit.data.image_folder import SamplePhotos
 
 SAMPLES = (
     "coffee.png", "astronaut.png", "rocket.jpg", "motorcycle_left.png", "retina.jpg", "ihc.png",
@@ -27,4 +27,4 @@ def photos_of(name: str) -> list[Path]:
 
 def sample_photos() -> list[Path]:
     """Scikit-image's."""
-    return SamplePhotos(train_names=SAMPLES, val_names=[], test_names=[]).train()
+    return SamplePhotos(train_names=SAMPLES, val_names=[], test_names=[]).split("train")

@@ -8,7 +8,7 @@ from lightning import Callback, LightningModule, Trainer
 from torchvision.utils import save_image
 
 from srlit.callbacks.loggers import log_image
-from srlit.data import PhotoDataModule
+from srlit.data.datamodule import PhotoDataModule
 from srlit.data.transforms import training_pair
 from srlit.degradation.preview import figure_pixels, histograms
 from srlit.ops.image_grid import side_by_side, stacked

@@ -8,7 +8,7 @@ from lightning import Callback, LightningModule, Trainer
 from torchvision.utils import save_image
 
 from srlit.callbacks.loggers import log_image
-from srlit.data import read_photo
+from srlit.data.decode import read_photo
 from srlit.ops.image_grid import columns_of, rows_of, side_by_side, stacked
 from srlit.phases.base import Phase
 from srlit.types import Batch

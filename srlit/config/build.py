@@ -7,7 +7,7 @@ srlit's own classes: a name in a file is never imported.
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -44,31 +44,27 @@ def known_classes() -> dict[str, type]:
     """Classes that a stored configuration may name: srlit's own, and kornia's 2D augmentations."""
     from kornia import augmentation
 
-    from srlit import data, degradation
+    from srlit import degradation
+    from srlit.data import image_folder, mixed, paired_folder
+    from srlit.data.shards import sets
 
     kornia_stages = {
         f"{augmentation.__name__}.{name}": known
         for name, known in vars(augmentation).items()
         if inspect.isclass(known) and issubclass(known, augmentation.AugmentationBase2D)
     }
-    return known_generators() | _classes_of(data) | _classes_below(degradation) | kornia_stages
-
-
-def _classes_of(module: ModuleType) -> dict[str, type]:
-    """What a package offers, without what it imports only when it is asked for."""
-    return {
-        f"{module.__name__}.{name}": found
-        for name in module.__all__
-        if inspect.isclass(found := vars(module).get(name))
-    }
+    photos = _classes_in([image_folder, mixed, paired_folder, sets])
+    return known_generators() | photos | _classes_below(degradation) | kornia_stages
 
 
 def _classes_below(package: ModuleType) -> dict[str, type]:
     """The classes that a package's modules define."""
-    modules = [
-        importlib.import_module(module.name)
-        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
-    ]
+    names = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    return _classes_in([importlib.import_module(module.name) for module in names])
+
+
+def _classes_in(modules: Sequence[ModuleType]) -> dict[str, type]:
+    """The classes that modules define."""
     return {
         f"{module.__name__}.{name}": known
         for module in modules

@@ -4,19 +4,24 @@ import hashlib
 import json
 import logging
 import os
-from collections import defaultdict
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
-from srlit.data.photo import show
-from srlit.data.scan import Entry, Stamp, scan_photos
+from pydantic import TypeAdapter
+
+from srlit.data.photo_file import printable
+from srlit.data.scan import Entry, Stamp, scan_all, stamp_of
+from srlit.data.store import PackedStore
 from srlit.utils.atomic import write_json
 
 log = logging.getLogger(__name__)
 
-CACHE_FORMAT = 3
-SHOWN = 10
+CACHE_FORMAT = 4
+SAVE_EVERY = 20.0  # seconds
+SHOWN = 10  # files or names in a message
+ENTRIES = TypeAdapter(dict[Any, Entry])  # names may hold bytes that are not UTF-8
 
 
 class BadDataError(ValueError):
@@ -24,16 +29,16 @@ class BadDataError(ValueError):
 
 
 class Photo(NamedTuple):
-    """A file that decodes.
+    """A usable file.
 
     Attributes:
-        path: where it lies.
+        path: of the file.
         width: pixels, upright.
         height: pixels, upright.
-        digest: names its pixels (`srlit.data.store.digest_of`).
-        stamp: size in bytes and times of change when it was checked; None is not compared.
+        digest: of its pixels (`srlit.data.store.digest_of`).
+        stamp: size and times of change at the audit; None is not compared.
         lr: its low-resolution partner, where the pair is real.
-        group: which of the sources it comes from; one file may be in several.
+        group: index of its source (`srlit.data.photo_sets.Group`).
     """
 
     path: Path
@@ -45,9 +50,13 @@ class Photo(NamedTuple):
     group: int = 0
 
     def of_group(self, group: int) -> "Photo":
-        """The photo, and its partner, as one of a group."""
+        """The photo, and its partner, in a group."""
         lr = None if self.lr is None else self.lr._replace(group=group)
         return self._replace(group=group, lr=lr)
+
+    def described(self) -> str:
+        """Path and size, for messages."""
+        return f"{printable(self.path)} {self.width}x{self.height}"
 
 
 class Audit(NamedTuple):
@@ -56,7 +65,7 @@ class Audit(NamedTuple):
     Attributes:
         photos: usable files, in the order given.
         rejected: (path, reason) of the others.
-        notes: what is worth knowing of usable files: "gray", "upscaled", "duplicate", ... to paths.
+        notes: "gray", "upscaled", "duplicate", ... to the paths of usable files.
     """
 
     photos: list[Photo]
@@ -75,17 +84,16 @@ def audit(
     """Decode every file once, in parallel, and keep what is usable.
 
     Args:
-        paths: files to look at.
+        paths: the files.
         min_size: shortest side that is usable, in pixels.
-        max_invalid_fraction: share of unusable files from which on the set is refused.
+        max_invalid_fraction: a set with more unusable files is refused.
         cache: folder that remembers good files by path, size and time of change.
         store: folder of a packed store into which the decoded pixels go too.
 
     Raises:
         BadDataError: no files, or more than `max_invalid_fraction` of them cannot be used.
     """
-    memory = AuditCache(cache, paths)
-    entries = scan_photos(paths, known=memory.entries, store=store, save=memory.save)
+    entries = scan_changed(paths, AuditCache(cache), store)
     return usable(paths, entries, min_size=min_size, max_invalid_fraction=max_invalid_fraction)
 
 
@@ -96,7 +104,7 @@ def usable(
     min_size: int,
     max_invalid_fraction: float,
 ) -> Audit:
-    """Keep what is usable of files that were looked at.
+    """Keep the usable ones of files that were scanned; the others are logged.
 
     Args:
         paths: the files, in the order to keep.
@@ -107,117 +115,207 @@ def usable(
     Raises:
         BadDataError: no files, or more than `max_invalid_fraction` of them cannot be used.
     """
-    result = _sort_out(paths, entries, min_size)
-    _judge(result, len(paths), max_invalid_fraction)
-    return result
-
-
-def _sort_out(paths: Sequence[Path], entries: Mapping[Path, Entry], min_size: int) -> Audit:
-    photos: list[Photo] = []
-    rejected: list[tuple[Path, str]] = []
-    notes: defaultdict[str, list[Path]] = defaultdict(list)
+    if not paths:
+        raise BadDataError("there are no photos to check: expected at least one")
+    found = Audit([], [], {})
     seen: set[str] = set()
     for path in paths:
         entry = entries[path]
+        width, height = entry.size
         if entry.reason:
-            rejected.append((path, entry.reason))
+            found.rejected.append((path, entry.reason))
         elif min(entry.size) < min_size:
-            width, height = entry.size
-            rejected.append((path, f"{width}x{height} pixels, smaller than {min_size}"))
+            found.rejected.append((path, f"{width}x{height} pixels, smaller than {min_size}"))
         else:
-            photos.append(Photo(path, *entry.size, entry.digest, entry.stamp))
+            found.photos.append(Photo(path, width, height, entry.digest, entry.stamp))
             for note in (*entry.notes, *(["duplicate"] if entry.digest in seen else [])):
-                notes[note].append(path)
+                found.notes.setdefault(note, []).append(path)
             seen.add(entry.digest)
-    return Audit(photos, rejected, dict(notes))
+    for path, reason in found.rejected[:SHOWN]:
+        log.warning("left out: %s: %s", printable(path), reason)
+    if len(found.rejected) > SHOWN:
+        log.warning("left out: %d more", len(found.rejected) - SHOWN)
+    check_rejected(found.rejected, len(paths), max_invalid_fraction, "photos")
+    return found
 
 
-def _judge(result: Audit, count: int, max_invalid_fraction: float) -> None:
-    """Report what is left out; refuse where it is too much, or nothing was there."""
-    reasons = [f"{show(path)}: {reason}" for path, reason in result.rejected]
-    for line in reasons[:SHOWN]:
-        log.warning("left out: %s", line)
-    if len(reasons) > SHOWN:
-        log.warning("left out: %d more", len(reasons) - SHOWN)
-    if not count:
-        msg = "there are no photos to look at: expected at least one"
-        raise BadDataError(msg)
-    if len(reasons) > max_invalid_fraction * count:
-        shown = "\n".join(f"  {line}" for line in reasons[:SHOWN])
+def check_rejected(
+    rejected: Sequence[tuple[Path, str]], count: int, max_fraction: float, what: str
+) -> None:
+    """Raise BadDataError where more than a fraction of so many files cannot be used."""
+    if len(rejected) > max_fraction * count:
+        lines = "\n".join(f"  {printable(path)}: {reason}" for path, reason in rejected[:SHOWN])
         msg = (
-            f"{len(reasons)} of {count} photos cannot be used, "
-            f"more than data.max_invalid_fraction={max_invalid_fraction:g} of them:\n{shown}"
+            f"{len(rejected)} of {count} {what} cannot be used, more than "
+            f"data.max_invalid_fraction={max_fraction:g} of them:\n{lines}"
         )
         raise BadDataError(msg)
 
 
-class AuditCache:
-    """Remembers good files by path, size and times of change; bad ones are tried again.
+# -- what is known from earlier audits ------------------------------------------------------------
 
-    Each folder of photos has a file of its own there: whatever else is in a set, what is known of
-    a folder stays known.
+
+def scan_changed(
+    paths: Sequence[Path], cache: "AuditCache", store: Path | None
+) -> dict[Path, Entry]:
+    """Entries of all files; those are scanned that are new, changed, or missing in the store."""
+    packed = PackedStore(store)
+    found = {
+        path: entry
+        for path in dict.fromkeys(paths)
+        if (entry := cache.get(path))
+        and entry.stamp == stamp_of(path)
+        and (store is None or entry.digest in packed)
+    }
+    changed = [path for path in dict.fromkeys(paths) if path not in found]
+    saved = time.monotonic()
+    try:
+        for path, entry in scan_all(changed, store, frozenset(packed)):
+            found[path] = entry
+            if time.monotonic() - saved > SAVE_EVERY:
+                cache.save(found)
+                saved = time.monotonic()
+    finally:  # an interrupt too
+        if changed:
+            cache.save(found)
+    return found
+
+
+class AuditCache:
+    """Remembers good files by path, size and times of change, in one file per folder of photos.
 
     Args:
         folder: where it is stored; None remembers nothing.
-        paths: the files.
     """
 
-    def __init__(self, folder: Path | None, paths: Sequence[Path]) -> None:
+    def __init__(self, folder: Path | None) -> None:
         self.folder = folder
-        # By folder of photos, then by name: what was stored, and what is to be.
-        self._stored: dict[str, dict[str, Any]] = {}
-        self.entries = {path: entry for path in paths if (entry := self._known(path)) is not None}
+        self._known: dict[str, dict[str, Entry]] = {}  # by folder of photos, then by name
 
-    def _known(self, path: Path) -> Entry | None:
+    def get(self, path: Path) -> Entry | None:
         """What is known of a file."""
-        parent, name = _located(path)
-        if parent not in self._stored:
-            self._stored[parent] = self._read(parent)
-        try:
-            return Entry.from_json(self._stored[parent][name])
-        except (KeyError, ValueError):
-            return None
-
-    def _file(self, parent: str) -> Path | None:
-        """Where it is stored what is known of a folder of photos."""
-        key = hashlib.sha256(os.fsencode(parent)).hexdigest()[:16]
-        return self.folder / f"{key}.json" if self.folder else None
-
-    def _read(self, parent: str) -> dict[str, Any]:
-        """What was stored of a folder; nothing where that is missing, older or damaged."""
-        file = self._file(parent)
-        if file is None:
-            return {}
-        try:
-            stored = json.loads(file.read_text())
-            entries = stored["entries"] if stored["format"] == CACHE_FORMAT else {}
-        except (OSError, ValueError, KeyError, TypeError):
-            return {}
-        return entries if isinstance(entries, dict) else {}
+        parent, name = _locate(path)
+        if parent not in self._known:
+            self._known[parent] = self._read(parent)
+        return self._known[parent].get(name)
 
     def save(self, entries: Mapping[Path, Entry]) -> None:
-        """Store these too; a folder that cannot be written to is no obstacle."""
-        changed: dict[str, None] = {}
+        """Store these too, bad files excepted: they are tried again."""
+        changed = set()
         for path, entry in entries.items():
-            parent, name = _located(path)
-            if not entry.reason and self.entries.get(path) != entry:
-                self._stored.setdefault(parent, {})[name] = entry.to_json()
-                self.entries[path] = entry
-                changed[parent] = None
-        for parent in changed:
-            self._write(parent)
+            if not entry.reason and self.get(path) != entry:
+                parent, name = _locate(path)
+                self._known[parent][name] = entry
+                changed.add(parent)
+        for parent in changed if self.folder else ():
+            content = {"format": CACHE_FORMAT, "folder": parent, "entries": self._known[parent]}
+            try:
+                write_json(self._file(parent), content)
+            except OSError as error:
+                log.warning("cannot remember the audit in %s: %s", self.folder, error)
 
-    def _write(self, parent: str) -> None:
-        file = self._file(parent)
-        if file is None:
-            return
-        content = {"format": CACHE_FORMAT, "folder": parent, "entries": self._stored[parent]}
+    def _file(self, parent: str) -> Path:
+        assert self.folder is not None
+        return self.folder / f"{hashlib.sha256(os.fsencode(parent)).hexdigest()[:16]}.json"
+
+    def _read(self, parent: str) -> dict[str, Entry]:
+        """What was stored of a folder; nothing where that is missing, older or damaged."""
+        if self.folder is None:
+            return {}
         try:
-            write_json(file, content)
-        except OSError as error:
-            log.warning("could not remember the audit in %s: %s", show(file), error)
+            stored = json.loads(self._file(parent).read_text())
+            known = stored["entries"] if stored["format"] == CACHE_FORMAT else {}
+            return ENTRIES.validate_python(known)
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
 
 
-def _located(path: Path) -> tuple[str, str]:
+def _locate(path: Path) -> tuple[str, str]:
     """A file's folder, from the root, and its name."""
     return os.path.split(os.path.abspath(path))  # noqa: PTH100 - keeps links
+
+
+# -- photos and their partners --------------------------------------------------------------------
+
+
+class Checks(NamedTuple):
+    """How the photos of a set are audited.
+
+    Attributes:
+        scale: HR size / LR size of real pairs.
+        max_invalid_fraction: a set with more unusable files is refused.
+        cache: folder that remembers audits; None scans every file again.
+        store: folder of the packed store to put pixels into; None packs nothing.
+    """
+
+    scale: int
+    max_invalid_fraction: float
+    cache: Path | None
+    store: Path | None = None
+
+    def __call__(
+        self, paths: Sequence[Path], min_size: int, partners: Mapping[Path, Path] | None = None
+    ) -> Audit:
+        """Audit photos, and their real partners where they have some.
+
+        Args:
+            paths: the photos.
+            min_size: shortest side that is usable, in HR pixels.
+            partners: HR path to LR path, of photos that are pairs.
+
+        Raises:
+            BadDataError: too many cannot be used, or a pair's sizes do not match.
+        """
+        found = self._audit(paths, min_size)
+        if not partners:
+            return found
+        low = self._audit(list(partners.values()), max(min_size // self.scale, 1))
+        joined = join(found, low, partners, self.scale)
+        # Counted by pairs: one half may be bad in one pair, the other half in another.
+        lost = [item for item in joined.rejected if item[0] in {*paths}]
+        check_rejected(lost, len(paths), self.max_invalid_fraction, "pairs")
+        return joined
+
+    def _audit(self, paths: Sequence[Path], min_size: int) -> Audit:
+        return audit(
+            paths,
+            min_size=min_size,
+            max_invalid_fraction=self.max_invalid_fraction,
+            cache=self.cache,
+            store=self.store,
+        )
+
+
+def join(high: Audit, low: Audit, partners: Mapping[Path, Path], scale: int) -> Audit:
+    """Give audited HR photos their audited LR partners; pairs with a bad half are left out.
+
+    Args:
+        high: the audit of the HR photos.
+        low: the audit of the LR photos.
+        partners: HR path to LR path; photos without a partner stay as they are.
+        scale: HR size / LR size.
+
+    Raises:
+        BadDataError: a pair whose sizes are not `scale` apart.
+    """
+    by_path = {photo.path: photo for photo in low.photos}
+    photos: list[Photo] = []
+    lost: list[tuple[Path, str]] = []
+    for photo in high.photos:
+        partner = partners.get(photo.path)
+        if partner is None or partner in by_path:
+            photos.append(photo if partner is None else photo._replace(lr=by_path[partner]))
+        else:
+            lost.append((photo.path, f"its partner {printable(partner)} cannot be used"))
+    wrong = [p for p in photos if p.lr is not None and not _fits(p, p.lr, scale)]
+    if wrong:
+        lines = "\n".join(f"  {p.described()}, {p.lr and p.lr.described()}" for p in wrong[:SHOWN])
+        msg = f"{len(wrong)} of {len(photos)} pairs are not scale={scale} apart:\n{lines}"
+        raise BadDataError(msg)
+    return Audit(photos, [*high.rejected, *lost, *low.rejected], high.notes)
+
+
+def _fits(hr: Photo, lr: Photo, scale: int) -> bool:
+    """Whether LR is HR / scale, rounded either way: both conventions are in use."""
+    sides = (hr.width, lr.width), (hr.height, lr.height)
+    return all(abs(high - scale * low) < scale for high, low in sides)

@@ -1,4 +1,4 @@
-"""The datamodule: loads uint8 patches, and on the device makes (lr, hr) of them."""
+"""The datamodule: loads uint8 patches, and turns them into (lr, hr) pairs on the device."""
 
 import hashlib
 import json
@@ -13,15 +13,14 @@ from torch.utils.data import DataLoader
 from srlit.data.audit import Photo
 from srlit.data.augment import Augmentation
 from srlit.data.datasets import PatchBatches
-from srlit.data.evaluation import EvaluationData, check_counts, check_sizes
-from srlit.data.image_folder import PhotoSets
+from srlit.data.evaluation_data import EvaluationData, check_multiple
 from srlit.data.loader import BatchLoader, make_loader
+from srlit.data.photo_sets import PhotoSets, regroup, without_duplicates
 from srlit.data.sampler import PhotoOrder
 from srlit.data.shards.layout import ShardError
-from srlit.data.splits import regroup, without
 from srlit.data.transforms import evaluation_pair, training_pair
 from srlit.degradation.pipeline import Degradation
-from srlit.types import Batch, Photos
+from srlit.types import Batch, Count, Fraction, NonNegative, NonNegativeInt, Photos
 
 log = logging.getLogger(__name__)
 
@@ -29,24 +28,18 @@ log = logging.getLogger(__name__)
 class PhotoDataModule(EvaluationData, LightningDataModule):
     """Photos to batches for training, validation and test.
 
+    Arguments that are not listed here are those of `EvaluationData`.
+
     Args:
-        photos: where the three sets come from.
-        degradation: what training pairs go through.
-        eval_degradation: what validation and test pairs go through.
-        augmentation: what happens to training patches before.
+        degradation: of training pairs.
+        eval_degradation: of validation and test pairs.
+        augmentation: of training patches, before the degradation.
         seed: of crops, order, augmentation and training degradation.
-        eval_seed: of the evaluation's degradation; runs compare only with the same one.
-        scale: factor between LR and HR.
         patch_size: side of a training patch in HR pixels, a multiple of the scale.
-        batch_size: patches a batch and process.
+        batch_size: patches per batch and process.
         iterations: how many batches a training takes.
-        eval_crop: side of the centre crop to evaluate on, in HR pixels; None takes whole photos.
-        eval_batch_size: most equally large photos in an evaluation batch.
         workers: worker processes; None chooses by the cores, and none where all is packed.
         cache_mb: decoded pixels that each worker keeps in memory, in MiB.
-        max_invalid_fraction: share of unusable photos from which on a set is refused.
-        cache_dir: folder that remembers audits; None checks every photo at each start.
-        store_dir: folder of the packed store; photos that it lacks are decoded. None: no store.
         crops_per_photo: patches taken each time a photo is visited; more than one saves decoding
             where photos are not packed, and makes the patches of a batch more alike.
 
@@ -62,19 +55,19 @@ class PhotoDataModule(EvaluationData, LightningDataModule):
         eval_degradation: Degradation,
         augmentation: Augmentation,
         seed: int,
-        scale: int,
-        patch_size: int,
-        batch_size: int,
-        iterations: int,
+        scale: Count,
+        patch_size: Count,
+        batch_size: Count,
+        iterations: NonNegativeInt,
         eval_seed: int = 0,
-        eval_crop: int | None = None,
-        eval_batch_size: int = 1,
-        workers: int | None = None,
-        cache_mb: float = 512,
-        max_invalid_fraction: float = 0.05,
+        eval_crop: Count | None = None,
+        eval_batch_size: Count = 1,
+        workers: NonNegativeInt | None = None,
+        cache_mb: NonNegative = 512,
+        max_invalid_fraction: Fraction = 0.05,
         cache_dir: str | None = None,
         store_dir: str | None = None,
-        crops_per_photo: int = 1,
+        crops_per_photo: Count = 1,
     ) -> None:
         LightningDataModule.__init__(self)
         EvaluationData.__init__(
@@ -88,9 +81,7 @@ class PhotoDataModule(EvaluationData, LightningDataModule):
             cache_dir=cache_dir,
             store_dir=store_dir,
         )
-        counts = {"patch_size": patch_size, "batch_size": batch_size}
-        check_counts(counts | {"crops_per_photo": crops_per_photo})
-        check_sizes({"patch_size": patch_size}, scale)
+        check_multiple("data.patch_size", patch_size, scale)
         self.degradation, self.eval_degradation = degradation, eval_degradation
         self.augmentation = augmentation
         self.seed = seed
@@ -100,7 +91,7 @@ class PhotoDataModule(EvaluationData, LightningDataModule):
         self.first_iteration = 0
 
     def check(self, min_size: int = 1) -> None:
-        """Audit training and validation photos now, and see that no photo is in two sets.
+        """Audit training and validation photos, and check that no photo is in two sets.
 
         Args:
             min_size: shortest side that the validation's metrics can measure, in pixels.
@@ -111,29 +102,30 @@ class PhotoDataModule(EvaluationData, LightningDataModule):
             ValueError: a photo is in two sets.
         """
         train = self._audited("train", self.patch_size)
-        self._val_photos = self._judged("val", min_size)
+        self._val_photos = self._measurable("val", min_size)
         self._check_disjoint(train)
-        self._train_photos, counts, shares = regroup(
-            without(train, self._val_photos, "validation"), self.sets.groups()
+        unseen = without_duplicates(train, self._val_photos, "the validation set")
+        self._train_photos, counts, weights = regroup(unseen, self.sets.groups())
+        self._order = PhotoOrder(
+            counts, weights=weights, seed=self.seed, crops=self.crops_per_photo
         )
-        self._order = PhotoOrder(counts, shares=shares, seed=self.seed, crops=self.crops_per_photo)
 
     def _check_disjoint(self, train: list[Photo]) -> None:
         """Raise ValueError where a photo is in two of the three sets."""
         sets = {"train": {photo.path.resolve() for photo in train}}
         sets["val"] = {photo.path.resolve() for photo in self._val_photos}
         try:
-            sets["test"] = {path.resolve() for path in self.sets.test()}
+            sets["test"] = {path.resolve() for path in self.sets.split("test")}
         except (FileNotFoundError, ShardError) as error:
             level = logging.WARNING if self.sets.has("test") else logging.INFO
-            log.log(level, "no test photos at hand, which training does not need: %s", error)
+            log.log(level, "no test photos, which training does not need: %s", error)
         for one, other in combinations(sets, 2):
             if shared := sets[one] & sets[other]:
                 msg = f"data.photos: {len(shared)} photos are in {one} and {other}: {min(shared)}"
                 raise ValueError(msg)
 
     def setup(self, stage: str) -> None:
-        """Audit what has not been audited."""
+        """Audit the photos, unless that is done."""
         if stage == "fit" and not hasattr(self, "_train_photos"):
             self.check()
 
@@ -141,7 +133,7 @@ class PhotoDataModule(EvaluationData, LightningDataModule):
         """The photos of an iteration's batch on this process, in the batch's order."""
         return [self._train_photos[i].path for i in self._batches().photos_of(iteration)]
 
-    def train_dataloader(self) -> "BatchLoader | DataLoader[Photos]":
+    def train_dataloader(self) -> BatchLoader | DataLoader[Photos]:
         """Batches from `first_iteration` to `iterations`, in order."""
         batches = self._batches()
         return make_loader(
@@ -167,15 +159,15 @@ class PhotoDataModule(EvaluationData, LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[Photos]:
-        """This process's share of the validation photos."""
+        """This process's part of the validation photos."""
         photos = self._val_photos
         rank = self.trainer.global_rank if self.trainer else 0
         world = self.trainer.world_size if self.trainer else 1
         if len(photos) < world:
             msg = f"{len(photos)} photos to measure on for {world} processes: expected one for each"
             raise ValueError(msg)
-        at_most = len(photos) // world  # a batch for each process
-        dataset = self._grouped(photos, min(self.eval_batch_size, at_most))
+        # Every process gets at least one batch.
+        dataset = self._grouped(photos, min(self.eval_batch_size, len(photos) // world))
         return DataLoader(dataset, sampler=range(rank, len(dataset), world), batch_size=None)
 
     def on_after_batch_transfer(self, batch: Photos, dataloader_idx: int) -> Batch:  # noqa: ARG002
@@ -185,7 +177,7 @@ class PhotoDataModule(EvaluationData, LightningDataModule):
         return evaluation_pair(batch, self.eval_degradation)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run must find unchanged: the photos' pixels, their order and shares."""
+        """What a resumed run must find unchanged: the photos' pixels, their order and weights."""
         listed = [(p.digest, p.lr and p.lr.digest) for p in self._train_photos]
         order = (self._order.counts, self._order.visits, self._order.crops)
         digest = hashlib.sha256(json.dumps([listed, order]).encode()).hexdigest()
@@ -193,7 +185,7 @@ class PhotoDataModule(EvaluationData, LightningDataModule):
         return {"photos": len(listed), "sha256": digest, "processes": processes}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """See that the photos are those that the checkpoint was trained on.
+        """Check that the photos are those that the checkpoint was trained on.
 
         Raises:
             ValueError: they changed, or the number of processes did, so that the batches would not

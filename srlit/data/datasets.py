@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from srlit.data.audit import Photo
-from srlit.data.photo import PassingError, PhotoError
+from srlit.data.photo_file import PhotoError, TemporaryPhotoError
 from srlit.data.reader import PhotoReader
 from srlit.data.sampler import CROP, EVALUATION, SAMPLE, PhotoOrder
 from srlit.ops.rng import RowGenerator, make_keys
@@ -28,18 +28,18 @@ log = logging.getLogger(__name__)
 TRIES = 3
 WAITS = (0.1, 1.0, 5.0)  # seconds
 # Batches whose numbers are drawn together: hashing a thousand rows costs what hashing ten does.
-DRAWN_TOGETHER = 64
-# HR pixels of an evaluation batch: beyond it memory runs short before the device is better used.
-MOST_AREA = 2**21
+BATCHES_PER_DRAW = 64
+# HR pixels of an evaluation batch: larger batches need more memory and are no faster.
+MAX_AREA = 2**21
 
 
 class Draws(NamedTuple):
-    """The numbers of some samples.
+    """The random numbers of some samples.
 
     Attributes:
-        samples: which samples.
-        corners: where to crop, as shares of the room there is, vertical and horizontal.
-        keys: of all that is drawn for them later.
+        samples: their numbers.
+        corners: where to crop, vertically and horizontally, in [0, 1) of the possible positions.
+        keys: of all later draws.
     """
 
     samples: list[int]
@@ -48,15 +48,15 @@ class Draws(NamedTuple):
 
 
 class PatchBatches(Dataset[Photos]):
-    """Random square crops, a batch an item.
+    """Random square crops, one batch per item.
 
     Args:
         reader: gives the photos' pixels; sides of at least `patch_size`.
         order: which photo a sample visits.
         seed: the run's seed.
         patch_size: side of a crop, in HR pixels, a multiple of the scale.
-        batch_size: crops a batch and rank.
-        scale: between the photos and their low-resolution partners, where they have some.
+        batch_size: crops per batch and rank.
+        scale: HR size / LR size of real pairs.
         rank: this process.
         world_size: number of processes.
     """
@@ -92,19 +92,17 @@ class PatchBatches(Dataset[Photos]):
         if not self.some_real:
             return Photos(pixels, keys)
         blank = pixels.new_zeros(3, *[self.patch_size // self.scale] * 2)
-        lr = torch.stack([blank if low is None else low for _, low in pairs])
-        real = None if self.all_real else torch.tensor([low is not None for _, low in pairs])
+        lr = torch.stack([blank if lr is None else lr for _, lr in pairs])
+        real = None if self.all_real else torch.tensor([lr is not None for _, lr in pairs])
         return Photos(pixels, keys, lr, real)
 
     def photos_of(self, iteration: int) -> list[int]:
-        """Numbers of the photos in an iteration's batch."""
+        """Indices of the photos in an iteration's batch."""
         return [self.order.photo(sample) for sample in self._draw(iteration).samples]
-
-    # -- what is drawn --------------------------------------------------------------------------
 
     def _draw(self, iteration: int) -> Draws:
         """The draws of an iteration, one of a block of them."""
-        block, position = divmod(iteration, DRAWN_TOGETHER)
+        block, position = divmod(iteration, BATCHES_PER_DRAW)
         if self._drawn is None or self._drawn[0] != block:
             self._drawn = block, self._draw_block(block)
         samples, corners, keys = self._drawn[1]
@@ -112,23 +110,21 @@ class PatchBatches(Dataset[Photos]):
         return Draws(samples[part], corners[part], keys[part])
 
     def _draw_block(self, block: int) -> Draws:
-        """The draws of this rank in `DRAWN_TOGETHER` iterations."""
-        iterations = torch.arange(DRAWN_TOGETHER) + block * DRAWN_TOGETHER
+        """The draws of this rank in `BATCHES_PER_DRAW` iterations."""
+        iterations = torch.arange(BATCHES_PER_DRAW) + block * BATCHES_PER_DRAW
         first = (iterations * self.world_size + self.rank) * self.batch_size
         samples = (first[:, None] + torch.arange(self.batch_size)).flatten()
         rows = RowGenerator(make_keys(self.seed, (CROP,), samples))
         corners = zip(rows.uniform().tolist(), rows.uniform().tolist(), strict=True)
         return Draws(samples.tolist(), list(corners), make_keys(self.seed, (SAMPLE,), samples))
 
-    # -- cropping -------------------------------------------------------------------------------
-
     def _patch(self, sample: int, corner: tuple[float, float]) -> tuple[Tensor, Tensor | None]:
-        """Patches of the sample's photo, or of the next one that is still what it was."""
+        """Patches of the sample's photo, or of the next one whose file has not changed."""
         failures = []
         for step in range(TRIES):
             try:
-                return self._cut_in_time(self.order.photo(sample, step), corner)
-            except PassingError:
+                return self._crop_with_retries(self.order.photo(sample, step), corner)
+            except TemporaryPhotoError:
                 raise
             except PhotoError as error:
                 log.warning("took another photo, as this one changed: %s", error)
@@ -136,28 +132,25 @@ class PatchBatches(Dataset[Photos]):
         msg = f"the data set changed, {TRIES} photos in a row: {'; '.join(failures)}"
         raise PhotoError(msg)
 
-    def _cut_in_time(self, index: int, shares: tuple[float, float]) -> tuple[Tensor, Tensor | None]:
-        """The same after some waiting, if a file cannot be read by no fault of its own.
-
-        Another photo in its place would be another training.
-        """
+    def _crop_with_retries(
+        self, index: int, corner: tuple[float, float]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Wait where a file cannot be read for the moment: another photo would change the run."""
         for wait in WAITS:
             try:
-                return self._cut(index, shares)
-            except PassingError as error:
+                return self._crop(index, corner)
+            except TemporaryPhotoError as error:
                 log.warning("trying again in %g s: %s", wait, error)
                 time.sleep(wait)
-        return self._cut(index, shares)
+        return self._crop(index, corner)
 
-    def _cut(self, index: int, shares: tuple[float, float]) -> tuple[Tensor, Tensor | None]:
-        """The patch whose corner lies at these shares of the room there is."""
+    def _crop(self, index: int, corner: tuple[float, float]) -> tuple[Tensor, Tensor | None]:
+        """The patch at this corner, given in [0, 1) of the possible positions."""
         unit = unit_of(self.reader.photos[index], self.scale)
         side = self.patch_size // unit
-        area = area_of(self.reader.photos[index], unit)
-        top, left = (
-            int(share * (room - side + 1)) for share, room in zip(shares, area, strict=True)
-        )
-        return cut(self.reader, index, (top, left, side, side), unit)
+        height, width = area_of(self.reader.photos[index], unit)
+        top, left = int(corner[0] * (height - side + 1)), int(corner[1] * (width - side + 1))
+        return crop_pair(self.reader, index, (top, left, side, side), unit)
 
 
 class EvaluationPhotos(Dataset[Photos]):
@@ -166,9 +159,9 @@ class EvaluationPhotos(Dataset[Photos]):
     Args:
         reader: gives the photos' pixels; a photo's index keys its degradation.
         seed: the evaluation's seed.
-        scale: sizes are cut to multiples of it.
+        scale: sizes are cropped to multiples of it.
         crop: side of the centre crop in HR pixels; None keeps the whole photo.
-        batch_size: most photos of one size in a batch; fewer where they are large, see `MOST_AREA`.
+        batch_size: maximum of photos per batch; fewer where they are large, see `MAX_AREA`.
     """
 
     def __init__(
@@ -185,12 +178,12 @@ class EvaluationPhotos(Dataset[Photos]):
         """The photos in order."""
         return self.reader.photos
 
-    def first(self, most: int, *, crop: int | None) -> "EvaluationPhotos":
-        """The first photos, one by one and cut to another crop; they keep their keys."""
+    def first(self, count: int, *, crop: int | None) -> "EvaluationPhotos":
+        """The first photos, one per batch and with another crop; they keep their keys."""
         found = EvaluationPhotos(
             self.reader, seed=self.seed, scale=self.scale, crop=crop, batch_size=1
         )
-        del found.groups[most:]
+        del found.groups[count:]
         return found
 
     def _target_size(self, photo: Photo) -> tuple[int, int]:
@@ -200,16 +193,13 @@ class EvaluationPhotos(Dataset[Photos]):
         return height - height % self.scale, width - width % self.scale
 
     def _group(self, batch_size: int) -> list[list[int]]:
-        """Neighbouring photos of one size and kind, at most `batch_size` together.
-
-        Large ones are taken one by one, as memory follows the area of a whole batch.
-        """
+        """Neighbouring photos of one size and kind, up to `batch_size` and `MAX_AREA`."""
         groups: list[list[int]] = []
         previous = None
         for index, photo in enumerate(self.photos):
             kind = self._target_size(photo), photo.lr is None
-            most = min(batch_size, MOST_AREA // math.prod(kind[0]))
-            if kind == previous and len(groups[-1]) < most:
+            limit = min(batch_size, MAX_AREA // math.prod(kind[0]))
+            if kind == previous and len(groups[-1]) < limit:
                 groups[-1].append(index)
             else:
                 groups.append([index])
@@ -221,18 +211,14 @@ class EvaluationPhotos(Dataset[Photos]):
         return len(self.groups)
 
     def __getitem__(self, group: int) -> Photos:
-        """A batch of equally large photos.
-
-        Raises:
-            PhotoError: one of them is no longer what it was.
-        """
+        """A batch of photos of one size; raises as `read`."""
         return self.read(self.groups[group])
 
     def read(self, indices: Sequence[int]) -> Photos:
         """Photos of one size and kind as a batch.
 
         Raises:
-            PhotoError: one of them is no longer what it was.
+            PhotoError: a file changed since the audit, or cannot be read.
         """
         keys = make_keys(self.seed, (EVALUATION,), torch.tensor(list(indices)))
         hr, lr = zip(*(self._centre(index) for index in indices), strict=True)
@@ -244,32 +230,29 @@ class EvaluationPhotos(Dataset[Photos]):
         height, width = (side // unit for side in self._target_size(photo))
         rows, columns = area_of(photo, unit)
         box = (rows - height) // 2, (columns - width) // 2, height, width
-        return cut(self.reader, index, box, unit)
-
-
-# -- geometry of photos and pairs -----------------------------------------------------------------
+        return crop_pair(self.reader, index, box, unit)
 
 
 def unit_of(photo: Photo, scale: int) -> int:
-    """HR pixels on which crops begin and end: those of one LR pixel where the pair is real."""
+    """HR pixels per unit of crops: crops of a real pair begin and end on LR pixels."""
     return 1 if photo.lr is None else scale
 
 
 def area_of(photo: Photo, unit: int) -> tuple[int, int]:
-    """Height and width in units; of a pair, what both of its pictures show."""
+    """Height and width in units; of a pair, what both of its images show."""
     height, width = photo.height // unit, photo.width // unit
     if photo.lr is None:
         return height, width
     return min(height, photo.lr.height), min(width, photo.lr.width)
 
 
-def cut(
+def crop_pair(
     reader: PhotoReader, index: int, box: tuple[int, int, int, int], unit: int
 ) -> tuple[Tensor, Tensor | None]:
-    """A part of a photo, (top, left, height, width) in units, and of its LR partner if any."""
+    """A crop of a photo, (top, left, height, width) in units, and of its LR partner if any."""
     top, left, height, width = (unit * number for number in box)
     hr = reader[index][:, top : top + height, left : left + width]
     if reader.photos[index].lr is None:
         return hr, None
     top, left, height, width = box
-    return hr, reader.low(index)[:, top : top + height, left : left + width]
+    return hr, reader.lr(index)[:, top : top + height, left : left + width]

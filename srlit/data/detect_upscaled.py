@@ -1,36 +1,34 @@
-"""Whether a photo looks enlarged already: then it has no detail to learn from."""
+"""Whether a photo looks upscaled already: then it has no detail to learn from."""
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 from torch import Tensor
 
 CROP = 512
-LEAST = 64  # fewer pixels a side say too little
-# Enlarged s times, the upper band holds hardly anything: (lower band, upper band), of Nyquist.
+MIN_SIZE = 64  # smaller photos tell too little
+# Factor: (lower band, upper band), in units of Nyquist; the upper one is nearly empty.
 BANDS = {
     2: ((0.30, 0.48), (0.70, 0.97)),
     3: ((0.20, 0.32), (0.50, 0.97)),
     4: ((0.15, 0.24), (0.35, 0.97)),
 }
-DROP = 1.5  # decades between the two bands
-STEP = 0.3  # decades between steps from block to block and within blocks
+DROP = 1.5  # decades between the power in the two bands
+STEP = 0.3  # decades between the differences from block to block and within blocks
 
 
 def looks_upscaled(pixels: UInt8[Tensor, "3 h w"]) -> bool:
-    """Whether a photo looks enlarged x2 to x4 by a kernel, or is as soft as if it were.
+    """Whether a photo looks upscaled x2 to x4 by a kernel, or is as soft as if it were.
 
-    Measured on the 500 photos of BSD100 (PNG) and of BSDS500's train and test parts (JPEG), as
-    they are and enlarged by Pillow's nearest, bilinear, bicubic and Lanczos kernels: it says so of
-    0.4 % of the untouched photos (0.2 % if saved as JPEG 75 or 30); of all that were enlarged x2
-    by the bicubic kernel, and of 99.6 % or more by any of them, x2 to x4; if saved as JPEG 90
-    afterwards of 97.0 % or more. Of photos enlarged x1.5 it finds all by the Lanczos kernel, but
-    about half by the bilinear and the bicubic one.
+    Measured on the 500 photos of BSD100 (PNG) and of BSDS500's train and test parts (JPEG),
+    untouched and upscaled by Pillow's nearest, bilinear, bicubic and Lanczos kernels. False
+    positives: 0.4 % (0.2 % when saved as JPEG 75 or 30). Recall: 100 % of bicubic x2, at least
+    99.6 % of every kernel x2 to x4, at least 97.0 % when saved as JPEG 90 afterwards. Of x1.5 it
+    finds all by Lanczos, about half by bilinear and bicubic.
 
-    It sees at most the central 512x512 pixels. It cannot see detail that a network, sharpening,
-    noise or grain put in after the enlargement, an enlargement that was shrunk again, one of a
-    picture too small or too flat to tell. It cannot tell a photo out of focus from an enlarged
-    one (a Gaussian blur of sigma 1: 99 % flagged, 0.5: 2 %): both lack what is to be learnt. Photos
-    straight from a camera, whose colours were interpolated, are not among those measured.
+    It looks at the central 512x512 pixels at most. It does not find upscaled photos that got new
+    detail from a network, sharpening, noise or grain, that were downscaled again, or that are too
+    small or too flat. It takes photos out of focus for upscaled ones (Gaussian blur of sigma 1:
+    99 %, 0.5: 2 %): both lack detail. Demosaicked photos straight from a camera were not measured.
 
     Args:
         pixels: RGB, channels first.
@@ -39,21 +37,21 @@ def looks_upscaled(pixels: UInt8[Tensor, "3 h w"]) -> bool:
 
 
 def upscaled_score(pixels: UInt8[Tensor, "3 h w"]) -> float:
-    """How much a photo looks enlarged; from 1 on `looks_upscaled` says that it is.
+    """How much a photo looks upscaled; from 1 on `looks_upscaled` says that it is.
 
-    Two signs are looked for along both axes. A kernel that interpolates leaves the band above its
-    factor's share of Nyquist nearly empty, while power falls gently in a photo (as about 1/f^2:
-    Field, J. Opt. Soc. Am. A 4, 1987). Repeated pixels change at the borders of blocks only.
+    Two signs are measured along both axes. An interpolating kernel leaves the band above Nyquist /
+    factor nearly empty, while the power of a photo falls as about 1/f^2 (Field, J. Opt. Soc. Am.
+    A 4, 1987). Repeated pixels change at the borders of blocks only.
 
     Args:
         pixels: RGB, channels first.
     """
     green = _centre(pixels[1].numpy())
-    if min(green.shape) < LEAST:
+    if min(green.shape) < MIN_SIZE:
         return 0.0
-    ways = [np.ascontiguousarray(way).astype(np.float32) for way in (green[::4], green.T[::4])]
-    # Both ways must tell it: grass, hair or a shaken camera leave one of them soft.
-    drops, steps = ([measure(way) for way in ways] for measure in (_drop, _step))
+    axes = [np.ascontiguousarray(rows).astype(np.float32) for rows in (green[::4], green.T[::4])]
+    # Both axes must show it: grass, hair or a shaken camera leave one of them soft.
+    drops, steps = ([measure(rows) for rows in axes] for measure in (_drop, _step))
     return max(min(drops) / DROP, min(steps) / STEP)
 
 
@@ -63,7 +61,7 @@ def _centre(plane: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "a b"]:
 
 
 def _drop(rows: Float32[np.ndarray, "n m"]) -> float:
-    """Decades by which power falls from the lower to the upper band, of the likeliest factor."""
+    """Decades by which power falls from the lower to the upper band, of the most likely factor."""
     length = rows.shape[1]
     window = np.hanning(length).astype(np.float32)
     spectrum = np.fft.rfft((rows - rows.mean(1, keepdims=True)) * window, axis=1)
@@ -77,7 +75,7 @@ def _drop(rows: Float32[np.ndarray, "n m"]) -> float:
 
 
 def _step(rows: Float32[np.ndarray, "n m"]) -> float:
-    """Decades by which steps between the blocks of repeated pixels exceed those within."""
+    """Decades by which differences between blocks of repeated pixels exceed those within."""
     change = np.abs(np.diff(rows, axis=1)).mean(0)
     change = change[: len(change) // 12 * 12]
     by_phase = [change.reshape(-1, factor).mean(0) for factor in BANDS]

@@ -1,7 +1,7 @@
-"""How batches come to the training step: by worker processes, or by a thread that copies memory.
+"""The training loader: worker processes that decode, or a thread that copies packed pixels.
 
-Decoding takes processes. Where all photos are packed a batch is a copy of memory, and handing it
-from process to process costs several times as much as making it.
+Where all photos are packed a batch is a copy of memory, and handing it from process to process
+costs several times as much as making it.
 """
 
 import signal
@@ -18,7 +18,7 @@ from srlit.types import Photos
 
 AHEAD = 4
 
-# A terminal, SLURM and `kill` of a whole group send these to the workers as well.
+# A terminal, SLURM and `kill` of a process group send these to the workers too.
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
@@ -43,9 +43,9 @@ class BatchLoader(Iterable[Photos], Sized):
         return len(self.sampler)
 
     def __iter__(self) -> Iterator[Photos]:
-        """All batches; an error in one is raised when its turn comes."""
+        """All batches; the error of a batch is raised in its turn."""
         waiting: deque[Future[Photos]] = deque()
-        # One core: a second pool of OpenMP threads would spin beside the training's own.
+        # One core: a second pool of OpenMP threads would compete with the training's own.
         with ThreadPoolExecutor(1, "batches", torch.set_num_threads, (1,)) as thread:
             try:
                 for item in self.sampler:
@@ -65,17 +65,16 @@ class BatchLoader(Iterable[Photos], Sized):
 
 
 def default_workers(processes: int = 1) -> int:
-    """Workers that decode: this process's share of the cores, at most 16; none on a single core.
+    """Worker processes: this process's part of the cores, at most 16; none on a single core.
 
-    Decoding a batch of large photos takes longer than most training steps, on a CPU too, so no core
-    is kept free of it.
+    No core is kept free: decoding a batch of large photos takes longer than most training steps.
     """
-    share = cores() // processes
-    return min(share, 16) if share > 1 else 0
+    own = cores() // processes
+    return min(own, 16) if own > 1 else 0
 
 
-def leave_stopping_to_the_training(worker: int) -> None:  # noqa: ARG001 - a DataLoader's signature
-    """In a worker: go on when asked to stop, as the training finishes its iteration and saves.
+def ignore_stop_signals(worker: int) -> None:  # noqa: ARG001 - a DataLoader's signature
+    """In a worker: leave stop signals to the training, which finishes its iteration and saves.
 
     A worker ends when the training tells it to, and by itself once the training is gone.
     """
@@ -90,7 +89,7 @@ def make_loader(
     workers: int | None,
     packed: bool,
     processes: int = 1,
-) -> "BatchLoader | DataLoader[Photos]":
+) -> BatchLoader | DataLoader[Photos]:
     """The loader for training.
 
     Args:
@@ -110,5 +109,5 @@ def make_loader(
         num_workers=number,
         persistent_workers=number > 0,
         pin_memory=torch.cuda.is_available(),
-        worker_init_fn=leave_stopping_to_the_training,
+        worker_init_fn=ignore_stop_signals,
     )

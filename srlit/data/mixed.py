@@ -1,16 +1,12 @@
-"""Several sources of photos together, each with its share of the patches."""
+"""Several sources of photos together, each with a weight."""
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from srlit.data.audit import Audit, Photo
-from srlit.data.image_folder import Group, PhotoSets
+from srlit.data.audit import Audit, Checks, Photo
+from srlit.data.photo_sets import Group, PhotoSets
 from srlit.data.reader import Pixels
-
-if TYPE_CHECKING:
-    from srlit.data.splits import Checks
+from srlit.types import Positive
 
 
 class MixedPhotos(PhotoSets):
@@ -21,85 +17,70 @@ class MixedPhotos(PhotoSets):
 
     Args:
         sources: name to source.
-        weights: name to share of the training patches, in any unit; None: by number of photos.
+        weights: name to relative number of training patches; None: by number of photos.
         val: names of the sources that validate; None: all that have photos for it.
         test: names of the sources that are tested; None: all that have photos for it.
 
     Raises:
-        ValueError: weights that are not positive, or names that are none of the sources.
+        ValueError: names that are none of the sources, or a source that is a mix.
     """
 
     def __init__(
         self,
         *,
         sources: Mapping[str, PhotoSets],
-        weights: Mapping[str, float] | None = None,
-        val: list[str] | None = None,
-        test: list[str] | None = None,
+        weights: Mapping[str, Positive] | None = None,
+        val: Sequence[str] | None = None,
+        test: Sequence[str] | None = None,
     ) -> None:
         self.sources = dict(sources)
         self.weights = weights
         self._named = {"train": list(sources), "val": val or [], "test": test or []}
         for key, names in {"weights": list(weights or sources), **self._named}.items():
             if unknown := set(names) - set(sources):
-                msg = f"data.photos.{key} names {sorted(unknown)}: expected {sorted(sources)}"
+                msg = f"{self.key}.{key} names {sorted(unknown)}: expected {sorted(sources)}"
                 raise ValueError(msg)
+        if weights is not None and (missing := sorted(set(sources) - set(weights))):
+            msg = f"{self.key}.weights lacks {missing}"
+            raise ValueError(msg)
         for name, source in sources.items():
             if isinstance(source, MixedPhotos):
-                msg = f"data.photos.sources.{name} is a mix: expected its sources in its place"
+                msg = f"{self.key}.sources.{name} is a mix: expected its sources in its place"
                 raise ValueError(msg)  # noqa: TRY004 - a mistake in a configuration
             source.key = f"{self.key}.sources.{name}"
-        if weights is not None and set(weights) != set(sources):
-            msg = f"data.photos.weights lacks {sorted(set(sources) - set(weights))}"
-            raise ValueError(msg)
-        for name, weight in (weights or {}).items():
-            if not 0 < weight < math.inf:
-                msg = f"data.photos.weights.{name}={weight}: expected a number above 0"
-                raise ValueError(msg)
 
     def has(self, split: str) -> bool:
         """Whether any source that is asked for a split has photos for it."""
-        return any(source.has(split) for source in self._chosen(split).values())
+        return any(source.has(split) for source in self._asked(split).values())
 
     def groups(self) -> list[Group]:
         """The training photos of each source with its weight."""
-        found = {name: source.train() for name, source in self.sources.items()}
+        found = {name: source.split("train") for name, source in self.sources.items()}
         weights = self.weights or {name: len(photos) for name, photos in found.items()}
         return [Group(photos, weights[name]) for name, photos in found.items()]
 
-    def train(self) -> list[Path]:
-        """Photos of all sources."""
-        return [path for group in self.groups() for path in group.photos]
+    def split(self, name: str) -> list[Path]:
+        """Photos of all sources that are asked for a split."""
+        return [path for source in self._not_empty(name).values() for path in source.split(name)]
 
-    def val(self) -> list[Path]:
-        """Photos of the sources that validate."""
-        return self._all("val")
-
-    def test(self) -> list[Path]:
-        """Photos of the sources that are tested."""
-        return self._all("test")
-
-    def _all(self, split: str) -> list[Path]:
-        return [path for source in self._asked(split).values() for path in source.split(split)]
-
-    def _chosen(self, split: str) -> dict[str, PhotoSets]:
+    def _asked(self, split: str) -> dict[str, PhotoSets]:
         """The sources named for a split, or all that have photos for it."""
         if names := self._named[split]:
             return {name: self.sources[name] for name in names}
         return {name: source for name, source in self.sources.items() if source.has(split)}
 
-    def _asked(self, split: str) -> dict[str, PhotoSets]:
-        """The same; FileNotFoundError where there are none."""
-        chosen = self._chosen(split)
-        if not chosen:
+    def _not_empty(self, split: str) -> dict[str, PhotoSets]:
+        """As `_asked`; FileNotFoundError where there are none."""
+        asked = self._asked(split)
+        if not asked:
             msg = f"none of {self.key}.sources has photos for {split}: expected at least one"
             raise FileNotFoundError(msg)
-        return chosen
+        return asked
 
-    def audited(self, split: str, min_size: int, checks: "Checks") -> Audit:
+    def audited(self, split: str, min_size: int, checks: Checks) -> Audit:
         """The usable photos of a split, each source's by its own rules."""
         found = Audit([], [], {})
-        for name, source in self._asked(split).items():
+        for name, source in self._not_empty(split).items():
             photos, rejected, notes = source.audited(split, min_size, checks)
             group = list(self.sources).index(name)
             found.photos.extend(photo.of_group(group) for photo in photos)
@@ -112,6 +93,6 @@ class MixedPhotos(PhotoSets):
         """Pixels of an audited photo, or of its partner, from the source that has it."""
         return list(self.sources.values())[photo.group].read(photo)
 
-    def low(self, hr: Path) -> Path | None:
+    def lr_of(self, hr: Path) -> Path | None:
         """The real partner that any of the sources knows."""
-        return next((low for s in self.sources.values() if (low := s.low(hr)) is not None), None)
+        return next((lr for s in self.sources.values() if (lr := s.lr_of(hr)) is not None), None)

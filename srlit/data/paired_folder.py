@@ -1,24 +1,23 @@
 """Real pairs: photos and their low-resolution partners, in two folders."""
 
-import os
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from srlit.data.audit import BadDataError
-from srlit.data.image_folder import HeldBack, list_photos
-from srlit.data.photo import show
+from srlit.data.audit import SHOWN, BadDataError
+from srlit.data.image_folder import list_photos
+from srlit.data.photo_file import printable
+from srlit.data.photo_sets import HoldoutSets
+from srlit.types import Count, NonNegativeInt
 
-SHOWN = 10
 
+class PairFolders(HoldoutSets):
+    """Pairs in a folder of HR and a folder of LR photos, matched by their names.
 
-class PairFolders(HeldBack):
-    """Pairs in folders of HR and of LR photos, matched by their names.
-
-    `a/0801.png` belongs to `a/0801.png`, `a/0801x2.png` or `a/0801_LR.jpg` of the other folder.
-    Where validation or test has no folders of its own, pairs are held back for it.
-    Numbers in such endings are the scale.
+    `a/0801.png` belongs to `a/0801.png`, `a/0801x2.png` or `a/0801_LR.jpg` of the other folder;
+    the number in such endings is the scale. Where validation or test has no folders of its own,
+    pairs are held back for it.
 
     Args:
         train_hr: HR photos to train on; None where only a test is run.
@@ -42,8 +41,8 @@ class PairFolders(HeldBack):
         val_lr: str | None = None,
         test_hr: str | None = None,
         test_lr: str | None = None,
-        holdout: int = 20,
-        scale: int | None = None,
+        holdout: NonNegativeInt = 20,
+        scale: Count | None = None,
     ) -> None:
         super().__init__(holdout)
         self.scale = scale
@@ -52,29 +51,31 @@ class PairFolders(HeldBack):
             "val": (val_hr, val_lr),
             "test": (test_hr, test_lr),
         }
-        self._low: dict[Path, Path] = {}
+        self._lr_of: dict[Path, Path] = {}
 
     def has_own(self, split: str) -> bool:
-        """Whether folders were named for a split."""
+        """Whether folders are configured for a split, whether or not they exist."""
         return any(folder is not None for folder in self.folders[split])
 
-    def own(self, split: str) -> list[Path] | None:
-        """HR photos of a split's own folders, None where it has none; partners are remembered."""
+    def own(self, split: str) -> list[Path]:
+        """HR photos in a split's own folder; their partners are remembered.
+
+        Raises:
+            ValueError: only one of the two folders is configured.
+        """
         hr, lr = self.folders[split]
-        if hr is None and lr is None:
-            return None
         if hr is None or lr is None:
             missing = f"{self.key}.{split}_{'hr' if hr is None else 'lr'}"
             msg = f"{missing} is not set: expected the folder of the other half of the pairs"
             raise ValueError(msg)
         folders = Path(hr).expanduser(), Path(lr).expanduser()
         pairs = match(*folders, key=f"{self.key}.{split}", scale=self.scale)
-        self._low |= pairs
+        self._lr_of |= pairs
         return list(pairs)
 
-    def low(self, hr: Path) -> Path | None:
+    def lr_of(self, hr: Path) -> Path | None:
         """The partner of a photo that was listed."""
-        return self._low.get(hr)
+        return self._lr_of.get(hr)
 
 
 def match(hr_folder: Path, lr_folder: Path, key: str, scale: int | None = None) -> dict[Path, Path]:
@@ -90,28 +91,32 @@ def match(hr_folder: Path, lr_folder: Path, key: str, scale: int | None = None) 
         FileNotFoundError: a folder is missing or empty.
         BadDataError: a photo without partner, or with several; the first ones are named.
     """
-    highs = list_photos(hr_folder, f"{key}_hr")
-    lows = list_photos(lr_folder, f"{key}_lr")
-    name_of = namer(highs, lows, (hr_folder, lr_folder), ending(scale))
-    by_name = {name_of(path): path for path in lows}
-    names = [name_of(path) for path in highs]
-    twice = repeated(names) + repeated([name_of(path) for path in lows])
-    if twice:
-        msg = f"{key}_hr, {key}_lr: several files stand for one photo: {listed(twice)}"
+    hr_names = _names(hr_folder, f"{key}_hr")
+    lr_names = _names(lr_folder, f"{key}_lr")
+    # Where both photos have the same name, an ending is part of it.
+    same = set(hr_names.values()) & set(lr_names.values())
+    pattern = ending(scale)
+
+    def shortened(names: dict[Path, Path]) -> list[str]:
+        return [str(name if name in same else _without(pattern, name)) for name in names.values()]
+
+    hr, lr = shortened(hr_names), shortened(lr_names)
+    if twice := [name for names in (hr, lr) for name, n in Counter(names).items() if n > 1]:
+        msg = f"{key}_hr, {key}_lr: several files stand for one photo: {_first(twice)}"
         raise BadDataError(msg)
-    alone = sorted({*names} ^ {*by_name})
-    if alone:
+    if single := sorted({*hr} ^ {*lr}):
         msg = (
-            f"{key}_hr={hr_folder} and {key}_lr={lr_folder} do not match: {len(alone)} photos "
+            f"{key}_hr={hr_folder} and {key}_lr={lr_folder} do not match: {len(single)} photos "
             f"without partner, expected equal names but for endings such as x{scale or 2} or _LR: "
-            f"{listed(alone)}"
+            f"{_first(single)}"
         )
         raise BadDataError(msg)
-    return {path: by_name[name] for path, name in zip(highs, names, strict=True)}
+    by_name = dict(zip(lr, lr_names, strict=True))
+    return {path: by_name[name] for path, name in zip(hr_names, hr, strict=True)}
 
 
 def ending(scale: int | None) -> re.Pattern[str]:
-    """What sets of pairs add to one of the two names: 0801x4, Canon_001_LR4, img_001_SRF_2_HR.
+    """What data sets add to one of the two names: 0801x4, Canon_001_LR4, img_001_SRF_2_HR.
 
     After a letter it takes a separator, so that `index0001` stays what it is.
     """
@@ -121,38 +126,18 @@ def ending(scale: int | None) -> re.Pattern[str]:
     )
 
 
-def namer(
-    highs: Sequence[Path],
-    lows: Sequence[Path],
-    folders: tuple[Path, Path],
-    marks: re.Pattern[str],
-) -> Callable[[Path], str]:
-    """What both photos of a pair are called: the path below its folder, without marks.
-
-    Where both have the same name, marks are part of it.
-    """
-
-    def bare(path: Path, folder: Path) -> Path:
-        below = path.relative_to(folder)
-        return below.with_name(below.stem)
-
-    known = {path: bare(path, folders[0]) for path in highs}
-    known |= {path: bare(path, folders[1]) for path in lows}
-    same = {known[path] for path in highs} & {known[path] for path in lows}
-
-    def name_of(path: Path) -> str:
-        name = known[path]
-        return str(name if name in same else name.with_name(marks.sub("", name.name) or name.name))
-
-    return name_of
+def _names(folder: Path, key: str) -> dict[Path, Path]:
+    """Photos to their paths below the folder, without suffix."""
+    return {
+        path: path.relative_to(folder).with_name(path.stem) for path in list_photos(folder, key)
+    }
 
 
-def repeated(names: Sequence[str]) -> list[str]:
-    """Names that occur more than once."""
-    return [name for name, count in Counter(names).items() if count > 1]
+def _without(pattern: re.Pattern[str], name: Path) -> Path:
+    return name.with_name(pattern.sub("", name.name) or name.name)
 
 
-def listed(names: Sequence[str]) -> str:
+def _first(names: Sequence[str]) -> str:
     """The first names, and how many more there are."""
-    shown = ", ".join(show(Path(os.fspath(name))) for name in names[:SHOWN])
-    return shown + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(map(printable, names[:SHOWN])) + more

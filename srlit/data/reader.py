@@ -8,7 +8,8 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from srlit.data.audit import Photo
-from srlit.data.photo import PhotoError, read_photo, show
+from srlit.data.decode import read_photo
+from srlit.data.photo_file import PhotoError, printable
 from srlit.data.scan import stamp_of
 from srlit.data.store import PackedStore, StoreError, digest_of
 
@@ -18,7 +19,7 @@ Pixels = UInt8[Tensor, "3 h w"]
 
 
 class PhotoReader:
-    """Reads photos by their number, as they were when they were audited.
+    """Reads photos by their index, as they were when they were audited.
 
     Args:
         photos: the photos, by index.
@@ -36,8 +37,8 @@ class PhotoReader:
         read: Callable[[Photo], Pixels] | None = None,
     ) -> None:
         self.photos = list(photos)
-        self._decode = read or read_unchanged
         self.store = store or PackedStore(None)
+        self._decode = read or read_unchanged
         self._budget = int(cache_mb * 2**20)
         self._kept: dict[Path, Pixels] = {}
         self._latest: dict[Path, Pixels] = {}
@@ -46,12 +47,8 @@ class PhotoReader:
     @property
     def packed(self) -> bool:
         """Whether no photo needs decoding."""
-        return all(
-            part.digest in self.store
-            for photo in self.photos
-            for part in (photo, photo.lr)
-            if part is not None
-        )
+        parts = (part for photo in self.photos for part in (photo, photo.lr) if part is not None)
+        return all(part.digest in self.store for part in parts)
 
     def __getitem__(self, index: int) -> Pixels:
         """Pixels of photo `index`, upright RGB.
@@ -61,7 +58,7 @@ class PhotoReader:
         """
         return self._read(self.photos[index])
 
-    def low(self, index: int) -> Pixels:
+    def lr(self, index: int) -> Pixels:
         """Pixels of the low-resolution partner of photo `index`.
 
         Raises:
@@ -75,7 +72,7 @@ class PhotoReader:
         if photo.digest in self.store and photo.digest not in self._lost:
             try:
                 return self.store[photo.digest]
-            except StoreError as error:  # removed or damaged under a run: its file has the pixels
+            except StoreError as error:  # removed or damaged under a run: the file has the pixels
                 if not self._lost:
                     log.warning("decoding what the packed store has lost: %s", error)
                 self._lost.add(photo.digest)
@@ -84,9 +81,8 @@ class PhotoReader:
         pixels = self._latest.get(photo.path)
         if pixels is None:
             pixels = self._decode(photo)
-            # Two: a photo and its partner.
-            kept = list(self._latest.items())[-1:]
-            self._latest = dict([*kept, (photo.path, pixels)])
+            previous = list(self._latest.items())[-1:]  # a photo and its partner are two
+            self._latest = dict([*previous, (photo.path, pixels)])
         if pixels.nbytes <= self._budget:
             self._budget -= pixels.nbytes
             self._kept[photo.path] = pixels
@@ -94,7 +90,7 @@ class PhotoReader:
 
 
 def read_unchanged(photo: Photo) -> Pixels:
-    """Decode a photo and see that it is the one that was audited.
+    """Decode a photo and check that it has the pixels that were audited.
 
     A file that was only touched or copied anew goes on being used.
 
@@ -102,10 +98,9 @@ def read_unchanged(photo: Photo) -> Pixels:
         PhotoError: it no longer decodes, or holds other pixels now.
     """
     pixels = read_photo(photo.path)
-    if photo.stamp in {None, stamp_of(photo.path)}:
-        return pixels
-    if digest_of(pixels) != photo.digest:
-        msg = f"{show(photo.path)}: holds another picture than when it was checked"
-        raise PhotoError(msg)
-    log.info("%s was written anew with the same pixels", show(photo.path))
+    if photo.stamp not in {None, stamp_of(photo.path)}:
+        if digest_of(pixels) != photo.digest:
+            msg = f"{printable(photo.path)}: holds another image than when it was checked"
+            raise PhotoError(msg)
+        log.info("%s was written anew with the same pixels", printable(photo.path))
     return pixels

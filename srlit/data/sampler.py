@@ -1,4 +1,4 @@
-"""Which photo each training sample visits: a pure function of (seed, number of the sample)."""
+"""Which photo each training sample visits: a pure function of (seed, sample number)."""
 
 import bisect
 import math
@@ -12,37 +12,36 @@ from torch import Tensor
 
 from srlit.ops.rng import make_keys, uniform_field
 
-# Below the seed, each kind of draw has a path of its own.
+# Paths of the draws below the seed.
 ORDER, CROP, SAMPLE, EVALUATION = range(4)
 
+# Visits whose order is drawn together, in as many epochs: one epoch at a time is slow.
+VISITS_PER_DRAW = 4096
 
-# Visits whose order is drawn together, of as many epochs as that are: one by one is slow.
-DRAWN_TOGETHER = 4096
-
-# How far a group's visits may be from its share of an epoch, and the longest epoch to come nearer.
-NEAR = 0.01
-LONGEST = 2**16
+# How far a group's visits may be from its weight, and the longest epoch to come nearer.
+TOLERANCE = 0.01
+MAX_EPOCH = 2**16
 
 
 def epoch_order(seed: int, epoch: int, count: int) -> Int64[Tensor, " count"]:
     """A permutation of an epoch's visits."""
-    together = max(DRAWN_TOGETHER // count, 1)
-    return _orders(seed, epoch // together, together, count)[epoch % together]
+    per_draw = max(VISITS_PER_DRAW // count, 1)
+    return _orders(seed, epoch // per_draw, per_draw, count)[epoch % per_draw]
 
 
 @lru_cache(maxsize=4)
-def _orders(seed: int, block: int, together: int, count: int) -> Int64[Tensor, "epochs count"]:
-    """The permutations of some epochs, each drawn by its own number."""
-    keys = make_keys(seed, (ORDER,), torch.arange(together) + block * together)
+def _orders(seed: int, block: int, epochs: int, count: int) -> Int64[Tensor, "epochs count"]:
+    """The permutations of a block of epochs, each drawn by its own number."""
+    keys = make_keys(seed, (ORDER,), torch.arange(epochs) + block * epochs)
     return uniform_field(keys, (count,)).argsort(dim=1, stable=True)
 
 
-def divide(total: int, shares: Sequence[float]) -> list[int]:
-    """Whole numbers that add up to `total`, at least one each, as near to the shares as can be.
+def divide(total: int, weights: Sequence[float]) -> list[int]:
+    """Whole numbers >= 1 that add up to `total`, as near to the weights as can be.
 
     Largest remainders first (Hamilton's method).
     """
-    exact = [total * share / math.fsum(shares) for share in shares]
+    exact = [total * weight / math.fsum(weights) for weight in weights]
     counts = [max(int(number), 1) for number in exact]
     by_remainder = sorted(range(len(exact)), key=lambda k: counts[k] - exact[k])
     for k in by_remainder[: max(total - sum(counts), 0)]:
@@ -50,45 +49,42 @@ def divide(total: int, shares: Sequence[float]) -> list[int]:
     return counts
 
 
-def visits_of(total: int, shares: Sequence[float]) -> list[int]:
-    """The groups' visits in an epoch: of `total`, or of a multiple where that cannot be divided so.
+def visits_per_epoch(total: int, weights: Sequence[float]) -> list[int]:
+    """Each group's visits in an epoch of `total` visits, or of a multiple of it.
 
-    The least multiple that brings every group within 1 % of its share; none above `LONGEST`.
+    The smallest multiple that brings every group within 1 % of its weight; none above `MAX_EPOCH`.
     """
-    for length in range(total, max(total, LONGEST) + 1, total):
-        visits = divide(length, shares)
-        if near(visits, shares):
+    for length in range(total, max(total, MAX_EPOCH) + 1, total):
+        visits = divide(length, weights)
+        unit = sum(visits) / math.fsum(weights)
+        if all(
+            abs(number - unit * weight) <= TOLERANCE * unit * weight
+            for number, weight in zip(visits, weights, strict=True)
+        ):
             break
     return visits
-
-
-def near(visits: Sequence[int], shares: Sequence[float]) -> bool:
-    """Whether each group's visits are within `NEAR` of its share."""
-    unit = sum(visits) / math.fsum(shares)
-    pairs = zip(visits, shares, strict=True)
-    return all(abs(number - unit * share) <= NEAR * unit * share for number, share in pairs)
 
 
 class PhotoOrder:
     """The photos in the order of their visits, epoch after epoch.
 
-    An epoch has as many visits as there are photos, or a multiple (`visits_of`). Each group of
-    photos gets its share of them and goes round its photos evenly. With one group, or shares by
-    size, every photo is visited once an epoch, and the groups count as one.
+    An epoch has as many visits as there are photos, or a multiple (`visits_per_epoch`). Each group
+    of photos gets them by its weight and cycles through its photos evenly. With one group, or
+    weights by size, every photo is visited once per epoch, and the groups count as one.
 
     Args:
         counts: photos in each group; the photos are numbered through all groups.
-        shares: how much of all visits each group gets, in any unit; None: by its size.
+        weights: relative number of visits of each group; None: by its size.
         seed: of the order within an epoch.
-        crops: samples that one visit gives.
+        crops: samples per visit.
     """
 
     def __init__(
-        self, counts: Sequence[int], *, seed: int, shares: Sequence[float] | None, crops: int = 1
+        self, counts: Sequence[int], *, seed: int, weights: Sequence[float] | None, crops: int = 1
     ) -> None:
         self.seed = seed
         self.crops = crops
-        visits = list(counts) if shares is None else visits_of(sum(counts), shares)
+        visits = list(counts) if weights is None else visits_per_epoch(sum(counts), weights)
         whole = [sum(counts)]
         self.counts, self.visits = (whole, whole) if visits == [*counts] else ([*counts], visits)
         self._first_photo = [0, *accumulate(self.counts)]

@@ -1,4 +1,4 @@
-"""From photos on the device to what the network sees: augment and degrade, each by its own key."""
+"""From photos on the device to what the network sees: augmented and degraded, by each one's key."""
 
 import torch
 from jaxtyping import Float, Int64
@@ -13,23 +13,23 @@ from srlit.types import Batch, Photos
 
 
 def training_pair(photos: Photos, augmentation: Augmentation, degradation: Degradation) -> Batch:
-    """Augment, then degrade; the targets of what is degraded are sharpened where the preset does.
+    """Augment, then degrade; targets are sharpened where the degradation's preset says so.
 
-    Both pictures of a real pair are augmented by the same draws.
+    Both images of a real pair are augmented by the same draws, and not degraded.
     """
     hr = augmentation(photos.pixels, RowGenerator(photos.keys).child("augmentation"))
     if photos.lr is None:
-        return _degraded(hr, photos.keys, degradation)
+        return _degrade(hr, photos.keys, degradation)
     lr = augmentation(photos.lr, RowGenerator(photos.keys).child("augmentation"))
     if photos.real is None:
         return Batch(lr, hr)
-    # All are degraded and some of it is dropped: to ask which would wait for the device.
-    degraded = _degraded(hr, photos.keys, degradation)
+    # All are degraded and some are dropped: selecting would wait for the device.
+    degraded = _degrade(hr, photos.keys, degradation)
     real = photos.real.view(-1, 1, 1, 1)
     return Batch(torch.where(real, lr, degraded.lr), torch.where(real, hr, degraded.hr))
 
 
-def _degraded(
+def _degrade(
     hr: Float[Tensor, "n 3 h w"], keys: Int64[Tensor, " n"], degradation: Degradation
 ) -> Batch:
     hr = degradation.target(hr)
@@ -39,8 +39,8 @@ def _degraded(
 def evaluation_pair(photos: Photos, degradation: Degradation, draws: Params | None = None) -> Batch:
     """Degrade in float64, by recorded draws where they are given; a real pair stays as it is.
 
-    In float32 a last bit that differs between devices would turn a rounding before JPEG in some
-    photos, and so the pixels of a block.
+    In float32 the last bit, which differs between devices, would change a rounding before JPEG in
+    some photos, and so the pixels of a block.
     """
     device = photos.pixels.device
     if photos.lr is not None:

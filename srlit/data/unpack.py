@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from rich.progress import track
 
-from srlit.data.photo import SUFFIXES
+from srlit.data.image_formats import SUFFIXES
 from srlit.utils.download import CHUNK, DownloadError, check_free_space, disk_errors
 
 # What zipfile and tarfile raise on broken, hostile or encrypted archives.

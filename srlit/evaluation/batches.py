@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import torch
 
 from srlit import __version__
-from srlit.data import EvaluationPhotos, PhotoError
 from srlit.data.audit import Photo
-from srlit.data.photo import show
+from srlit.data.datasets import EvaluationPhotos
+from srlit.data.photo_file import PhotoError, printable
 from srlit.evaluation.draws_file import RecordedDraws
 from srlit.evaluation.results_cache import ResultsCache
 from srlit.ops.ragged_batch import Params
@@ -66,7 +66,7 @@ def prepared_batches(
         params = None
         records: list[dict[str, Any]] = [{} for _ in files]
         if batch.lr is None:
-            names = [show(file.path.name) for file in files]
+            names = [printable(file.path.name) for file in files]
             params = draws.draw(names, (h, w), on_device.keys)
             records = [record["draws"] for record in draws.photos[-len(files) :]]
         fingerprints = [

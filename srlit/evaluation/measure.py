@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from rich.progress import track
 
-from srlit.data import EvaluationPhotos, PhotoError
-from srlit.data.photo import show
+from srlit.data.datasets import EvaluationPhotos
+from srlit.data.photo_file import PhotoError, printable
 from srlit.data.transforms import evaluation_pair
 from srlit.degradation.pipeline import Degradation
 from srlit.evaluation.batches import PreparedBatch, Unreadable, prepared_batches
@@ -74,7 +74,7 @@ def measure(
     for batch in track(batches, "measuring", len(photos), transient=True):
         _measure_batch(batch, methods, degradation, metrics, set_metrics, cache, images)
         rows += [
-            {"name": method.name, "photo": show(photo.path.name)}
+            {"name": method.name, "photo": printable(photo.path.name)}
             | cache.get(method.fingerprint, key, metrics.names)
             for method in methods
             for photo, key in zip(batch.files, batch.fingerprints, strict=True)

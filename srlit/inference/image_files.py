@@ -8,7 +8,9 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from srlit.data.photo import SUFFIXES, PhotoError, open_photo, pixels_of, to_rgb
+from srlit.data.decode import open_photo, pixels_of, to_rgb
+from srlit.data.image_formats import SUFFIXES
+from srlit.data.photo_file import PhotoError
 from srlit.utils.atomic import atomic_file
 
 WRITABLE: dict[str, dict[str, Any]] = {

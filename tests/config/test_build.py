@@ -9,7 +9,7 @@ from srlit.config import ConfigError, build_known, load_generator
 
 
 def test_a_stored_configuration_names_no_foreign_class(tmp_path):
-    for target in ("os.system", "builtins.eval", "srlit.config.build", "srlit.data.read_photo"):
+    for target in ("os.system", "builtins.eval", "srlit.config.build", "srlit.data.audit.audit"):
         with pytest.raises(ConfigError, match="none of srlit's own classes"):
             build_known({"_target_": target, "command": "touch x"}, "file")
     with pytest.raises(ConfigError, match=r"file: .*unexpected keyword argument"):

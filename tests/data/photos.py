@@ -5,7 +5,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from srlit.data import PatchBatches, PhotoOrder, PhotoReader, audit
+from srlit.data.audit import audit
+from srlit.data.datasets import PatchBatches
+from srlit.data.reader import PhotoReader
+from srlit.data.sampler import PhotoOrder
 
 SETTINGS = {"seed": 1, "patch_size": 32, "batch_size": 4}
 
@@ -18,7 +21,7 @@ def audited(folder, **options):
 def batches_of(reader, crops=1, **changes):
     """Batches of all the reader's photos, one group of them."""
     settings = SETTINGS | changes
-    order = PhotoOrder([len(reader.photos)], shares=None, seed=settings["seed"], crops=crops)
+    order = PhotoOrder([len(reader.photos)], weights=None, seed=settings["seed"], crops=crops)
     return PatchBatches(reader, order, **settings)
 
 

@@ -8,17 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
-from srlit.data import (
-    BadDataError,
-    PackedStore,
-    PhotoError,
-    PhotoReader,
-    audit,
-    read_photo,
-    scan,
-)
+from srlit.data import scan
+from srlit.data.audit import BadDataError, audit
+from srlit.data.decode import read_photo
 from srlit.data.image_folder import list_photos
-from srlit.data.photo import show
+from srlit.data.photo_file import PhotoError, printable
+from srlit.data.reader import PhotoReader
+from srlit.data.store import PackedStore
 from tests.data.corpus import build
 
 
@@ -91,9 +87,9 @@ def test_the_audit_remembers_and_notices_changes(photo_folder, tmp_path, monkeyp
     first = audit(paths, min_size=8, max_invalid_fraction=0, cache=cache)
     looked = []
 
-    original = scan.look
+    original = scan.scan_file
     monkeypatch.setattr(
-        scan, "look", lambda path, writer: (looked.append(path), original(path, writer))[1]
+        scan, "scan_file", lambda path, writer: (looked.append(path), original(path, writer))[1]
     )
     assert audit(paths, min_size=8, max_invalid_fraction=0, cache=cache) == first
     assert not looked
@@ -124,7 +120,7 @@ def test_no_file_of_the_corpus_ends_the_audit_or_stays_unexplained(tmp_path):
     assert {*listed} == {p.path for p in found.photos} | {path for path, _ in found.rejected}
     for path, reason in found.rejected:
         if path in cases:
-            assert re.search(cases[path].reason, reason), (show(path), reason)
+            assert re.search(cases[path].reason, reason), (printable(path), reason)
             assert cases[path].pixels is None
     reader = PhotoReader(found.photos, store=PackedStore(tmp_path / "store"))
     assert reader.packed

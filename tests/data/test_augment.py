@@ -1,7 +1,6 @@
-import pytest
 import torch
 
-from srlit.data import Augmentation
+from srlit.data.augment import Augmentation
 from srlit.ops.rng import RowGenerator, make_keys
 
 
@@ -40,8 +39,3 @@ def test_only_brightness_shifts_by_what_is_drawn():
     shift = Augmentation(geometry=False, brightness=0.05)(patch, rows) - 128 / 255
     assert 0.03 < shift.abs().max() <= 0.0501
     assert shift.flatten(1).std(1).max() < 1e-6
-
-
-def test_impossible_augmentation_is_named():
-    with pytest.raises(ValueError, match="data.augmentation.hue=2"):
-        Augmentation(hue=2.0)

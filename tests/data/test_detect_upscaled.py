@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from srlit.data import read_photo
+from srlit.data.decode import read_photo
 from srlit.data.detect_upscaled import looks_upscaled, upscaled_score
 
 KERNELS = [Image.Resampling[name] for name in ("NEAREST", "BILINEAR", "BICUBIC", "LANCZOS")]

@@ -3,15 +3,16 @@ import shutil
 import pytest
 
 from srlit.config import build
-from srlit.data import BadDataError, FolderPhotos, SamplePhotos
-from srlit.data.image_folder import hold_back
+from srlit.data.audit import BadDataError
+from srlit.data.image_folder import FolderPhotos, SamplePhotos
+from srlit.data.photo_sets import hold_back
 from srlit.train import build_data
 from tests.helpers import compose_config
 
 
 def test_the_three_sets_of_a_folder_are_disjoint(photo_folder):
     sets = FolderPhotos(train_folder=str(photo_folder), holdout=3)
-    train, val, test = sets.train(), sets.val(), sets.test()
+    train, val, test = sets.split("train"), sets.split("val"), sets.split("test")
     assert (len(train), len(val), len(test)) == (6, 3, 3)
     assert len({*train, *val, *test}) == 12
 
@@ -27,7 +28,7 @@ def test_what_is_held_back_stays_when_photos_are_added(photo_folder, tmp_path):
 
 def test_bsds400_holds_back_20_and_never_sees_bsd100(shared_data):
     sets = build(compose_config("train", "data=bsds400").data.photos)
-    train, val, test = sets.train(), sets.val(), sets.test()
+    train, val, test = sets.split("train"), sets.split("val"), sets.split("test")
     assert (len(train), len(val), len(test)) == (380, 20, 100)
     assert len({*train, *val, *test}) == 500
 
@@ -35,10 +36,10 @@ def test_bsds400_holds_back_20_and_never_sees_bsd100(shared_data):
 def test_the_sample_photos_are_disjoint_and_there():
     sets = build(compose_config("train", "data=sample").data.photos)
     assert isinstance(sets, SamplePhotos)
-    paths = [*sets.train(), *sets.val(), *sets.test()]
+    paths = [*sets.split("train"), *sets.split("val"), *sets.split("test")]
     assert len(set(paths)) == len(paths)
     assert all(path.is_file() for path in paths)
-    assert {p.name for p in sets.test()} == {"astronaut.png", "coffee.png"}
+    assert {p.name for p in sets.split("test")} == {"astronaut.png", "coffee.png"}
 
 
 def test_a_photo_in_two_sets_is_refused(photo_folder):
@@ -61,23 +62,23 @@ def test_several_folders_make_one_set(photo_folder, tmp_path):
     for path in (tmp_path / "more").iterdir():
         path.rename(path.with_name(f"more_{path.name}"))
     sets = FolderPhotos(train_folder=[str(photo_folder), str(tmp_path / "more")], holdout=2)
-    assert (len(sets.train()), len(sets.val()), len(sets.test())) == (20, 2, 2)
+    assert (len(sets.split("train")), len(sets.split("val")), len(sets.split("test"))) == (20, 2, 2)
 
 
 def test_nothing_held_back_is_nothing_to_validate_on(photo_folder):
     sets = FolderPhotos(train_folder=str(photo_folder), holdout=0)
-    assert len(sets.train()) == 12
+    assert len(sets.split("train")) == 12
     with pytest.raises(FileNotFoundError, match="holdout=0 leaves no photos for val"):
-        sets.val()
+        sets.split("val")
     with pytest.raises(ValueError, match="data.photos.train_folder is not set"):
-        FolderPhotos().train()
+        FolderPhotos().split("train")
 
 
 def test_formats_that_are_not_read_are_listed_to_be_reported(photo_folder):
     (photo_folder / "raw.heic").write_bytes(b"x")
     (photo_folder / "notes.txt").write_text("no photo")
     (photo_folder / ".hidden.png").write_bytes(b"x")
-    listed = FolderPhotos(train_folder=str(photo_folder), holdout=0).train()
+    listed = FolderPhotos(train_folder=str(photo_folder), holdout=0).split("train")
     assert len(listed) == 13
     assert listed[-1].name == "raw.heic"
 

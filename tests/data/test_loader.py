@@ -5,8 +5,10 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from srlit.data import PackedStore, PhotoReader, loader, scan
+from srlit.data import loader, scan
 from srlit.data.loader import BatchLoader, default_workers, make_loader
+from srlit.data.reader import PhotoReader
+from srlit.data.store import PackedStore
 from srlit.types import Photos
 from tests.data.photos import audited, batches_of
 

@@ -3,9 +3,9 @@ import pytest
 import torch
 from PIL import Image
 
-from srlit.data import BadDataError, PairFolders, PhotoReader
-from srlit.data.paired_folder import match
-from srlit.data.splits import Checks
+from srlit.data.audit import BadDataError, Checks
+from srlit.data.paired_folder import PairFolders, match
+from srlit.data.reader import PhotoReader
 from srlit.train import build_data
 from tests.data.photos import write_pairs
 from tests.helpers import compose_config
@@ -146,7 +146,7 @@ def test_a_pair_with_a_broken_half_is_left_out(tmp_path, photo):
     write_pairs(tmp_path, photo, count=8)
     names = sorted((tmp_path / "lr").iterdir())
     data = data_of(tmp_path, "data.max_invalid_fraction=0.5")
-    broken = next(path for path in names if tmp_path / "hr" / path.name in data.sets.train())
+    broken = next(path for path in names if tmp_path / "hr" / path.name in data.sets.split("train"))
     broken.write_bytes(b"")
     data.check()
     assert len(data._train_photos) == 5
@@ -157,9 +157,9 @@ def test_a_pair_with_a_broken_half_is_left_out(tmp_path, photo):
 def test_half_a_setting_is_named(tmp_path, photo):
     write_pairs(tmp_path, photo)
     with pytest.raises(ValueError, match="data.photos.train_lr is not set"):
-        PairFolders(train_hr=str(tmp_path / "hr")).train()
+        PairFolders(train_hr=str(tmp_path / "hr")).split("train")
     with pytest.raises(ValueError, match="data.photos.train_hr is not set"):
-        PairFolders().train()
+        PairFolders().split("train")
 
 
 def test_numbers_that_belong_to_a_name_stay_in_it(tmp_path, photo):
@@ -210,7 +210,7 @@ def test_several_crops_of_a_pair_cost_one_decode_of_each(tmp_path, photo, monkey
 
     reader = PhotoReader(sets.audited("train", 1, Checks(2, 0, None)).photos, read=read)
     for _ in range(4):
-        reader[0], reader.low(0)
+        reader[0], reader.lr(0)
     assert len(decoded) == 2
 
 
@@ -236,11 +236,11 @@ def test_only_the_scale_is_an_ending(tmp_path, photo):
             train_hr=f"{tmp_path}/hr", train_lr=f"{tmp_path}/lr", holdout=0, scale=scale
         )
         if fits:
-            (path,) = sets.train()
-            assert sets.low(path) == tmp_path / "lr" / f"{low}.png"
+            (path,) = sets.split("train")
+            assert sets.lr_of(path) == tmp_path / "lr" / f"{low}.png"
         else:
             with pytest.raises(BadDataError, match="2 photos without partner"):
-                sets.train()
+                sets.split("train")
 
 
 @pytest.mark.parametrize("data", ["data=pairs", "data=mixed"])

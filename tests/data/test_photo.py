@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from srlit.data import photo as module
-from srlit.data.files import read_bytes as disk
-from srlit.data.photo import PhotoError, decode, open_photo, pixels_of, read_photo, show, to_rgb
+from srlit.data import image_formats, photo_file
+from srlit.data.decode import decode, open_photo, pixels_of, read_photo, to_rgb
+from srlit.data.photo_file import PhotoError, printable
 from tests.data import corpus
 
 pytestmark = [
@@ -80,7 +80,7 @@ def test_messages_name_the_file_in_one_printable_line(cases):
     for case in (case for case in cases if case.reason):
         with pytest.raises(PhotoError) as caught:
             decode(case.path)
-        assert str(caught.value) == f"{show(case.path)}: {caught.value.reason}"
+        assert str(caught.value) == f"{printable(case.path)}: {caught.value.reason}"
         assert str(caught.value).isprintable(), case.path
 
 
@@ -91,9 +91,9 @@ def test_errors_survive_a_process_pool():
 
 
 def test_paths_are_shown_as_one_printable_line():
-    assert show(Path("a/ü b.png")) == "a/ü b.png"
-    assert show(os.fsdecode(b"\xff\n.png")) == "\\xff\\n.png"
-    assert show("\ud800 \u202e") == "\\ud800 \\u202e"
+    assert printable(Path("a/ü b.png")) == "a/ü b.png"
+    assert printable(os.fsdecode(b"\xff\n.png")) == "\\xff\\n.png"
+    assert printable("\ud800 \u202e") == "\\ud800 \\u202e"
 
 
 def test_good_files_are_themselves_after_bad_ones(cases, good):
@@ -142,14 +142,15 @@ def test_allowed_sizes_give_no_warning_of_bombs(good, monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for case in good:
-            if case.pixels.size // 3 == 714:
+            # Pillow itself checks the size of TIFF once more.
+            if case.pixels.size // 3 == 714 and not case.path.name.endswith(("tif", "tiff")):
                 assert wrong([case], [outcome(case.path)]) == []
 
 
 def test_too_large_files_are_not_read(tmp_path):
     path = tmp_path / "x.png"
     with path.open("wb") as file:
-        file.truncate(disk.MOST_BYTES + 1)
+        file.truncate(photo_file.MAX_BYTES + 1)
     with pytest.raises(PhotoError, match="4,294,967,297 bytes, more than"):
         decode(path)
 
@@ -164,7 +165,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_reported(tmp_path, monkeypatch)
         os.truncate(path, size // 2)
         return status
 
-    monkeypatch.setattr(disk.os, "fstat", fstat)
+    monkeypatch.setattr(photo_file.os, "fstat", fstat)
     with pytest.raises(
         PhotoError, match=f"changed while it was read, from {size:,} to {size // 2:,} bytes"
     ):
@@ -202,10 +203,13 @@ def test_damage_anywhere_in_a_png_is_refused_or_harmless(tmp_path, dtype):
     for i in range(len(whole)):
         damaged = bytearray(whole)
         damaged[i] ^= 1 << i % 8
-        path.write_bytes(bytes(damaged))
-        assert isinstance(outcome(path), str), i
-        path.write_bytes(whole[:i])
-        assert isinstance(outcome(path), str), i
+        for data in (bytes(damaged), whole[:i]):
+            path.write_bytes(data)
+            result = outcome(path)
+            # The last 12 bytes are an empty chunk.
+            assert isinstance(result, str) or (
+                i >= len(whole) - 12 and np.array_equal(result[0], pixels)
+            )
     path.write_bytes(whole + b"more")
     assert np.array_equal(outcome(path)[0], pixels)
 
@@ -227,9 +231,11 @@ def test_random_damage_is_a_photo_error_or_a_picture(cases, tmp_path, name):
 
 
 def test_names_of_listed_formats_are_decoded_or_have_a_reason():
-    assert not set(module.SUFFIXES) & set(module.OTHER_SUFFIXES)
-    assert all(suffix == suffix.lower() for suffix in (*module.SUFFIXES, *module.OTHER_SUFFIXES))
-    assert all(module.OTHER_SUFFIXES.values())
+    assert not set(image_formats.SUFFIXES) & set(image_formats.UNSUPPORTED)
+    assert all(
+        suffix == suffix.lower() for suffix in (*image_formats.SUFFIXES, *image_formats.UNSUPPORTED)
+    )
+    assert all(image_formats.UNSUPPORTED.values())
 
 
 def test_transparency_and_profile_are_kept_by_open(tmp_path):

@@ -8,9 +8,11 @@ import pickle
 import pytest
 import torch
 
-from srlit.data import PackedStore, PhotoError, PhotoReader, photo
-from srlit.data.files import read_bytes as disk
-from srlit.data.store import StoreError
+from srlit.data import photo_file
+from srlit.data.decode import read_photo
+from srlit.data.photo_file import PhotoError, TemporaryPhotoError
+from srlit.data.reader import PhotoReader
+from srlit.data.store import PackedStore, StoreError
 from tests.data.photos import audited, batches_of
 
 
@@ -90,14 +92,14 @@ def test_a_picture_of_a_shard_that_went_is_a_store_error(photo_folder, tmp_path)
 def failing(monkeypatch, times, error):
     """Reading a file fails so many times."""
     failures = [error] * times
-    original = disk._read_still
+    original = photo_file._read_unchanged
 
     def read(path):
         if failures:
             raise failures.pop()
         return original(path)
 
-    monkeypatch.setattr(disk, "_read_still", read)
+    monkeypatch.setattr(photo_file, "_read_unchanged", read)
     return failures
 
 
@@ -129,6 +131,6 @@ def test_a_failure_that_stays_stops_the_run_with_its_reason(photo_folder, monkey
 
 def test_errors_keep_their_kind_when_they_are_named(photo_folder, monkeypatch):
     failing(monkeypatch, 9, OSError(errno.EIO, os.strerror(errno.EIO)))
-    with pytest.raises(photo.PassingError, match="Input/output error"):
-        photo.read_photo(next(photo_folder.iterdir()))
-    assert not issubclass(PhotoError, photo.PassingError)
+    with pytest.raises(TemporaryPhotoError, match="Input/output error"):
+        read_photo(next(photo_folder.iterdir()))
+    assert not issubclass(PhotoError, TemporaryPhotoError)

@@ -14,23 +14,23 @@ def epoch(order, number=0):
 
 
 def test_every_photo_is_visited_once_an_epoch_in_another_order_each():
-    order = PhotoOrder([12], shares=None, seed=0)
+    order = PhotoOrder([12], weights=None, seed=0)
     assert sorted(epoch(order, 0)) == sorted(epoch(order, 7)) == list(range(12))
     assert epoch(order, 0) != epoch(order, 1)
-    assert epoch(order, 1) != epoch(PhotoOrder([12], shares=None, seed=1), 1)
+    assert epoch(order, 1) != epoch(PhotoOrder([12], weights=None, seed=1), 1)
 
 
 def test_shares_by_size_are_the_same_as_one_group():
-    whole = PhotoOrder([12], shares=None, seed=3)
+    whole = PhotoOrder([12], weights=None, seed=3)
     for parts in (
-        PhotoOrder([5, 7], shares=None, seed=3),
-        PhotoOrder([5, 7], shares=[5, 7], seed=3),
+        PhotoOrder([5, 7], weights=None, seed=3),
+        PhotoOrder([5, 7], weights=[5, 7], seed=3),
     ):
         assert [epoch(parts, e) for e in range(3)] == [epoch(whole, e) for e in range(3)]
 
 
 def test_groups_get_their_shares_and_go_round_their_photos_evenly():
-    order = PhotoOrder([2, 10], shares=[1, 1], seed=0)
+    order = PhotoOrder([2, 10], weights=[1, 1], seed=0)
     seen = Counter(p for e in range(10) for p in epoch(order, e))
     assert sum(seen[p] for p in (0, 1)) == 60
     assert seen[0] == seen[1] == 30
@@ -39,14 +39,14 @@ def test_groups_get_their_shares_and_go_round_their_photos_evenly():
 
 def test_several_crops_take_a_photo_several_times_in_a_row():
     order, once = (
-        PhotoOrder([5], shares=None, seed=0, crops=3),
-        PhotoOrder([5], shares=None, seed=0),
+        PhotoOrder([5], weights=None, seed=0, crops=3),
+        PhotoOrder([5], weights=None, seed=0),
     )
     assert epoch(order) == [p for p in epoch(once) for _ in range(3)]
 
 
 def test_a_step_leads_to_the_next_visit_also_into_the_next_epoch():
-    order = PhotoOrder([5], shares=None, seed=0)
+    order = PhotoOrder([5], weights=None, seed=0)
     assert [order.photo(s, 1) for s in range(9)] == [order.photo(s) for s in range(1, 10)]
 
 
@@ -72,7 +72,7 @@ def test_division_follows_the_largest_remainders(total, shares, expected):
 )
 def test_small_groups_get_their_shares_too(counts, shares):
     """An epoch of these photos alone could not divide its visits so."""
-    order = PhotoOrder(counts, shares=shares, seed=0)
+    order = PhotoOrder(counts, weights=shares, seed=0)
     for share, visits in zip(shares, order.visits, strict=True):
         assert visits / sum(order.visits) == pytest.approx(share / sum(shares), rel=0.01)
     seen = Counter(epoch(order))
@@ -83,8 +83,8 @@ def test_small_groups_get_their_shares_too(counts, shares):
 
 
 def test_a_share_that_is_tiny_makes_no_endless_epoch():
-    order = PhotoOrder([2, 3], shares=[1e-12, 1], seed=0)
-    assert sum(order.visits) <= order_module.LONGEST
+    order = PhotoOrder([2, 3], weights=[1e-12, 1], seed=0)
+    assert sum(order.visits) <= order_module.MAX_EPOCH
     assert order.visits[0] == 1
 
 
@@ -102,6 +102,6 @@ def test_epochs_of_few_photos_are_drawn_together(monkeypatch):
     monkeypatch.setattr(
         order_module, "make_keys", lambda *given: (calls.append(given), drawn(*given))[1]
     )
-    order = PhotoOrder([1], shares=None, seed=77)
+    order = PhotoOrder([1], weights=None, seed=77)
     assert [order.photo(sample) for sample in range(1000)] == [0] * 1000
     assert len(calls) == 1

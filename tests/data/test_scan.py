@@ -1,4 +1,4 @@
-"""What is looked at again, and what is not."""
+"""What is scanned at again, and what is not."""
 
 import json
 import os
@@ -10,23 +10,23 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file
 
-from srlit.data import PackedStore, audit, scan
-from srlit.data.scan import Entry
-from srlit.data.store import packing
+from srlit.data import scan
+from srlit.data.audit import audit
+from srlit.data.store import PackedStore, packing
 from tests.data.photos import audited
 
 
 @pytest.fixture
-def looked(monkeypatch):
+def scanned(monkeypatch):
     """The files that are decoded from here on."""
     paths = []
-    original = scan.look
+    original = scan.scan_file
 
-    def look(path, writer):
+    def scan_file(path, writer):
         paths.append(path)
         return original(path, writer)
 
-    monkeypatch.setattr(scan, "look", look)
+    monkeypatch.setattr(scan, "scan_file", scan_file)
     return paths
 
 
@@ -67,31 +67,31 @@ def test_a_shard_without_a_picture_never_appears(tmp_path, monkeypatch):
 # -- the cache ------------------------------------------------------------------------------------
 
 
-def test_another_folder_in_the_set_leaves_the_others_known(photo_folder, tmp_path, looked):
+def test_another_folder_in_the_set_leaves_the_others_known(photo_folder, tmp_path, scanned):
     options = {"min_size": 1, "max_invalid_fraction": 0, "cache": tmp_path / "cache"}
     first = sorted(photo_folder.iterdir())
     audit(first, **options)
     more = photo_folder / "more"
     more.mkdir()
     shutil.copy(first[0], more / "x.png")
-    looked.clear()
+    scanned.clear()
     audit([*first, more / "x.png"], **options)
-    assert looked == [more / "x.png"]
-    looked.clear()
+    assert scanned == [more / "x.png"]
+    scanned.clear()
     audit([more / "x.png"], **options)
     audit(first, **options)
-    assert looked == []
+    assert scanned == []
 
 
-def test_a_file_is_known_however_its_folder_is_given(photo_folder, tmp_path, looked, monkeypatch):
+def test_a_file_is_known_however_its_folder_is_given(photo_folder, tmp_path, scanned, monkeypatch):
     audited(photo_folder, cache=tmp_path / "cache")
-    looked.clear()
+    scanned.clear()
     monkeypatch.chdir(photo_folder.parent)
     assert len(audited(photo_folder.name, cache=tmp_path / "cache")) == 12
-    assert looked == []
+    assert scanned == []
 
 
-def test_two_files_that_change_places_are_looked_at(tmp_path, looked):
+def test_two_files_that_change_places_are_scanned_at(tmp_path, scanned):
     """Of one size and one time of change, as of a camera's burst of BMPs."""
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -109,38 +109,24 @@ def test_two_files_that_change_places_are_looked_at(tmp_path, looked):
 @pytest.mark.parametrize(
     "damaged",
     [
-        5,
         None,
-        {},
-        [],
-        {"unknown": 1},
-        {"stamp": 3, "size": [1, 2], "digest": "x", "notes": [], "reason": ""},
-        {"stamp": None, "size": ["1", 2], "digest": "x", "notes": [], "reason": ""},
-        {"stamp": None, "size": [1], "digest": "x", "notes": [], "reason": ""},
-        {"stamp": None, "size": [1, 2], "digest": 7, "notes": [], "reason": ""},
-        {"stamp": None, "size": [1, 2], "digest": "x", "notes": [7], "reason": ""},
-        {"stamp": None, "size": [1, 2], "digest": "x", "notes": [], "reason": 1},
+        {"format": 0, "entries": {}},
+        {"format": 4, "entries": {"03.png": [3, "", [1, 2], "x", []]}},
+        {"format": 4, "entries": {"03.png": [None, "", [1], "x", []]}},
+        {"format": 4, "entries": {"03.png": [None, "", [1, 2], 7, []]}},
     ],
     ids=str,
 )
-def test_a_damaged_entry_of_the_cache_costs_one_look(photo_folder, tmp_path, looked, damaged):
+def test_a_damaged_cache_costs_one_scan(photo_folder, tmp_path, scanned, damaged):
     cache = tmp_path / "cache"
     first = audited(photo_folder, cache=cache)
     (file,) = cache.glob("*.json")
-    stored = json.loads(file.read_text())
-    (name,) = [name for name in stored["entries"] if name.endswith("03.png")]
-    if isinstance(damaged, dict) and damaged.get("stamp", 0) is None:
-        damaged = damaged | {"stamp": stored["entries"][name]["stamp"]}
-    stored["entries"][name] = damaged
-    file.write_text(json.dumps(stored))
-    looked.clear()
+    file.write_text(json.dumps(damaged))
+    scanned.clear()
     assert audited(photo_folder, cache=cache) == first
-    assert looked == [photo_folder / "03.png"]
-
-
-def test_an_entry_goes_through_json_and_back():
-    entry = Entry((1, 2, 3), "", (4, 5), "ab", ("gray", "rotated"))
-    assert Entry.from_json(json.loads(json.dumps(entry.to_json()))) == entry
+    assert len(scanned) == 12
+    assert audited(photo_folder, cache=cache) == first
+    assert len(scanned) == 12
 
 
 # -- decoders that crash --------------------------------------------------------------------------
@@ -171,7 +157,7 @@ def test_a_decoder_that_crashes_keeps_no_other_file_out_of_the_store(tmp_path, m
     monkeypatch.setattr(scan, "decode", crash)
     monkeypatch.setattr(scan, "_processes", count)
     monkeypatch.setattr(scan, "SMALL", 0)
-    monkeypatch.setattr(scan, "LEAST", 1)
+    monkeypatch.setattr(scan, "MIN_CHUNK", 1)
     monkeypatch.setattr(scan, "cores", lambda: 2)
     store = tmp_path / "store"
     found = audit(sorted(folder.iterdir()), min_size=1, max_invalid_fraction=1, store=store)

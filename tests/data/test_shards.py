@@ -19,10 +19,12 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from srlit.data import BadDataError, PhotoError, PhotoReader, StreamedPhotos, audit, read_photo
-from srlit.data.shards import ShardError, extra, write_shards
+from srlit.data.audit import BadDataError, Checks, audit
+from srlit.data.decode import read_photo
+from srlit.data.photo_file import PhotoError
+from srlit.data.reader import PhotoReader
+from srlit.data.shards import ShardError, StreamedPhotos, extra, write_shards
 from srlit.data.shards.layout import read_index
-from srlit.data.splits import Checks
 from srlit.train import build_data
 from tests.data.photos import audited, batches_in, batches_of
 from tests.helpers import TINY, compose_config
@@ -370,7 +372,7 @@ def test_other_shards_at_the_same_place_get_a_cache_of_their_own(
 KILLED = """
 import os, sys
 from pathlib import Path
-from srlit.data import audit
+from srlit.data.audit import audit
 from srlit.data.shards import writing
 
 read = writing._read_file
@@ -526,20 +528,20 @@ def test_an_index_of_something_else_is_refused(shards, change):
 def test_sets_that_are_missing_are_named(shards, tmp_path):
     sets = StreamedPhotos(val=str(tmp_path / "none"))
     with pytest.raises(ShardError, match=r"data.photos.val: .*none/index.json: No such file"):
-        sets.val()
+        sets.split("val")
     with pytest.raises(ValueError, match="data.photos.train is not set: expected a folder or s3:"):
-        sets.train()
+        sets.split("train")
     with pytest.raises(FileNotFoundError, match="data.photos.test is not set: expected a folder"):
         sets.audited("test", 1, CHECKS)
     with pytest.raises(ShardError, match="expected a folder or s3://"):
-        StreamedPhotos(test="ftp://host/x").test()
+        StreamedPhotos(test="ftp://host/x").split("test")
 
 
 def test_paths_tell_sets_apart(shards, tmp_path, photo_folder):
     write_shards(audited(photo_folder), tmp_path / "val")
     sets = StreamedPhotos(train=str(shards), val=str(tmp_path / "val"))
-    assert sets.train() == [shards / f"{i:02}.png" for i in range(12)]
-    assert not set(sets.train()) & set(sets.val())
+    assert sets.split("train") == [shards / f"{i:02}.png" for i in range(12)]
+    assert not set(sets.split("train")) & set(sets.split("val"))
 
 
 def test_photos_below_the_least_size_are_left_out_as_files_are(photo_folder, tmp_path):

@@ -9,9 +9,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from srlit.data import PackedStore, PhotoReader, read_photo, scan
+from srlit.data import scan
 from srlit.data import store as store_module
-from srlit.data.store import StoreError, digest_of
+from srlit.data.decode import read_photo
+from srlit.data.reader import PhotoReader
+from srlit.data.store import PackedStore, StoreError, digest_of
 from tests.data.photos import audited, batches_of
 
 
@@ -114,8 +116,8 @@ def test_a_cut_shard_is_named(packed):
 
 def test_another_version_is_refused(packed, monkeypatch):
     _, folder = packed
-    monkeypatch.setattr(store_module, "VERSION", "2")
-    with pytest.raises(StoreError, match="version 1, expected srlit.packed version 2"):
+    monkeypatch.setitem(store_module.METADATA, "version", "2")
+    with pytest.raises(StoreError, match="'version': '1'.*'version': '2'"):
         PackedStore(folder)
 
 
@@ -151,7 +153,7 @@ def test_a_write_to_mapped_pixels_never_reaches_the_file(packed):
 PACK = """
 import sys
 from pathlib import Path
-from srlit.data import audit
+from srlit.data.audit import audit
 from srlit.data.store import packing
 paths, store = sorted(Path(sys.argv[1]).glob("*.png")), Path(sys.argv[2])
 print("ready", flush=True)

@@ -209,7 +209,7 @@ def test_fixed_is_the_reference_protocol(hr):
 
 def test_bsd100_under_fixed_has_the_known_bilinear_psnr(shared_data):
     """24.34 dB, measured with plain PyTorch."""
-    from srlit.data import read_photo
+    from srlit.data.decode import read_photo
     from srlit.metrics.psnr import psnr
     from srlit.ops.resize import bilinear
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from srlit.data import PhotoError
+from srlit.data.photo_file import PhotoError
 from srlit.evaluation.comparison_images import ComparisonImages
 from srlit.evaluation.measure import measure
 from srlit.inference.upscalers import Interpolator

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srlit.data import PhotoError
+from srlit.data.photo_file import PhotoError
 from srlit.inference.image_files import find_images, output_path, read_image, write_image
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from srlit.data.audit import Photo
-from srlit.data.photo import PhotoError, decode_bytes, show
+from srlit.data.decode import decode_bytes
+from srlit.data.photo_file import PhotoError, printable
 from srlit.data.reader import Pixels
 from srlit.data.shards.cache import Cached, cache_of, choose_kept
 from srlit.data.shards.layout import (
@@ -100,7 +101,7 @@ class Shards:
     def _pixels(self, number: int) -> Pixels:
         """Pixels of a photo by its number; raises as `read`."""
         row, chunk = self.rows[number], self._chunk_of[number]
-        where = f"{self.location}/{chunk.name}: {show(row.name)}"
+        where = f"{self.location}/{chunk.name}: {printable(row.name)}"
         entries = self._entries(number, chunk, where)
         if entries.row != row:
             msg = f"{where}: holds {tuple(entries.row)}; the list says {tuple(row)}"

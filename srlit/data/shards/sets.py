@@ -2,20 +2,17 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from srlit.data.audit import Audit, Photo, usable
-from srlit.data.image_folder import PhotoSets
-from srlit.data.photo import show
+from srlit.data.audit import Audit, Checks, Photo, usable
+from srlit.data.photo_file import printable
+from srlit.data.photo_sets import PhotoSets
 from srlit.data.reader import Pixels
 from srlit.data.scan import Entry
 from srlit.data.shards.extra import optional
 from srlit.data.shards.layout import ShardError
 from srlit.data.shards.reading import Shards
 from srlit.data.shards.storage import REMOTE, is_remote
-
-if TYPE_CHECKING:
-    from srlit.data.splits import Checks
 
 
 class StreamedPhotos(PhotoSets):
@@ -58,19 +55,11 @@ class StreamedPhotos(PhotoSets):
         """Whether shards were named for a split."""
         return bool(self.locations[split])
 
-    def train(self) -> list[Path]:
-        """Photos of the training shards."""
-        return self._paths("train")
+    def split(self, name: str) -> list[Path]:
+        """Photos of a split's shards."""
+        return [photo.path for photo in self._shards(name).photos]
 
-    def val(self) -> list[Path]:
-        """Photos of the validation shards."""
-        return self._paths("val")
-
-    def test(self) -> list[Path]:
-        """Photos of the test shards."""
-        return self._paths("test")
-
-    def audited(self, split: str, min_size: int, checks: "Checks") -> Audit:
+    def audited(self, split: str, min_size: int, checks: Checks) -> Audit:
         """The photos of a split that are large enough; all were decoded before they were written.
 
         Args:
@@ -98,10 +87,7 @@ class StreamedPhotos(PhotoSets):
         for shards in self._opened.values():
             if photo.path in shards:
                 return shards.read(photo.path)
-        raise ShardError(f"{show(photo.path)}: is in none of the sets {list(self._opened)}")
-
-    def _paths(self, split: str) -> list[Path]:
-        return [photo.path for photo in self._shards(split).photos]
+        raise ShardError(f"{printable(photo.path)}: is in none of the sets {list(self._opened)}")
 
     def _shards(self, split: str) -> Shards:
         """The shards of a split; their list is read once.

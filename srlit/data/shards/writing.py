@@ -13,9 +13,8 @@ from typing import Any
 from rich.progress import track
 
 from srlit.data.audit import Photo
-from srlit.data.files.errors import naming
-from srlit.data.files.read_bytes import read_bytes
-from srlit.data.photo import PhotoError, decode_bytes, show
+from srlit.data.decode import decode_bytes
+from srlit.data.photo_file import PhotoError, photo_errors, printable, read_bytes
 from srlit.data.scan import stamp_of
 from srlit.data.shards.extra import optional
 from srlit.data.shards.layout import (
@@ -160,7 +159,7 @@ def _read_file(photo: Photo, name: str) -> tuple[Row, bytes]:
     Raises:
         PhotoError: it cannot be read, or holds another picture.
     """
-    with naming(photo.path):
+    with photo_errors(photo.path):
         data = read_bytes(photo.path)
     row = Row(name, photo.width, photo.height, photo.digest)
     if photo.digest and photo.stamp is not None and photo.stamp == stamp_of(photo.path):
@@ -169,7 +168,7 @@ def _read_file(photo: Photo, name: str) -> tuple[Row, bytes]:
     found = Row(name, pixels.shape[2], pixels.shape[1], digest_of(pixels))
     if found != (row if row.digest else row._replace(digest=found.digest)):
         reason = "holds another picture than when it was checked"
-        raise PhotoError(f"{show(photo.path)}: {reason}", reason)
+        raise PhotoError(f"{printable(photo.path)}: {reason}", reason)
     return found, data
 
 

@@ -1,4 +1,4 @@
-"""What an audit found, for people: a table, and a list of all files."""
+"""What an audit found, for people: a table, and a JSON list of all files."""
 
 import os
 from collections.abc import Mapping
@@ -9,25 +9,25 @@ from rich.console import Console
 from rich.table import Table
 
 from srlit.data.audit import Audit, Photo
-from srlit.data.photo import show
+from srlit.data.photo_file import printable
 from srlit.utils.atomic import write_json
 
-# What a note means for training; notes without a line here speak for themselves.
+# What a note means for training.
 MEANINGS = {
-    "alpha": "laid on white",
-    "animated": "the first picture is used",
+    "alpha": "composited on white",
+    "animated": "the first image is used",
     "cmyk": "converted to RGB without its profile",
     "dark 16-bit": "holds 12 bits or less; looks black",
     "duplicate": "same pixels as another file of the split",
     "gray": "no colour to learn from",
     "rotated": "turned upright, as its EXIF says",
-    "upscaled": "no detail at full size: looks enlarged",
+    "upscaled": "no detail at full size: looks upscaled",
     "16-bit": "rounded to 8 bits",
 }
 
 
 def print_listing(found: Mapping[str, Audit]) -> None:
-    """A table: how many files of each split are usable, left out, and odd in which way."""
+    """A table: how many files of each split are usable, left out, or noted."""
     table = Table(title="files", title_justify="left")
     table.add_column("what")
     for split in found:
@@ -42,9 +42,9 @@ def print_listing(found: Mapping[str, Audit]) -> None:
 
 
 def write_listing(path: Path, found: Mapping[str, Audit]) -> None:
-    """A JSON file: of each split all usable files, those left out with reasons, and all notes.
+    """A JSON file: for each split the usable files with their notes, the others with reasons.
 
-    Names that are no UTF-8 are written with escapes.
+    Names that are not UTF-8 are written with escapes.
     """
     write_json(path, {split: _listing(audit) for split, audit in found.items()})
 
@@ -56,7 +56,7 @@ def _listing(audit: Audit) -> dict[str, Any]:
             notes.setdefault(path, []).append(note)
     return {
         "left_out": [
-            {"file": os.fspath(path), "shown": show(path), "reason": reason}
+            {"file": os.fspath(path), "shown": printable(path), "reason": reason}
             for path, reason in audit.rejected
         ],
         "usable": [

@@ -1,0 +1,181 @@
+"""One photo file to RGB pixels, or to the reason why not."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image, ImageChops, ImageOps
+from PIL.ExifTags import Base
+from PIL.ImageFile import ImageFile
+from torch import Tensor
+
+from srlit.data.high_bit_depth import (
+    TO_8_BITS,
+    Samples,
+    has_16bits,
+    on_white,
+    samples_16bit,
+    split_alpha,
+)
+from srlit.data.image_formats import identify
+from srlit.data.photo_file import photo_errors, read_bytes
+
+DARK = 4096  # samples below it have 12 of 16 bits or fewer
+
+
+class Decoded(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+        pixels: upright RGB, (3, h, w).
+        notes: what the owner of the data should know, of
+            "gray" (the three channels are equal),
+            "alpha" (some of it is transparent, and was composited on white),
+            "16-bit" (rounded to 8 bits),
+            "dark 16-bit" (no sample reaches 4096: probably 10 or 12 bits in 16),
+            "cmyk" (converted without its profile),
+            "palette" (256 colours or fewer),
+            "rotated" (turned upright by its EXIF orientation),
+            "animated" (more frames or pages than the first, which is used).
+    """
+
+    pixels: UInt8[Tensor, "3 h w"]
+    notes: tuple[str, ...]
+
+
+def decode(path: Path) -> Decoded:
+    """Decode a file to upright 8-bit RGB, composited on white, and note what is odd about it.
+
+    Raises:
+        PhotoError: not a regular file, not an image, damaged, or of more than `MAX_PIXELS`.
+    """
+    with photo_errors(path):
+        return _decode(read_bytes(path), path.suffix)
+
+
+def decode_bytes(data: bytes, name: str) -> Decoded:
+    """Decode the content of a file from elsewhere.
+
+    Args:
+        data: the file's bytes.
+        name: the file's name, for errors.
+
+    Raises:
+        PhotoError: as `decode`.
+    """
+    with photo_errors(Path(name)):
+        return _decode(data, Path(name).suffix)
+
+
+def read_photo(path: Path) -> UInt8[Tensor, "3 h w"]:
+    """Decode a file to upright RGB.
+
+    Raises:
+        PhotoError: the file cannot be decoded.
+    """
+    return decode(path).pixels
+
+
+def open_photo(path: Path) -> Image.Image:
+    """Decode a file to 8 bits, upright; transparency and ICC profile are kept.
+
+    Raises:
+        PhotoError: as `decode`.
+    """
+    with photo_errors(path):
+        data = read_bytes(path)
+        image = identify(data, path.suffix)
+        samples = samples_16bit(image, data)
+        if samples is None:
+            return _upright(_load(image), image)
+        rounded = Image.fromarray(TO_8_BITS[samples[..., 0] if samples.shape[-1] == 1 else samples])
+        rounded.info = {k: v for k, v in image.info.items() if k != "transparency"}
+        return _upright(rounded, image)
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """RGB of an 8-bit image, composited on white."""
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        ground = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        return Image.alpha_composite(ground, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def pixels_of(image: Image.Image) -> UInt8[Tensor, "c h w"]:
+    """Pixels of an RGB or RGBA image, channels first."""
+    planes = np.empty((len(image.getbands()), image.height, image.width), np.uint8)
+    for plane, band in zip(planes, image.split(), strict=True):
+        plane[:] = np.asarray(band)
+    return torch.from_numpy(planes)
+
+
+def _decode(data: bytes, suffix: str) -> Decoded:
+    image = identify(data, suffix)
+    rotated = _is_rotated(image)
+    samples = samples_16bit(image, data)
+    rgb = to_rgb(_load(image)) if samples is None else Image.fromarray(on_white(samples))
+    pixels = pixels_of(_upright(rgb, image))
+    notes = {
+        "gray": _is_gray(pixels.numpy()),
+        "cmyk": image.mode == "CMYK",
+        "palette": image.mode == "P",
+        "alpha": _has_alpha(image, samples),
+        "16-bit": samples is not None or has_16bits(image, data),
+        "dark 16-bit": samples is not None and split_alpha(samples)[0].max() < DARK,
+        "rotated": rotated,
+        "animated": _is_animated(image),  # last: it moves the decoder on
+    }
+    return Decoded(pixels, tuple(name for name, is_so in notes.items() if is_so))
+
+
+def _load(image: ImageFile) -> Image.Image:
+    """Decode to 8 bits. Pillow inverts all CMYK JPEGs, but only Adobe's are stored inverted."""
+    image.load()
+    if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
+        return ImageChops.invert(image)
+    return image
+
+
+def _is_rotated(image: ImageFile) -> bool:
+    """Whether EXIF asks for another orientation."""
+    try:
+        return image.getexif().get(Base.Orientation) in range(2, 9)
+    except Exception:  # noqa: BLE001 - broken EXIF; the pixels are good
+        return False
+
+
+def _upright(pixels: Image.Image, source: ImageFile) -> Image.Image:
+    """Decoded pixels turned by their file's EXIF orientation; Pillow turns those of TIFF itself."""
+    if source.format == "TIFF" or not _is_rotated(source):
+        return pixels
+    exif = Image.Exif()  # without the other tags, which may be broken
+    exif[Base.Orientation] = source.getexif()[Base.Orientation]
+    pixels = pixels.copy()
+    pixels.info["exif"] = exif.tobytes()
+    return ImageOps.exif_transpose(pixels)
+
+
+def _has_alpha(image: ImageFile, samples: Samples | None) -> bool:
+    if samples is not None:
+        return bool((split_alpha(samples)[1] < 65535).any())
+    if not image.has_transparency_data:
+        return False
+    return image.convert("RGBA").getchannel("A").getextrema()[0] != 255
+
+
+def _is_gray(pixels: UInt8[np.ndarray, "3 h w"]) -> bool:
+    """Whether the channels are equal; most photos show by a few pixels that they are not."""
+    return all(
+        (part[0] == part[1]).all() and (part[0] == part[2]).all()
+        for part in (pixels[:, ::61, ::67], pixels)
+    )
+
+
+def _is_animated(image: ImageFile) -> bool:
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # noqa: BLE001 - a broken second frame; the first one is good
+        return False

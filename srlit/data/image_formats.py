@@ -1,0 +1,114 @@
+"""Which image formats are read, and which one a file has by its first bytes."""
+
+from io import BytesIO
+
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.PpmImagePlugin import PpmImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from srlit.data.photo_file import PhotoError
+
+# No other decoder ever sees a user's file. They are called directly: `Image.open` warns of sizes
+# that are allowed here, and a warning can be silenced for all threads only.
+DECODERS: dict[str, type[ImageFile]] = {
+    "JPEG": JpegImageFile,
+    "PNG": PngImageFile,
+    "WEBP": WebPImageFile,
+    "BMP": BmpImageFile,
+    "TIFF": TiffImageFile,
+    "PPM": PpmImageFile,
+    "GIF": GifImageFile,
+}
+# First bytes of a file; its name does not matter.
+SIGNATURES: dict[bytes, str] = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"BM": "BMP",
+    **dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "TIFF"),
+    **{b"P%d" % kind: "PPM" for kind in range(1, 7)},
+    b"GIF8": "GIF",
+}
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".gif"),
+)
+# Images, by their suffix, that are not read.
+UNSUPPORTED: dict[str, str] = {
+    **dict.fromkeys((".heic", ".heif", ".hif"), "HEIF"),
+    **dict.fromkeys((".avif", ".avifs"), "AVIF"),
+    ".jxl": "JPEG XL",
+    **dict.fromkeys((".jp2", ".j2k", ".jpf", ".jpx"), "JPEG 2000"),
+    **dict.fromkeys((".psd", ".psb"), "Photoshop"),
+    **dict.fromkeys((".svg", ".svgz"), "SVG"),
+    ".exr": "OpenEXR",
+    ".hdr": "Radiance HDR",
+    ".pfm": "floating-point",
+    ".tga": "Targa",
+    **dict.fromkeys(
+        (
+            *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".iiq", ".kdc", ".mrw"),
+            *(".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf"),
+            *(".srw", ".x3f"),
+        ),
+        "camera raw",
+    ),
+}
+
+MAX_PIXELS = 200_000_000
+PAGE = 4096  # bytes that a file system allocates at once
+
+
+def identify(data: bytes, suffix: str) -> ImageFile:
+    """Read an image's header; its pixels are not decoded yet.
+
+    Args:
+        data: the file's bytes.
+        suffix: of the file's name, which tells only formats that are not read.
+
+    Raises:
+        PhotoError: the file cannot be used.
+    """
+    name = _format_of(data)
+    unsupported = UNSUPPORTED.get(suffix.lower())
+    # Camera raw files are TIFF whose first page is a thumbnail.
+    if not name or (unsupported and name == "TIFF"):
+        raise PhotoError(_why_unknown(data, unsupported))
+    try:
+        image = DECODERS[name](BytesIO(data))
+        _check_header(image)
+        if name == "PNG":  # decoding does not compare the checksums of the pixels
+            DECODERS[name](BytesIO(data)).verify()
+    except SyntaxError as error:
+        raise PhotoError(f"a damaged {name} file: {error}") from None
+    # libjpeg fills with gray what an interrupted download left unwritten.
+    if name == "JPEG" and data.endswith(bytes(PAGE)) and data.rstrip(b"\0")[-2:] != b"\xff\xd9":
+        raise PhotoError("a JPEG file that ends in zeros: not all of it was written")
+    return image
+
+
+def _format_of(data: bytes) -> str:
+    """A key of `DECODERS`, or empty."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP"
+    return next((name for start, name in SIGNATURES.items() if data.startswith(start)), "")
+
+
+def _why_unknown(data: bytes, unsupported: str | None) -> str:
+    if data.startswith(b"version https://git-lfs.github.com/spec/v1"):
+        return "a Git LFS pointer, not the image: run git lfs pull"
+    if unsupported:
+        return f"{unsupported} files are not read: convert it to PNG"
+    return f"not an image of the formats {', '.join(DECODERS)}: it begins with {data[:24]!r}"
+
+
+def _check_header(image: ImageFile) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise PhotoError(f"{image.width}x{image.height} pixels, more than {MAX_PIXELS:,}")
+    # Floating point has no agreed range.
+    if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
+        raise PhotoError(f"pixels of mode {image.mode}, expected 8 or 16 bits")
