@@ -9,6 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -46,6 +47,22 @@ class Draws(NamedTuple):
     corners: list[tuple[float, float]]
     keys: Int64[Tensor, " n"]
 
+    def part(self, position: int, count: int) -> "Draws":
+        """Those of one batch."""
+        part = slice(position * count, (position + 1) * count)
+        return Draws(self.samples[part], self.corners[part], self.keys[part])
+
+
+@lru_cache(maxsize=4)
+def _draw_block(seed: int, block: int, batch_size: int, rank: int, world_size: int) -> Draws:
+    """The draws of a rank in `BATCHES_PER_DRAW` iterations."""
+    iterations = torch.arange(BATCHES_PER_DRAW) + block * BATCHES_PER_DRAW
+    first = (iterations * world_size + rank) * batch_size
+    samples = (first[:, None] + torch.arange(batch_size)).flatten()
+    rows = RowGenerator(make_keys(seed, (CROP,), samples))
+    corners = zip(rows.uniform().tolist(), rows.uniform().tolist(), strict=True)
+    return Draws(samples.tolist(), list(corners), make_keys(seed, (SAMPLE,), samples))
+
 
 class PatchBatches(Dataset[Photos]):
     """Random square crops, one batch per item.
@@ -80,7 +97,6 @@ class PatchBatches(Dataset[Photos]):
         self.batch_size = batch_size
         self.scale = scale
         self.rank, self.world_size = rank, world_size
-        self._drawn: tuple[int, Draws] | None = None
         real = [photo.lr is not None for photo in reader.photos]
         self.some_real, self.all_real = any(real), all(real)
 
@@ -101,22 +117,9 @@ class PatchBatches(Dataset[Photos]):
         return [self.order.photo(sample) for sample in self._draw(iteration).samples]
 
     def _draw(self, iteration: int) -> Draws:
-        """The draws of an iteration, one of a block of them."""
         block, position = divmod(iteration, BATCHES_PER_DRAW)
-        if self._drawn is None or self._drawn[0] != block:
-            self._drawn = block, self._draw_block(block)
-        samples, corners, keys = self._drawn[1]
-        part = slice(position * self.batch_size, (position + 1) * self.batch_size)
-        return Draws(samples[part], corners[part], keys[part])
-
-    def _draw_block(self, block: int) -> Draws:
-        """The draws of this rank in `BATCHES_PER_DRAW` iterations."""
-        iterations = torch.arange(BATCHES_PER_DRAW) + block * BATCHES_PER_DRAW
-        first = (iterations * self.world_size + self.rank) * self.batch_size
-        samples = (first[:, None] + torch.arange(self.batch_size)).flatten()
-        rows = RowGenerator(make_keys(self.seed, (CROP,), samples))
-        corners = zip(rows.uniform().tolist(), rows.uniform().tolist(), strict=True)
-        return Draws(samples.tolist(), list(corners), make_keys(self.seed, (SAMPLE,), samples))
+        draws = _draw_block(self.seed, block, self.batch_size, self.rank, self.world_size)
+        return draws.part(position, self.batch_size)
 
     def _patch(self, sample: int, corner: tuple[float, float]) -> tuple[Tensor, Tensor | None]:
         """Patches of the sample's photo, or of the next one whose file has not changed."""

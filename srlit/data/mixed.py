@@ -36,13 +36,11 @@ class MixedPhotos(PhotoSets):
         self.sources = dict(sources)
         self.weights = weights
         self._named = {"train": list(sources), "val": val or [], "test": test or []}
-        for key, names in {"weights": list(weights or sources), **self._named}.items():
-            if unknown := set(names) - set(sources):
-                msg = f"{self.key}.{key} names {sorted(unknown)}: expected {sorted(sources)}"
+        for key, names in {"val": val, "test": test, "weights": weights}.items():
+            missing = set(sources) - set(weights or sources)
+            if set(names or ()) - set(sources) or (key == "weights" and missing):
+                msg = f"{self.key}.{key} names {sorted(names or ())}: expected {sorted(sources)}"
                 raise ValueError(msg)
-        if weights is not None and (missing := sorted(set(sources) - set(weights))):
-            msg = f"{self.key}.weights lacks {missing}"
-            raise ValueError(msg)
         for name, source in sources.items():
             if isinstance(source, MixedPhotos):
                 msg = f"{self.key}.sources.{name} is a mix: expected its sources in its place"

@@ -10,13 +10,6 @@ from pathlib import Path
 MAX_BYTES = 4 * 2**30
 # Errors of the system or of a file server, which say nothing about the file.
 TEMPORARY = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
-FILE_TYPES = {
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
 
 
 class PhotoError(ValueError):
@@ -73,13 +66,13 @@ def read_bytes(path: Path) -> bytes:
     """
     try:
         # Checked before it is opened: opening a pipe would wait for a writer.
-        if not stat.S_ISREG(mode := path.stat().st_mode):
-            found = FILE_TYPES.get(stat.S_IFMT(mode), "something else")
-            raise PhotoError(f"{found}, not a file")
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise PhotoError("not a regular file")
         return _read_unchanged(path)
     except OSError as error:
         kind = TemporaryPhotoError if error.errno in TEMPORARY else PhotoError
-        raise kind(_reason(error, path)) from None
+        link = f" (a link to {path.readlink()})" if path.is_symlink() else ""
+        raise kind(f"cannot be read: {error.strerror or error}{link}") from None
 
 
 def _read_unchanged(path: Path) -> bytes:
@@ -96,19 +89,4 @@ def _read_unchanged(path: Path) -> bytes:
         raise PhotoError(msg)
     if not data:
         raise PhotoError("an empty file")
-    if len(data) < before.st_size:
-        raise PhotoError(f"only {len(data):,} of its {before.st_size:,} bytes can be read")
     return data
-
-
-def _reason(error: OSError, path: Path) -> str:
-    match error.errno:
-        case errno.ENOENT | errno.ENOTDIR if path.is_symlink():
-            return f"a link to a file that is missing ({path.readlink()})"
-        case errno.ENOENT | errno.ENOTDIR:
-            return "no such file"
-        case errno.ELOOP:
-            return "a link that leads back to itself"
-        case errno.EACCES | errno.EPERM:
-            return "no permission to read it"
-    return f"cannot be read: {error.strerror or error}"

@@ -537,28 +537,26 @@ def links(folder: Path) -> Iterator[Case]:
     (folder / "link.png").symlink_to("rgb.png")
     yield Case(folder / "link.png", noise(21, 34, 3))
     (folder / "loop.png").symlink_to("loop.png")
-    yield Case(folder / "loop.png", reason="a link that leads back to itself")
+    yield Case(folder / "loop.png", reason="symbolic links")
     (folder / "dangling.png").symlink_to("nowhere\n.png")
-    yield Case(
-        folder / "dangling.png", reason=r"a link to a file that is missing \(nowhere\\n.png\)"
-    )
-    yield Case(folder / "never.png", reason="no such file")
-    yield Case(folder / "rgb.png" / "x.png", reason="no such file")
+    yield Case(folder / "dangling.png", reason=r"No such file.*a link to nowhere\\n.png")
+    yield Case(folder / "never.png", reason="No such file|Not a directory")
+    yield Case(folder / "rgb.png" / "x.png", reason="No such file|Not a directory")
 
 
 def no_files(folder: Path) -> Iterator[Case]:
     (folder / "folder.png").mkdir()
-    yield Case(folder / "folder.png", reason="a folder, not a file")
+    yield Case(folder / "folder.png", reason="not a regular file")
     os.mkfifo(folder / "pipe.png")
-    yield Case(folder / "pipe.png", reason="a named pipe, not a file")
+    yield Case(folder / "pipe.png", reason="not a regular file")
     os.mknod(folder / "socket.png", stat.S_IFSOCK | 0o600)
-    yield Case(folder / "socket.png", reason="a socket, not a file")
+    yield Case(folder / "socket.png", reason="not a regular file")
     (folder / "device.png").symlink_to("/dev/zero")
-    yield Case(folder / "device.png", reason="a device, not a file")
+    yield Case(folder / "device.png", reason="not a regular file")
     secret = folder / "secret.png"
     if os.geteuid():
         secret.touch(0o000)
-        yield Case(secret, reason="no permission")
+        yield Case(secret, reason="Permission denied")
     else:  # whom no permission stops
         secret.symlink_to("/proc/self/mem")
         yield Case(secret, reason="cannot be read: Input/output error")

@@ -1,5 +1,5 @@
+import queue
 import threading
-import time
 
 import pytest
 import torch
@@ -24,10 +24,10 @@ class Items(Dataset):
 
     def __init__(self, failing=()):
         self.failing = failing
-        self.asked = []
+        self.asked = queue.Queue()
 
     def __getitem__(self, item):
-        self.asked.append(item)
+        self.asked.put(item)
         if item in self.failing:
             raise ValueError(f"item {item}")
         return Photos(torch.zeros(1, 3, 2, 2, dtype=torch.uint8), torch.tensor([item]))
@@ -52,11 +52,9 @@ def test_a_few_batches_are_prepared_ahead_and_no_more():
     items = Items()
     iterator = iter(BatchLoader(items, range(100), ahead=3))
     assert next(iterator).keys == 0
-    time.sleep(0.2)
-    assert items.asked == [0, 1, 2, 3]
+    assert [items.asked.get(timeout=60) for _ in range(4)] == [0, 1, 2, 3]
     iterator.close()
-    time.sleep(0.2)
-    assert len(items.asked) <= 5
+    assert items.asked.empty()
     assert not any(thread.name.startswith("batches") for thread in threading.enumerate())
 
 

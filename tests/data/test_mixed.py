@@ -73,7 +73,7 @@ def test_weights_are_checked(tmp_path):
         MixedPhotos(sources=sources, weights={"b": 1})
     with pytest.raises(ValueError, match="data.photos.val names"):
         MixedPhotos(sources=sources, val=["c"])
-    with pytest.raises(ValueError, match="data.photos.weights lacks .'b'."):
+    with pytest.raises(ValueError, match="data.photos.weights names .'a'.: expected .'a', 'b'."):
         MixedPhotos(sources={**sources, "b": sources["a"]}, weights={"a": 1})
 
 

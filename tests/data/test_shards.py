@@ -408,7 +408,7 @@ def test_a_file_that_vanishes_or_changes_while_writing_leaves_nothing(photo_fold
     with pytest.raises(PhotoError, match="07.png: holds another picture"):
         write_shards(photos, tmp_path / "s")
     changed.unlink()
-    with pytest.raises(PhotoError, match="07.png: no such file"):
+    with pytest.raises(PhotoError, match="07.png: .*No such file"):
         write_shards(photos, tmp_path / "s")
     assert not (tmp_path / "s").exists()
     assert not (tmp_path / ".s.partial").exists()

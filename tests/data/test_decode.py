@@ -1,11 +1,8 @@
-import multiprocessing
 import os
 import pickle
 import re
-import threading
-import time
 import warnings
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -68,14 +65,6 @@ def test_every_file_gives_its_pixels_or_the_reason(cases):
     assert wrong(cases, [outcome(case.path) for case in cases]) == []
 
 
-def test_no_file_takes_long(cases):
-    outcome(cases[0].path)  # imports
-    for case in cases:
-        start = time.perf_counter()
-        outcome(case.path)
-        assert time.perf_counter() - start < 2, case.path
-
-
 def test_messages_name_the_file_in_one_printable_line(cases):
     for case in (case for case in cases if case.reason):
         with pytest.raises(PhotoError) as caught:
@@ -96,24 +85,11 @@ def test_paths_are_shown_as_one_printable_line():
     assert printable("\ud800 \u202e") == "\\ud800 \\u202e"
 
 
-def test_good_files_are_themselves_after_bad_ones(cases, good):
-    bad = [case for case in cases if case.reason]
-    mixed = [case for i, case in enumerate(good) for case in (bad[i % len(bad)], case)]
-    assert wrong(mixed, [outcome(case.path) for case in mixed]) == []
-
-
-def test_good_files_are_themselves_in_parallel_threads(cases):
+def test_threads_decode_every_file_alike(cases):
     several = cases * 3
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(outcome, [case.path for case in several]))
     assert wrong(several, results) == []
-
-
-def test_good_files_are_themselves_in_a_process_pool(cases):
-    context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(2, mp_context=context) as pool:
-        results = list(pool.map(outcome, [case.path for case in cases], chunksize=8))
-    assert wrong(cases, results) == []
 
 
 def test_read_and_open_agree_with_decode(good):
@@ -137,7 +113,7 @@ def test_nothing_global_changes(cases):
     assert not ImageFile.LOAD_TRUNCATED_IMAGES
 
 
-def test_allowed_sizes_give_no_warning_of_bombs(good, monkeypatch):
+def test_allowed_sizes_give_no_bomb_warning(good, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 700)  # most have 714
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -172,28 +148,6 @@ def test_a_file_that_shrinks_while_it_is_read_is_reported(tmp_path, monkeypatch)
         decode(path)
 
 
-def test_a_file_that_is_written_meanwhile_is_whole_or_refused(tmp_path):
-    path = tmp_path / "x.png"
-    pixels = corpus.noise(300, 400, 3)
-    data = corpus.png(pixels)
-    path.write_bytes(data)
-    stop = threading.Event()
-
-    def rewrite():
-        while not stop.is_set():
-            for end in (len(data) // 3, len(data)):
-                path.write_bytes(data[:end])
-
-    writer = threading.Thread(target=rewrite)
-    writer.start()
-    try:
-        for result in (outcome(path) for _ in range(100)):
-            assert isinstance(result, str) or np.array_equal(result[0], pixels)
-    finally:
-        stop.set()
-        writer.join()
-
-
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_damage_anywhere_in_a_png_is_refused_or_harmless(tmp_path, dtype):
     path = tmp_path / "x.png"
@@ -215,9 +169,10 @@ def test_damage_anywhere_in_a_png_is_refused_or_harmless(tmp_path, dtype):
 
 
 @pytest.mark.parametrize(
-    "name", ["rgb16.tif", "lzw.tiff", "many.gif", "lossy.webp", "p.bmp", "adobe cmyk.jpg"]
+    "name",
+    ["rgb16.tif", "lzw.tiff", "many.gif", "lossy.webp", "p.bmp", "adobe cmyk.jpg", "turned.jpg"],
 )
-def test_random_damage_is_a_photo_error_or_a_picture(cases, tmp_path, name):
+def test_random_damage_is_a_photo_error_or_an_image(cases, tmp_path, name):
     (case,) = [case for case in cases if case.path.name == name]
     whole, rng = case.path.read_bytes(), np.random.default_rng(0)
     path = tmp_path / name
@@ -230,7 +185,7 @@ def test_random_damage_is_a_photo_error_or_a_picture(cases, tmp_path, name):
         assert result if isinstance(result, str) else result[0].shape[2] == 3
 
 
-def test_names_of_listed_formats_are_decoded_or_have_a_reason():
+def test_suffixes_are_either_read_or_unsupported():
     assert not set(image_formats.SUFFIXES) & set(image_formats.UNSUPPORTED)
     assert all(
         suffix == suffix.lower() for suffix in (*image_formats.SUFFIXES, *image_formats.UNSUPPORTED)
