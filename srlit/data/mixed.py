@@ -36,10 +36,9 @@ class MixedPhotos(PhotoSets):
         self.sources = dict(sources)
         self.weights = weights
         self._named = {"train": list(sources), "val": val or [], "test": test or []}
-        for key, names in {"val": val, "test": test, "weights": weights}.items():
-            missing = set(sources) - set(weights or sources)
-            if set(names or ()) - set(sources) or (key == "weights" and missing):
-                msg = f"{self.key}.{key} names {sorted(names or ())}: expected {sorted(sources)}"
+        for key, names in {**self._named, "weights": list(weights or sources)}.items():
+            if set(names) - set(sources) or (key == "weights" and set(names) != set(sources)):
+                msg = f"{self.key}.{key} names {sorted(names)}: expected {sorted(sources)}"
                 raise ValueError(msg)
         for name, source in sources.items():
             if isinstance(source, MixedPhotos):

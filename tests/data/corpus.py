@@ -1,4 +1,4 @@
-"""Files of every kind that lie in folders of photos, and what must come of each.
+"""Files of every kind that lie in folders of photos, and what each must decode to.
 
 Expected pixels never come from the code under test: they are the arrays that were written; for a
 lossy file, nearly. What no library here writes is put together byte by byte.
@@ -22,7 +22,7 @@ LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\
 ORIENTATION = 0x0112
 FINE = {"quality": 98, "subsampling": 0}
 NEARLY = 8  # levels off a JPEG that is so fine
-# From the pixels of a file to the upright picture.
+# From the pixels of a file to the upright image.
 UPRIGHT = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
@@ -67,7 +67,7 @@ def noise(*shape: int, dtype: type = np.uint8, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, np.iinfo(dtype).max + 1, shape, dtype)
 
 
-def picture(height: int = 48, width: int = 64) -> np.ndarray:
+def photo_crop(height: int = 48, width: int = 64) -> np.ndarray:
     """Part of a photo."""
     whole = np.array(Image.open(Path(skimage.__file__).parent / "data" / "chelsea.png"))
     return whole[60 : 60 + height, 120 : 120 + width]
@@ -77,9 +77,9 @@ def gray(plane: np.ndarray) -> np.ndarray:
     return np.repeat(plane.reshape(*plane.shape[:2], 1), 3, 2)
 
 
-def on_white(colour: np.ndarray, alpha: np.ndarray, most: int = 255) -> np.ndarray:
-    share = alpha[..., None] / most
-    return ((colour * share + most * (1 - share)) * 255 / most).round().astype(np.uint8)
+def on_white(colour: np.ndarray, alpha: np.ndarray, white: int = 255) -> np.ndarray:
+    opacity = alpha[..., None] / white
+    return ((colour * opacity + white * (1 - opacity)) * 255 / white).round().astype(np.uint8)
 
 
 def rounded(samples: np.ndarray) -> np.ndarray:
@@ -239,10 +239,10 @@ def palettes(folder: Path, plane: np.ndarray) -> Iterator[Case]:
     yield write(
         folder / "pa.gif", encode(image, "GIF", transparency=7), expected, ("palette", "alpha")
     )
-    shares = noise(256, seed=3)
-    data = encode(image, "PNG", transparency=shares.tobytes())
-    expected = on_white(colours[plane], shares[plane])
-    yield write(folder / "pa shares.png", data, expected, ("palette", "alpha"), off=1)
+    opacities = noise(256, seed=3)
+    data = encode(image, "PNG", transparency=opacities.tobytes())
+    expected = on_white(colours[plane], opacities[plane])
+    yield write(folder / "pa opacities.png", data, expected, ("palette", "alpha"), off=1)
 
 
 def sixteen_bits(folder: Path) -> Iterator[Case]:
@@ -339,7 +339,7 @@ def tiffs(folder: Path) -> Iterator[Case]:
 
 def lossy(folder: Path) -> Iterator[Case]:
     """JPEG, and others with loss."""
-    photo = picture()
+    photo = photo_crop()
     yield write(folder / "photo.jpg", encode(photo, "JPEG", **FINE), photo, off=NEARLY)
     data = encode(photo, "JPEG", progressive=True, **FINE)
     yield write(folder / "progressive.jpg", data, photo, off=NEARLY)
@@ -354,8 +354,8 @@ def lossy(folder: Path) -> Iterator[Case]:
 def inks(folder: Path) -> Iterator[Case]:
     """CMYK: full of ink is 255 in memory, but 0 in what Adobe writes."""
     cmyk = np.repeat(np.repeat(noise(2, 3, 4), 16, 0), 16, 1)
-    share = 1 - cmyk / 255
-    expected = (255 * share[..., :3] * share[..., 3:]).round().astype(np.uint8)
+    light = 1 - cmyk / 255
+    expected = (255 * light[..., :3] * light[..., 3:]).round().astype(np.uint8)
     adobe = encode(Image.fromarray(cmyk, "CMYK"), "JPEG", quality=100)
     yield write(folder / "adobe cmyk.jpg", adobe, expected, ("cmyk",), off=4)
     plain = encode(Image.fromarray(255 - cmyk, "CMYK"), "JPEG", quality=100)
@@ -378,8 +378,8 @@ def turned(folder: Path) -> Iterator[Case]:
         yield write(folder / f"turned {orientation}.png", data, upright(rgb), notes)
         data = encode(rgb, "TIFF", tiffinfo={ORIENTATION: orientation})
         yield write(folder / f"turned {orientation}.tif", data, upright(rgb), notes)
-    data = encode(picture(), "JPEG", **FINE, exif=exif(6))
-    yield write(folder / "turned.jpg", data, UPRIGHT[6](picture()), ("rotated",), off=NEARLY)
+    data = encode(photo_crop(), "JPEG", **FINE, exif=exif(6))
+    yield write(folder / "turned.jpg", data, UPRIGHT[6](photo_crop()), ("rotated",), off=NEARLY)
     data = encode(rgb, "WEBP", lossless=True, exif=exif(5))
     yield write(folder / "turned.webp", data, UPRIGHT[5](rgb), ("rotated",))
     deep = noise(21, 34, 3, dtype=np.uint16)
@@ -396,19 +396,19 @@ def turned(folder: Path) -> Iterator[Case]:
 def bad_metadata(folder: Path, rgb: np.ndarray) -> Iterator[Case]:
     garbage = b"Exif\0\0MM\0*\xff\xff\xff\xff" + noise(50).tobytes()
     yield write(folder / "bad exif.png", png(rgb, chunk(b"eXIf", garbage[6:])), rgb)
-    data = encode(picture(), "JPEG", **FINE, exif=garbage)
-    yield write(folder / "bad exif.jpg", data, picture(), off=NEARLY)
+    data = encode(photo_crop(), "JPEG", **FINE, exif=garbage)
+    yield write(folder / "bad exif.jpg", data, photo_crop(), off=NEARLY)
     yield write(folder / "turned 9.png", encode(rgb, "PNG", exif=exif(9)), rgb)
     profile = b"no profile at all" * 20
     yield write(folder / "bad icc.png", encode(rgb, "PNG", icc_profile=profile), rgb)
-    data = encode(picture(), "JPEG", **FINE, icc_profile=profile)
-    yield write(folder / "bad icc.jpg", data, picture(), off=NEARLY)
+    data = encode(photo_crop(), "JPEG", **FINE, icc_profile=profile)
+    yield write(folder / "bad icc.jpg", data, photo_crop(), off=NEARLY)
     cut = chunk(b"iCCP", b"name\0\0" + zlib.compress(profile)[:9])
     yield write(folder / "cut icc.png", png(rgb, cut), rgb)
 
 
 def frames(folder: Path) -> Iterator[Case]:
-    """More than one picture in a file: the first counts."""
+    """More than one image in a file: the first counts."""
     colours = [(200, 30, 10), (10, 200, 30), (30, 10, 200)]
     images = [Image.new("RGB", (34, 21), colour) for colour in colours]
     first = np.array(images[0])
@@ -422,8 +422,8 @@ def frames(folder: Path) -> Iterator[Case]:
     yield write(folder / "many.png", encode(images[0], "PNG", **more), first, ("animated",))
     yield write(folder / "many.tif", encode(images[0], "TIFF", **more), first, ("animated",))
     # What phones add to a photo, such as a map of depths, is no second frame of it.
-    data = encode(Image.fromarray(picture()), "MPO", **FINE, **more)
-    yield write(folder / "two.jpg", data, picture(), off=NEARLY)
+    data = encode(Image.fromarray(photo_crop()), "MPO", **FINE, **more)
+    yield write(folder / "two.jpg", data, photo_crop(), off=NEARLY)
 
 
 def sizes(folder: Path) -> Iterator[Case]:
@@ -439,7 +439,7 @@ def sizes(folder: Path) -> Iterator[Case]:
 def broken(folder: Path) -> Iterator[Case]:
     """Images that are damaged, too large or of no use."""
     rgb = noise(48, 64, 3)
-    good, jpeg = png(rgb), encode(picture(), "JPEG", **FINE)
+    good, jpeg = png(rgb), encode(photo_crop(), "JPEG", **FINE)
     yield write(folder / "cut.png", good[: len(good) // 2], reason="[tT]runcated")
     yield write(folder / "no end.png", good[:-12], reason="[tT]runcated")
     yield write(
@@ -529,8 +529,8 @@ def names(folder: Path) -> Iterator[Case]:
         yield write(folder / name, good, rgb)
     yield write(folder / ("n" * 251 + ".png"), good, rgb)
     yield write(Path(os.fsdecode(os.fsencode(folder) + b"/bytes \xff\xfe.png")), good, rgb)
-    data = encode(picture(), "JPEG", **FINE)
-    yield write(folder / "wrong.png", data, picture(), off=NEARLY)
+    data = encode(photo_crop(), "JPEG", **FINE)
+    yield write(folder / "wrong.png", data, photo_crop(), off=NEARLY)
 
 
 def links(folder: Path) -> Iterator[Case]:

@@ -25,7 +25,7 @@ def test_a_batch_is_a_function_of_seed_and_iteration(photo_folder):
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
-def test_any_number_of_workers_gives_the_same_batches_in(photo_folder, workers):
+def test_any_number_of_workers_gives_the_same_batches(photo_folder, workers):
     cfg = compose_config(
         "train",
         "data=folder",
@@ -107,7 +107,7 @@ def test_spawned_workers_give_the_same_batches(photo_folder):
         assert torch.equal(batch.pixels, data[i].pixels)
 
 
-def test_batches_may_be_asked_for_in_any_order(photo_folder):
+def test_batches_do_not_depend_on_the_order_of_requests(photo_folder):
     """Numbers are drawn for many batches at once; none may depend on where one began."""
     data = batches_in(photo_folder)
     there = [data[i] for i in (0, 63, 64, 200)]
@@ -117,7 +117,7 @@ def test_batches_may_be_asked_for_in_any_order(photo_folder):
         assert torch.equal(one.keys, other.keys)
 
 
-def test_several_crops_of_a_visit_decode_once(photo_folder, monkeypatch):
+def test_several_crops_per_visit_decode_once(photo_folder, monkeypatch):
     from srlit.data import reader
 
     decoded = []
@@ -137,7 +137,7 @@ def later(path):
     os.utime(path, ns=(time.time_ns(), time.time_ns() + 10**9))
 
 
-def test_another_image_under_the_same_name_is_noticed(photo_folder, caplog):
+def test_a_replaced_photo_is_detected(photo_folder, caplog):
     data = batches_in(photo_folder, cache_mb=0)
     path = data.reader.photos[0].path
     Image.new("RGB", (200, 200), (1, 2, 3)).save(path)
@@ -148,7 +148,7 @@ def test_another_image_under_the_same_name_is_noticed(photo_folder, caplog):
     assert not any((patch == patch[:, :1, :1]).all() for pixels in seen for patch in pixels)
 
 
-def test_a_file_that_is_only_touched_goes_on_being_used(photo_folder, caplog):
+def test_a_touched_file_is_still_used(photo_folder, caplog):
     data = batches_in(photo_folder, cache_mb=0)
     before = [data[i].pixels for i in range(3)]
     for photo in data.reader.photos:
@@ -158,7 +158,7 @@ def test_a_file_that_is_only_touched_goes_on_being_used(photo_folder, caplog):
     assert "changed" not in caplog.text
 
 
-def test_a_data_set_that_is_replaced_stops_the_run(photo_folder):
+def test_a_replaced_data_set_stops_the_run(photo_folder):
     data = batches_in(photo_folder, cache_mb=0)
     for photo in data.reader.photos:
         Image.new("RGB", (200, 200)).save(photo.path)
@@ -167,7 +167,7 @@ def test_a_data_set_that_is_replaced_stops_the_run(photo_folder):
         data[0]
 
 
-def test_a_file_that_cannot_be_read_for_a_moment_is_waited_for(photo_folder, monkeypatch, caplog):
+def test_temporary_read_errors_are_retried(photo_folder, monkeypatch, caplog):
     monkeypatch.setattr(datasets, "WAITS", (0.0, 0.0))
     expected = batches_in(photo_folder, cache_mb=0)[0]
     original, failures = os.open, [errno.EMFILE, errno.EIO]
@@ -183,7 +183,7 @@ def test_a_file_that_cannot_be_read_for_a_moment_is_waited_for(photo_folder, mon
     assert caplog.text.count("trying again") == 2
 
 
-def test_a_disk_that_stays_away_stops_the_run_with_its_reason(photo_folder, monkeypatch):
+def test_permanent_read_errors_stop_the_run(photo_folder, monkeypatch):
     monkeypatch.setattr(datasets, "WAITS", (0.0,))
     batches = batches_in(photo_folder, cache_mb=0)
 
@@ -213,7 +213,7 @@ def module_of(folder, *overrides):
     return build_data(cfg)
 
 
-def test_another_order_of_visits_is_noticed_at_the_resume(photo_folder):
+def test_resume_refuses_another_order_of_visits(photo_folder):
     one, other = module_of(photo_folder), module_of(photo_folder, "data.crops_per_photo=4")
     one.check()
     other.check()
@@ -230,7 +230,7 @@ class Processes:
         self.global_rank = rank
 
 
-def test_another_number_of_processes_is_noticed_at_the_resume(photo_folder):
+def test_resume_refuses_another_number_of_processes(photo_folder):
     data = module_of(photo_folder)
     data.check()
     data.trainer = Processes(2)

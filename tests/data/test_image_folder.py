@@ -17,7 +17,7 @@ def test_the_three_sets_of_a_folder_are_disjoint(photo_folder):
     assert len({*train, *val, *test}) == 12
 
 
-def test_what_is_held_back_stays_when_photos_are_added(photo_folder, tmp_path):
+def test_the_holdout_is_stable_when_photos_are_added(photo_folder, tmp_path):
     photos = sorted(photo_folder.iterdir())
     _, held = hold_back(photos, 4)
     _, from_reversed = hold_back(photos[::-1], 4)
@@ -65,7 +65,7 @@ def test_several_folders_make_one_set(photo_folder, tmp_path):
     assert (len(sets.split("train")), len(sets.split("val")), len(sets.split("test"))) == (20, 2, 2)
 
 
-def test_nothing_held_back_is_nothing_to_validate_on(photo_folder):
+def test_no_holdout_leaves_nothing_to_validate_on(photo_folder):
     sets = FolderPhotos(train_folder=str(photo_folder), holdout=0)
     assert len(sets.split("train")) == 12
     with pytest.raises(FileNotFoundError, match="holdout=0 leaves no photos for val"):
@@ -74,7 +74,7 @@ def test_nothing_held_back_is_nothing_to_validate_on(photo_folder):
         FolderPhotos().split("train")
 
 
-def test_formats_that_are_not_read_are_listed_to_be_reported(photo_folder):
+def test_unsupported_formats_are_listed_to_be_reported(photo_folder):
     (photo_folder / "raw.heic").write_bytes(b"x")
     (photo_folder / "notes.txt").write_text("no photo")
     (photo_folder / ".hidden.png").write_bytes(b"x")
@@ -83,7 +83,7 @@ def test_formats_that_are_not_read_are_listed_to_be_reported(photo_folder):
     assert listed[-1].name == "raw.heic"
 
 
-def test_the_same_pixels_are_not_trained_on_and_validated(photo_folder, tmp_path, caplog):
+def test_photos_of_the_validation_set_are_not_trained_on(photo_folder, tmp_path, caplog):
     shutil.copytree(photo_folder, tmp_path / "val")
     for path in (tmp_path / "val").iterdir():
         path.rename(path.with_name(f"copy_{path.name}"))
@@ -116,7 +116,7 @@ def test_whether_a_split_is_configured_needs_no_folder(photo_folder):
     assert not FolderPhotos(test_folder=str(photo_folder), holdout=1).has("val")
 
 
-def test_a_set_of_which_nothing_is_usable_is_refused_whatever_is_allowed(photo_folder):
+def test_a_set_without_usable_photos_is_always_refused(photo_folder):
     for path in photo_folder.iterdir():
         path.write_bytes(b"x")
     cfg = compose_config(

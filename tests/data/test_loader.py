@@ -42,7 +42,7 @@ def test_every_loader_gives_the_same_batches_in_order(batches):
             assert torch.equal(batch.keys, batches[i].keys)
 
 
-def test_packed_photos_need_no_processes_unless_they_are_asked_for(batches):
+def test_packed_photos_need_no_workers(batches):
     assert isinstance(make_loader(batches, range(3), workers=None, packed=True), BatchLoader)
     assert isinstance(make_loader(batches, range(3), workers=2, packed=True), DataLoader)
     assert isinstance(make_loader(batches, range(3), workers=None, packed=False), DataLoader)
@@ -58,7 +58,7 @@ def test_a_few_batches_are_prepared_ahead_and_no_more():
     assert not any(thread.name.startswith("batches") for thread in threading.enumerate())
 
 
-def test_an_error_comes_with_its_own_batch():
+def test_an_error_is_raised_with_its_own_batch():
     iterator = iter(BatchLoader(Items(failing={2}), range(5)))
     assert [int(next(iterator).keys), int(next(iterator).keys)] == [0, 1]
     with pytest.raises(ValueError, match="item 2"):

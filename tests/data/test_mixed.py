@@ -130,7 +130,7 @@ def test_a_mix_of_mixes_is_refused(tmp_path):
         MixedPhotos(sources={"b": inner})
 
 
-def test_sources_that_hold_nothing_back_are_left_out_of_validation_and_test(tmp_path):
+def test_sources_without_holdout_are_left_out_of_validation_and_test(tmp_path):
     write_flat(tmp_path / "a", 4)
     write_flat(tmp_path / "b", 8)
     sources = {
@@ -170,7 +170,7 @@ def test_errors_name_the_key_of_the_source(tmp_path, photo):
         train(FolderPhotos(train_folder=f"{tmp_path}/few", holdout=5))
 
 
-def test_sources_without_weights_resume_what_one_folder_began(tmp_path):
+def test_sources_without_weights_resume_a_run_on_one_folder(tmp_path):
     """Their batches are the same: shards of a mix go on with its checkpoints."""
     write_flat(tmp_path / "all" / "a", 4)
     write_flat(tmp_path / "all" / "b", 8)

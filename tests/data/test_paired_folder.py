@@ -74,7 +74,7 @@ def test_validation_takes_the_partner_in_place_of_the_degradation(tmp_path, phot
     assert torch.equal(batch.lr, corners(batch.hr, 2))
 
 
-def test_whole_photos_are_cut_to_what_both_show(tmp_path, photo):
+def test_whole_photos_are_cropped_to_what_both_show(tmp_path, photo):
     """MATLAB's imresize rounds sizes up, other tools down; both are in use."""
     for name, size in {"up": (49, 61), "down": (48, 60)}.items():
         root = tmp_path / name
@@ -154,7 +154,7 @@ def test_a_pair_with_a_broken_half_is_left_out(tmp_path, photo):
     assert any("its partner" in reason for _, reason in data.rejected)
 
 
-def test_half_a_setting_is_named(tmp_path, photo):
+def test_a_missing_folder_of_a_pair_is_named(tmp_path, photo):
     write_pairs(tmp_path, photo)
     with pytest.raises(ValueError, match="data.photos.train_lr is not set"):
         PairFolders(train_hr=str(tmp_path / "hr")).split("train")
@@ -199,7 +199,7 @@ def test_bad_photos_of_both_halves_count_together(tmp_path, photo):
         sets.audited("train", 1, Checks(2, 0.1, None))
 
 
-def test_several_crops_of_a_pair_cost_one_decode_of_each(tmp_path, photo, monkeypatch):
+def test_several_crops_of_a_pair_decode_each_half_once(tmp_path, photo, monkeypatch):
     write_pairs(tmp_path, photo, count=2)
     sets = PairFolders(train_hr=f"{tmp_path}/hr", train_lr=f"{tmp_path}/lr", holdout=0)
     decoded = []

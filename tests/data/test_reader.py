@@ -1,4 +1,4 @@
-"""Reading goes on where files and stores fail for a moment, and stops with the reason else."""
+"""Reading survives temporary failures of files and stores, and stops with the reason else."""
 
 import errno
 import logging
@@ -33,7 +33,7 @@ def shards_of(store):
 
 
 @pytest.mark.parametrize("damage", ["removed", "cut", "overwritten"])
-def test_a_shard_that_goes_during_a_run_changes_no_batch(photo_folder, tmp_path, caplog, damage):
+def test_a_shard_lost_during_a_run_changes_no_batch(photo_folder, tmp_path, caplog, damage):
     photos = audited(photo_folder, store=tmp_path / "store")
     batches = batches_of(PhotoReader(photos, store=PackedStore(tmp_path / "store")))
     batches = pickle.loads(pickle.dumps(batches))  # another process has mapped nothing yet
@@ -47,7 +47,7 @@ def test_a_shard_that_goes_during_a_run_changes_no_batch(photo_folder, tmp_path,
     assert len(warnings) == 1
 
 
-def test_a_shard_that_may_not_be_read_is_decoded(photo_folder, tmp_path, caplog, monkeypatch):
+def test_photos_of_an_unreadable_shard_are_decoded(photo_folder, tmp_path, caplog, monkeypatch):
     """Tests may run as root, who may read everything."""
     photos = audited(photo_folder, store=tmp_path / "store")
     (shard,) = shards_of(tmp_path / "store")
@@ -71,14 +71,14 @@ def refuse_to_open(monkeypatch, path, number):
     monkeypatch.setattr(type(path), "open", refusing)
 
 
-def test_a_shard_that_goes_while_a_store_is_opened_is_none(photo_folder, tmp_path, monkeypatch):
+def test_a_shard_lost_while_a_store_is_opened_is_ignored(photo_folder, tmp_path, monkeypatch):
     audited(photo_folder, store=tmp_path / "store")
     (shard,) = shards_of(tmp_path / "store")
     refuse_to_open(monkeypatch, shard, errno.ENOENT)
     assert len(PackedStore(tmp_path / "store")) == 0
 
 
-def test_a_picture_of_a_shard_that_went_is_a_store_error(photo_folder, tmp_path):
+def test_an_image_of_a_lost_shard_is_a_store_error(photo_folder, tmp_path):
     photos = audited(photo_folder, store=tmp_path / "store")
     store = PackedStore(tmp_path / "store")
     shards_of(tmp_path / "store")[0].unlink()
@@ -103,13 +103,13 @@ def failing(monkeypatch, times, error):
     return failures
 
 
-PASSING = [
+TEMPORARY = [
     OSError(number, os.strerror(number)) for number in (errno.EMFILE, errno.EIO, errno.ESTALE)
 ] + [MemoryError()]
 
 
-@pytest.mark.parametrize("error", PASSING, ids=str)
-def test_a_failure_that_passes_changes_no_batch(photo_folder, monkeypatch, error, caplog):
+@pytest.mark.parametrize("error", TEMPORARY, ids=str)
+def test_a_temporary_failure_changes_no_batch(photo_folder, monkeypatch, error, caplog):
     photos = audited(photo_folder)
     expected = batches_of(PhotoReader(photos))[0]
     failing(monkeypatch, 2, error)
@@ -118,8 +118,8 @@ def test_a_failure_that_passes_changes_no_batch(photo_folder, monkeypatch, error
     assert "another photo" not in caplog.text
 
 
-@pytest.mark.parametrize("error", PASSING, ids=str)
-def test_a_failure_that_stays_stops_the_run_with_its_reason(photo_folder, monkeypatch, error):
+@pytest.mark.parametrize("error", TEMPORARY, ids=str)
+def test_a_permanent_failure_stops_the_run_with_its_reason(photo_folder, monkeypatch, error):
     photos = audited(photo_folder)
     left = failing(monkeypatch, 4, error)  # one more than tries
     with pytest.raises(
@@ -129,7 +129,7 @@ def test_a_failure_that_stays_stops_the_run_with_its_reason(photo_folder, monkey
     assert len(left) == 1  # nobody looked at another photo
 
 
-def test_errors_keep_their_kind_when_they_are_named(photo_folder, monkeypatch):
+def test_errors_keep_their_class_when_the_file_is_named(photo_folder, monkeypatch):
     failing(monkeypatch, 9, OSError(errno.EIO, os.strerror(errno.EIO)))
     with pytest.raises(TemporaryPhotoError, match="Input/output error"):
         read_photo(next(photo_folder.iterdir()))

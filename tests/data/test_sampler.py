@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 import torch
 
-from srlit.data import sampler as order_module
+from srlit.data import sampler as sampler_module
 from srlit.data.sampler import ORDER, PhotoOrder, divide, epoch_order
 from srlit.ops.rng import make_keys, uniform_field
 
@@ -13,14 +13,14 @@ def epoch(order, number=0):
     return [order.photo(s) for s in range(number * length, (number + 1) * length)]
 
 
-def test_every_photo_is_visited_once_an_epoch_in_another_order_each():
+def test_every_photo_is_visited_once_per_epoch_in_a_new_order():
     order = PhotoOrder([12], weights=None, seed=0)
     assert sorted(epoch(order, 0)) == sorted(epoch(order, 7)) == list(range(12))
     assert epoch(order, 0) != epoch(order, 1)
     assert epoch(order, 1) != epoch(PhotoOrder([12], weights=None, seed=1), 1)
 
 
-def test_shares_by_size_are_the_same_as_one_group():
+def test_weights_by_size_are_the_same_as_one_group():
     whole = PhotoOrder([12], weights=None, seed=3)
     for parts in (
         PhotoOrder([5, 7], weights=None, seed=3),
@@ -29,7 +29,7 @@ def test_shares_by_size_are_the_same_as_one_group():
         assert [epoch(parts, e) for e in range(3)] == [epoch(whole, e) for e in range(3)]
 
 
-def test_groups_get_their_shares_and_go_round_their_photos_evenly():
+def test_groups_follow_their_weights_and_cycle_evenly():
     order = PhotoOrder([2, 10], weights=[1, 1], seed=0)
     seen = Counter(p for e in range(10) for p in epoch(order, e))
     assert sum(seen[p] for p in (0, 1)) == 60
@@ -51,7 +51,7 @@ def test_a_step_leads_to_the_next_visit_also_into_the_next_epoch():
 
 
 @pytest.mark.parametrize(
-    ("total", "shares", "expected"),
+    ("total", "weights", "expected"),
     [
         (10, [1, 1], [5, 5]),
         (10, [3, 1], [8, 2]),
@@ -60,21 +60,21 @@ def test_a_step_leads_to_the_next_visit_also_into_the_next_epoch():
         (12, [5, 7], [5, 7]),
     ],
 )
-def test_division_follows_the_largest_remainders(total, shares, expected):
-    found = divide(total, shares)
+def test_division_follows_the_largest_remainders(total, weights, expected):
+    found = divide(total, weights)
     assert sorted(found) == sorted(expected)
     assert all(count >= 1 for count in found)
 
 
 @pytest.mark.parametrize(
-    ("counts", "shares"),
+    ("counts", "weights"),
     [([3, 2], [1, 1]), ([10, 10], [1, 99]), ([1, 6], [0.3, 0.7]), ([5, 4, 3], [1, 2, 2**0.5])],
 )
-def test_small_groups_get_their_shares_too(counts, shares):
+def test_small_groups_follow_their_weights_too(counts, weights):
     """An epoch of these photos alone could not divide its visits so."""
-    order = PhotoOrder(counts, weights=shares, seed=0)
-    for share, visits in zip(shares, order.visits, strict=True):
-        assert visits / sum(order.visits) == pytest.approx(share / sum(shares), rel=0.01)
+    order = PhotoOrder(counts, weights=weights, seed=0)
+    for weight, visits in zip(weights, order.visits, strict=True):
+        assert visits / sum(order.visits) == pytest.approx(weight / sum(weights), rel=0.01)
     seen = Counter(epoch(order))
     first = 0
     for count, visits in zip(counts, order.visits, strict=True):
@@ -82,14 +82,14 @@ def test_small_groups_get_their_shares_too(counts, shares):
         first += count
 
 
-def test_a_share_that_is_tiny_makes_no_endless_epoch():
+def test_a_tiny_weight_makes_no_endless_epoch():
     order = PhotoOrder([2, 3], weights=[1e-12, 1], seed=0)
-    assert sum(order.visits) <= order_module.MAX_EPOCH
+    assert sum(order.visits) <= sampler_module.MAX_EPOCH
     assert order.visits[0] == 1
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 4097])
-def test_the_order_of_an_epoch_is_its_own_whatever_is_drawn_with_it(count):
+def test_the_order_of_an_epoch_does_not_depend_on_its_block(count):
     for number in (0, 1, 4095, 4096, 10_000):
         keys = make_keys(3, (ORDER,), torch.tensor([number]))
         expected = uniform_field(keys, (count,))[0].argsort(stable=True)
@@ -98,9 +98,9 @@ def test_the_order_of_an_epoch_is_its_own_whatever_is_drawn_with_it(count):
 
 def test_epochs_of_few_photos_are_drawn_together(monkeypatch):
     calls = []
-    drawn = order_module.make_keys
+    drawn = sampler_module.make_keys
     monkeypatch.setattr(
-        order_module, "make_keys", lambda *given: (calls.append(given), drawn(*given))[1]
+        sampler_module, "make_keys", lambda *given: (calls.append(given), drawn(*given))[1]
     )
     order = PhotoOrder([1], weights=None, seed=77)
     assert [order.photo(sample) for sample in range(1000)] == [0] * 1000

@@ -1,4 +1,4 @@
-"""What is scanned at again, and what is not."""
+"""What is scanned again, and what is not."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def scanned(monkeypatch):
     return paths
 
 
-def pictures_in(store):
+def images_in(store):
     return sum(len(load_file(shard)) for shard in store.glob("[!.]*.safetensors"))
 
 
@@ -43,16 +43,16 @@ def test_pixels_that_the_store_has_are_not_written_again(photo_folder, tmp_path)
     for path in photo_folder.iterdir():
         path.touch()
     audited(photo_folder, store=store, cache=cache)
-    assert pictures_in(store) == 12
+    assert images_in(store) == 12
     shutil.rmtree(cache)
     audited(photo_folder, store=store, cache=cache)
-    assert pictures_in(store) == 12
+    assert images_in(store) == 12
     Image.new("RGB", (50, 60), (1, 2, 3)).save(photo_folder / "new.png")
     audited(photo_folder.rename(tmp_path / "moved"), store=store, cache=cache)
-    assert pictures_in(store) == 13
+    assert images_in(store) == 13
 
 
-def test_a_shard_without_a_picture_never_appears(tmp_path, monkeypatch):
+def test_a_shard_without_an_image_never_appears(tmp_path, monkeypatch):
     folder = tmp_path / "photos"
     folder.mkdir()
     (folder / "bad.png").write_text("no image")
@@ -67,7 +67,7 @@ def test_a_shard_without_a_picture_never_appears(tmp_path, monkeypatch):
 # -- the cache ------------------------------------------------------------------------------------
 
 
-def test_another_folder_in_the_set_leaves_the_others_known(photo_folder, tmp_path, scanned):
+def test_another_folder_in_the_set_costs_only_its_own_files(photo_folder, tmp_path, scanned):
     options = {"min_size": 1, "max_invalid_fraction": 0, "cache": tmp_path / "cache"}
     first = sorted(photo_folder.iterdir())
     audit(first, **options)
@@ -83,7 +83,7 @@ def test_another_folder_in_the_set_leaves_the_others_known(photo_folder, tmp_pat
     assert scanned == []
 
 
-def test_a_file_is_known_however_its_folder_is_given(photo_folder, tmp_path, scanned, monkeypatch):
+def test_a_relative_folder_finds_the_same_cache(photo_folder, tmp_path, scanned, monkeypatch):
     audited(photo_folder, cache=tmp_path / "cache")
     scanned.clear()
     monkeypatch.chdir(photo_folder.parent)
@@ -91,7 +91,7 @@ def test_a_file_is_known_however_its_folder_is_given(photo_folder, tmp_path, sca
     assert scanned == []
 
 
-def test_two_files_that_change_places_are_scanned_at(tmp_path, scanned):
+def test_two_files_that_change_places_are_scanned(tmp_path, scanned):
     """Of one size and one time of change, as of a camera's burst of BMPs."""
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -133,7 +133,7 @@ def test_a_damaged_cache_costs_one_scan(photo_folder, tmp_path, scanned, damaged
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs forked processes")
-def test_a_decoder_that_crashes_keeps_no_other_file_out_of_the_store(tmp_path, monkeypatch):
+def test_a_decoder_crash_costs_only_its_own_file(tmp_path, monkeypatch):
     """Two of thirty photos kill the process; a part holds a few of them."""
     folder, log = tmp_path / "photos", tmp_path / "alone"
     folder.mkdir()

@@ -54,7 +54,7 @@ def test_packed_photos_and_plain_files_give_identical_batches(packed):
         assert torch.equal(files[i].keys, store[i].keys)
 
 
-def test_packing_again_writes_nothing_and_new_photos_only_are_added(packed, photo_folder, tmp_path):
+def test_packing_again_adds_only_new_photos(packed, photo_folder, tmp_path):
     _, folder = packed
     before = {path: path.stat().st_mtime_ns for path in folder.glob("[!.]*.safetensors")}
     audited(photo_folder, store=folder, cache=tmp_path / "cache")
@@ -67,7 +67,7 @@ def test_packing_again_writes_nothing_and_new_photos_only_are_added(packed, phot
     assert len(load_file(shards[-1])) == 1
 
 
-def test_photos_are_found_again_under_another_name_and_place(packed, photo_folder, tmp_path):
+def test_moved_photos_are_found_in_the_store(packed, photo_folder, tmp_path):
     _, folder = packed
     photo_folder.rename(tmp_path / "moved")
     moved = audited(tmp_path / "moved")
@@ -82,7 +82,7 @@ def test_a_changed_photo_is_not_taken_from_the_store(packed, photo_folder):
     assert reader[3].unique().tolist() == [9]
 
 
-def test_bad_files_take_no_room(photo_folder, tmp_path):
+def test_bad_files_are_not_packed(photo_folder, tmp_path):
     (photo_folder / "bad.png").write_text("no image")
     (photo_folder / "03.png").write_bytes((photo_folder / "03.png").read_bytes()[:500])
     store = tmp_path / "store"
@@ -132,7 +132,7 @@ def test_a_flipped_bit_is_found_by_the_checksum(packed):
 # -- processes ------------------------------------------------------------------------------------
 
 
-def test_a_store_travels_to_another_process_as_a_name(packed):
+def test_a_pickled_store_holds_no_pixels(packed):
     photos, folder = packed
     store = PackedStore(folder)
     assert store[photos[0].digest].sum() > 0
@@ -199,7 +199,7 @@ def test_a_killed_packing_goes_on_where_it_was(photo_folder, tmp_path):
     assert not list(store.glob(".*.tmp*"))
 
 
-def test_a_full_disk_names_the_key_and_keeps_what_is_done(photo_folder, tmp_path):
+def test_a_full_disk_names_the_key_and_leaves_nothing_behind(photo_folder, tmp_path):
     """A real file system of 100 kB, where this machine lets us make one."""
     disk = tmp_path / "disk"
     disk.mkdir()
