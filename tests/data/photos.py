@@ -9,6 +9,8 @@ from srlit.data.audit import audit
 from srlit.data.datasets import PatchBatches
 from srlit.data.reader import PhotoReader
 from srlit.data.sampler import PhotoOrder
+from srlit.train import build_data
+from tests.helpers import compose_config
 
 SETTINGS = {"seed": 1, "patch_size": 32, "batch_size": 4}
 
@@ -45,3 +47,12 @@ def write_pairs(root, photo, count=6, scale=2, suffix=""):
         hr = hr.transpose(1, 2, 0)
         Image.fromarray(hr).save(root / "hr" / f"{i:02}.png")
         Image.fromarray(hr[::scale, ::scale]).save(root / "lr" / f"{i:02}{suffix}.png")
+
+
+def small_module(data, *overrides):
+    """The datamodule of a composed configuration with small patches and without caches."""
+    small = ["patch_size=32", "batch_size=3", "workers=0", "eval_crop=32"]
+    small += ["augmentation.geometry=false"]
+    options = [f"data={data}", *[f"data.{option}" for option in small], "iterations=7"]
+    options += ["paths.cache=null", "paths.store=null"]
+    return build_data(compose_config("train", *options, *overrides))

@@ -6,7 +6,7 @@ from srlit.config import build
 from srlit.data.audit import BadDataError
 from srlit.data.image_folder import FolderPhotos, SamplePhotos
 from srlit.data.photo_sets import hold_back
-from srlit.train import build_data
+from tests.data.photos import small_module
 from tests.helpers import compose_config
 
 
@@ -44,17 +44,10 @@ def test_the_sample_photos_are_disjoint_and_there():
 
 def test_a_photo_in_two_sets_is_refused(photo_folder):
     shutil.copytree(photo_folder, photo_folder.parent / "other")
-    cfg = compose_config(
-        "train",
-        "data=folder",
-        f"data.photos.train_folder={photo_folder}",
-        f"data.photos.val_folder={photo_folder}",
-        f"data.photos.test_folder={photo_folder.parent / 'other'}",
-        "data.patch_size=32",
-        "paths.cache=null",
-    )
-    with pytest.raises(ValueError, match="12 photos are in train and val"):
-        build_data(cfg).check()
+    folders = {"train": photo_folder, "val": photo_folder, "test": photo_folder.parent / "other"}
+    data = small_module("folder", *[f"data.photos.{k}_folder={v}" for k, v in folders.items()])
+    with pytest.raises(ValueError, match="data.photos: 12 .* train and val"):
+        data.check()
 
 
 def test_several_folders_make_one_set(photo_folder, tmp_path):
@@ -91,18 +84,9 @@ def test_photos_of_the_validation_set_are_not_trained_on(photo_folder, tmp_path,
     for path in (tmp_path / "val").iterdir():
         if path not in kept:
             path.unlink()
-    cfg = compose_config(
-        "train",
-        "data=folder",
-        f"data.photos.train_folder={photo_folder}",
-        f"data.photos.val_folder={tmp_path / 'val'}",
-        "data.photos.holdout=1",
-        "data.patch_size=32",
-        "data.eval_crop=32",
-        "paths.cache=null",
-        "paths.store=null",
-    )
-    data = build_data(cfg)
+    folders = {"train": photo_folder, "val": tmp_path / "val"}
+    options = [f"data.photos.{k}_folder={v}" for k, v in folders.items()]
+    data = small_module("folder", *options, "data.photos.holdout=1")
     data.check()
     assert {p.path.name for p in data._train_photos}.isdisjoint({"00.png", "01.png", "02.png"})
     assert len(data._val_photos) == 3
@@ -119,13 +103,7 @@ def test_whether_a_split_is_configured_needs_no_folder(photo_folder):
 def test_a_set_without_usable_photos_is_always_refused(photo_folder):
     for path in photo_folder.iterdir():
         path.write_bytes(b"x")
-    cfg = compose_config(
-        "train",
-        "data=folder",
-        f"data.photos.train_folder={photo_folder}",
-        "data.photos.holdout=1",
-        "data.max_invalid_fraction=1",
-        "paths.cache=null",
-    )
-    with pytest.raises(BadDataError, match="no usable photo for train: .*not an image"):
-        build_data(cfg).check()
+    options = [f"data.photos.train_folder={photo_folder}", "data.photos.holdout=1"]
+    data = small_module("folder", *options, "data.max_invalid_fraction=1")
+    with pytest.raises(BadDataError, match="train: .*not an image"):
+        data.check()

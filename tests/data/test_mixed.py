@@ -10,33 +10,23 @@ from srlit.data.paired_folder import PairFolders
 from srlit.data.photo_sets import regroup
 from srlit.data.shards import StreamedPhotos, write_shards
 from srlit.data.transforms import training_pair
-from srlit.train import build_data
-from tests.data.photos import audited, write_flat, write_pairs
-from tests.helpers import compose_config
+from tests.data.photos import audited, small_module, write_flat, write_pairs
 
 
 def data_of(tmp_path, photo, *overrides):
     write_pairs(tmp_path / "real", photo, count=6)
     write_flat(tmp_path / "synthetic", 12, size=(64, 64))
-    cfg = compose_config(
-        "train",
-        "data=mixed",
-        f"data.photos.sources.real.train_hr={tmp_path / 'real' / 'hr'}",
-        f"data.photos.sources.real.train_lr={tmp_path / 'real' / 'lr'}",
-        "data.photos.sources.real.holdout=1",
+    real = "data.photos.sources.real"
+    data = small_module(
+        "mixed",
+        *[f"{real}.train_{kind}={tmp_path / 'real' / kind}" for kind in ("hr", "lr")],
+        f"{real}.holdout=1",
         f"data.photos.sources.synthetic.train_folder={tmp_path / 'synthetic'}",
         "data.photos.weights={real: 3, synthetic: 1}",
-        "data.patch_size=32",
         "data.batch_size=8",
-        "data.workers=0",
-        "data.eval_crop=32",
-        "data.augmentation.geometry=false",
         "iterations=8",
-        "paths.cache=null",
-        "paths.store=null",
         *overrides,
     )
-    data = build_data(cfg)
     data.check()
     return data
 
@@ -179,31 +169,21 @@ def test_sources_without_weights_resume_a_run_on_one_folder(tmp_path):
     write_flat(tmp_path / "val", 2)
     for i, path in enumerate((tmp_path / "val").iterdir()):
         Image.new("RGB", (40, 40), (0, 0, 9 + i)).save(path)
-    options = ["data.patch_size=32", "data.eval_crop=32", "data.max_invalid_fraction=0.5"]
-    options += ["paths.cache=null", "paths.store=null"]
-    one = build_data(
-        compose_config(
-            "train",
-            "data=folder",
-            f"data.photos.train_folder={tmp_path / 'all'}",
-            f"data.photos.val_folder={tmp_path / 'val'}",
-            "data.photos.holdout=0",
-            *options,
-        )
-    )
-    several = build_data(
-        compose_config(
-            "train",
-            "data=folders",
-            f"data.photos.sources.div2k.train_folder={tmp_path / 'all' / 'a'}",
-            f"data.photos.sources.div2k.val_folder={tmp_path / 'val'}",
-            "data.photos.sources.div2k.test_folder=null",
-            "+data.photos.sources.div2k.holdout=0",
-            f"data.photos.sources.flickr2k.train_folder={tmp_path / 'all' / 'b'}",
-            "data.photos.weights=null",
-            "data.photos.test=null",
-            *options,
-        )
+    bad = "data.max_invalid_fraction=0.5"
+    val = tmp_path / "val"
+    folder = [f"train_folder={tmp_path / 'all'}", f"val_folder={val}", "holdout=0"]
+    one = small_module("folder", *[f"data.photos.{option}" for option in folder], bad)
+    div2k, flickr2k = (f"data.photos.sources.{name}" for name in ("div2k", "flickr2k"))
+    several = small_module(
+        "folders",
+        f"{div2k}.train_folder={tmp_path / 'all' / 'a'}",
+        f"{div2k}.val_folder={val}",
+        f"{div2k}.test_folder=null",
+        f"+{div2k}.holdout=0",
+        f"{flickr2k}.train_folder={tmp_path / 'all' / 'b'}",
+        "data.photos.weights=null",
+        "data.photos.test=null",
+        bad,
     )
     one.check()
     several.check()

@@ -6,29 +6,13 @@ from PIL import Image
 from srlit.data.audit import BadDataError, Checks
 from srlit.data.paired_folder import PairFolders, match
 from srlit.data.reader import PhotoReader
-from srlit.train import build_data
-from tests.data.photos import write_pairs
+from tests.data.photos import small_module, write_pairs
 from tests.helpers import compose_config
 
 
 def data_of(root, *overrides):
-    cfg = compose_config(
-        "train",
-        "data=pairs",
-        f"data.photos.train_hr={root / 'hr'}",
-        f"data.photos.train_lr={root / 'lr'}",
-        "data.photos.holdout=1",
-        "data.patch_size=32",
-        "data.batch_size=3",
-        "data.workers=0",
-        "data.eval_crop=32",
-        "data.augmentation.geometry=false",
-        "iterations=5",
-        "paths.cache=null",
-        "paths.store=null",
-        *overrides,
-    )
-    return build_data(cfg)
+    folders = [f"data.photos.train_{kind}={root / kind}" for kind in ("hr", "lr")]
+    return small_module("pairs", *folders, "data.photos.holdout=1", "iterations=5", *overrides)
 
 
 def corners(hr, scale):
@@ -98,16 +82,9 @@ def test_set5_as_pairs_is_matlabs_bicubic(shared_data):
     from srlit.types import Photos
 
     root = shared_data / "set5" / "x2"
-    cfg = compose_config(
-        "train",
-        "data=pairs",
-        f"data.photos.test_hr={root / 'HR'}",
-        f"data.photos.test_lr={root / 'LR'}",
-        "degradation@eval_degradation=bicubic",
-        "data.eval_crop=null",
-        "paths.cache=null",
-    )
-    data = build_data(cfg)
+    options = [f"data.photos.test_{kind}={root / kind.upper()}" for kind in ("hr", "lr")]
+    options += ["degradation@eval_degradation=bicubic", "data.eval_crop=null"]
+    data = small_module("pairs", *options)
     count = 0
     dataset = data.evaluation_photos("test")
     for photos in map(dataset.read, dataset.groups):
