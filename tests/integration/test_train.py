@@ -45,12 +45,12 @@ def command(tmp_path, monkeypatch):
             ["+loss.weights.lpip=0.1"],
             "loss.weights.lpip: no such loss term; did you mean loss.weights.lpips?",
         ),
-        (["data.patch_size=49"], "data.patch_size=49 is no multiple of scale=2"),
+        (["data.patch_size=49"], "data.patch_size=49: expected a multiple of scale=2"),
         (
             ["scale=3", "data.patch_size=64", "data.eval_crop=63"],
-            "data.patch_size=64 is no multiple of scale=3",
+            "data.patch_size=64: expected a multiple of scale=3",
         ),
-        (["scale=3"], "data.eval_crop=64 is no multiple of scale=3"),
+        (["scale=3"], "data.eval_crop=64: expected a multiple of scale=3"),
         (
             ["data=folder", "data.photos.train_folder=/nowhere"],
             "data.photos.train_folder=/nowhere: no such folder",
