@@ -77,7 +77,7 @@ def train_for(minutes: float, network: str, preset: str, runs: Path, name: str) 
             f"name={name}",
         )
     )
-    return int(load_checkpoint(runs / name / "checkpoints" / "last.ckpt")["iteration"])
+    return int(load_checkpoint(runs / name / "checkpoints" / "last.safetensors")["iteration"])
 
 
 def compare(minutes: float, networks: list[str], preset: str, runs: Path) -> Result:
@@ -89,7 +89,7 @@ def compare(minutes: float, networks: list[str], preset: str, runs: Path) -> Res
         network: train_for(minutes, network, preset, runs, name)
         for network, name in zip(networks, names, strict=True)
     }
-    checkpoints = ",".join(str(runs / name / "checkpoints" / "last.ckpt") for name in names)
+    checkpoints = ",".join(str(runs / name / "checkpoints" / "last.safetensors") for name in names)
     rows = evaluate(
         config(
             "evaluate",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
-from srlit.config import ConfigError, build, build_known, entry_point, load_generator, plain
+from srlit.config import ConfigError, build, entry_point, load_trained, plain, rebuild_stored
 from srlit.config.composing import composed
 from srlit.config.entry import choice
 
@@ -58,7 +58,7 @@ def evaluate(cfg: DictConfig) -> "list[Row]":
     tasks = list(build_tasks(cfg, metrics))
     figures = read_figures(plain(cfg.figures), methods)
     check(cfg, tasks, metrics)
-    warn_of_training_photos(as_list(cfg.checkpoints), tasks)
+    warn_of_training_photos(cfg, tasks)
     folder = Path(cfg.paths.run)
     summaries: list[Summary] = []
     with own_folder(folder):
@@ -90,7 +90,7 @@ def network_loader(cfg: DictConfig) -> "NetworkLoader":
     from srlit.inference.upscalers import pick_device
 
     return NetworkLoader(
-        partial(load_generator, model=cfg.get("model")),
+        partial(load_trained, cfg=cfg),
         device=pick_device(cfg.device),
         scale=cfg.scale,
         tile=cfg.tile,
@@ -220,12 +220,12 @@ def check(cfg: DictConfig, tasks: Sequence[Task], metrics: "MetricSuite") -> Non
         raise ConfigError(msg)
 
 
-def warn_of_training_photos(checkpoints: Sequence[str], tasks: Sequence[Task]) -> None:
+def warn_of_training_photos(cfg: DictConfig, tasks: Sequence[Task]) -> None:
     """Warn where a checkpoint was trained on photos of a data set that it is measured on."""
     from srlit.checkpoint import resolve_checkpoint
 
-    for name in checkpoints:
-        seen = training_photos(resolve_checkpoint(name).resolve().parents[1])
+    for name in as_list(cfg.checkpoints):
+        seen = training_photos(resolve_checkpoint(name).resolve().parents[1], cfg)
         for task in tasks:
             photos = [photo.path for photo in task.photos.photos]
             if known := [path for path in photos if path.resolve() in seen]:
@@ -236,11 +236,11 @@ def warn_of_training_photos(checkpoints: Sequence[str], tasks: Sequence[Task]) -
                 )
 
 
-def training_photos(run: Path) -> set[Path]:
+def training_photos(run: Path, cfg: DictConfig) -> set[Path]:
     """The photos that a run was trained on, by its `config.yaml`; none where it does not tell."""
     try:
         stored: Any = OmegaConf.to_container(OmegaConf.load(run / "config.yaml"), resolve=False)
-        sets = build_known(stored["data"]["photos"], str(run / "config.yaml"))
+        sets = rebuild_stored(stored["data"]["photos"], str(run / "config.yaml"), cfg)
         return {path.resolve() for path in sets.split("train")}
     except (OSError, ValueError, LookupError, TypeError, YAMLError) as error:
         log.debug("%s: its training photos are unknown: %s", run, error)

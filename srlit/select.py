@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
-from srlit.config import ConfigError, build, build_known, entry_point, load_generator, plain
+from srlit.config import ConfigError, build, entry_point, load_trained, plain, rebuild_stored
 
 if TYPE_CHECKING:
     from srlit.data.datasets import EvaluationPhotos
@@ -97,7 +97,7 @@ def load_checkpoints(cfg: DictConfig, run: Path) -> "list[tuple[int, NetworkUpsc
     if not paths:
         msg = f"run={run}: no checkpoint in {run / 'checkpoints'}"
         raise ConfigError(msg)
-    load = partial(load_generator, model=cfg.get("model"))
+    load = partial(load_trained, cfg=cfg)
     loader = NetworkLoader(load, device=pick_device(cfg.device), model=plain(cfg.get("model")))
     prefix = "" if isinstance(cfg.run, str) else f"{run}/"
     return [(i, loader.upscaler(f"{prefix}{path.name}", [path])) for i, path in paths.items()]
@@ -194,7 +194,8 @@ def validation_of(cfg: DictConfig, run: Path, metrics: "MetricSuite") -> Validat
     """A run's validation photos and evaluation degradation, rebuilt from its `config.yaml`.
 
     Raises:
-        ConfigError: there is no configuration, or it names classes that are not srlit's own.
+        ConfigError: there is no configuration.
+        CheckpointError: it names classes that are not trusted.
     """
     from srlit.data.evaluation_data import EvaluationData
     from srlit.utils.fingerprint import fingerprint
@@ -202,7 +203,7 @@ def validation_of(cfg: DictConfig, run: Path, metrics: "MetricSuite") -> Validat
     stored, where = stored_config(run), str(run / "config.yaml")
     settings = {key: stored["data"][key] for key in VALIDATION if key in stored["data"]}
     data = EvaluationData(
-        photos=build_known(stored["data"]["photos"], where),
+        photos=rebuild_stored(stored["data"]["photos"], where, cfg),
         scale=stored["scale"],
         cache_dir=cfg.paths.cache,
         store_dir=cfg.paths.store,
@@ -211,7 +212,7 @@ def validation_of(cfg: DictConfig, run: Path, metrics: "MetricSuite") -> Validat
     photos = data.evaluation_photos("val", metrics.min_size)
     pixels = [(photo.digest, photo.lr and photo.lr.digest) for photo in photos.photos]
     same = fingerprint(stored["eval_degradation"], stored["scale"], settings, pixels)
-    return Validation(photos, build_known(stored["eval_degradation"], where), same)
+    return Validation(photos, rebuild_stored(stored["eval_degradation"], where, cfg), same)
 
 
 @entry_point("select")

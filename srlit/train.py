@@ -17,7 +17,6 @@ from srlit.config import (
     did_you_mean,
     entry_point,
     in_multirun,
-    load_into,
     plain,
 )
 
@@ -251,7 +250,7 @@ def load_for_resume(resume: Path, phase: "Phase", data: "PhotoDataModule") -> No
     """
     from srlit.checkpoint import CheckpointError, load_checkpoint
     from srlit.checkpoint.messages import card_differences
-    from srlit.checkpoint.schema import RESUMED
+    from srlit.checkpoint.sections import RESUMED
 
     checkpoint = load_checkpoint(resume)
     if missing := [key for key in RESUMED if key not in checkpoint]:
@@ -288,6 +287,7 @@ def initialise(cfg: DictConfig, phase: "Phase") -> None:
     """
     from srlit.checkpoint import CheckpointError, load_weights, resolve_checkpoint
     from srlit.checkpoint.messages import card_differences
+    from srlit.models.load import load_into
 
     if cfg.init_from is None:
         return

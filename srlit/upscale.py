@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from srlit.config import ConfigError, entry_point, load_generator
+from srlit.config import ConfigError, entry_point, load_trained
 
 if TYPE_CHECKING:
     from torch import nn
@@ -83,7 +83,7 @@ def load_network(cfg: DictConfig) -> "NetworkUpscaler":
     from srlit.checkpoint import resolve_checkpoint
     from srlit.inference.upscalers import NetworkUpscaler, pick_device
 
-    generator, card = load_generator(resolve_checkpoint(cfg.checkpoint), cfg.get("model"))
+    generator, card = load_trained(resolve_checkpoint(cfg.checkpoint), cfg)
     return NetworkUpscaler(
         card["name"],
         chosen_stage(generator, cfg.stage),

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from srlit.checkpoint import resolve_checkpoint
-from srlit.config import check_config, load_generator
+from srlit.config import check_config
 from srlit.evaluate import evaluate
 from srlit.inference.upscalers import NetworkUpscaler
+from srlit.models.load import load_generator
 from srlit.train import train
 from tests.helpers import TINY_TRAINING, compose_config
 
@@ -176,8 +177,11 @@ def test_draws_are_recorded_and_replayed(tmp_path, batch_size):
         (["data=bsd100", "paths.data=/nowhere"], "/nowhere/bsd100"),
         (["data_sets=[bsd1000]"], "data=bsd1000.*bsd100"),
         (["degradations=[fxied]"], "degradation=fxied.*fixed"),
-        (["save_best=x.ckpt", "split=val"], r"save_best=x\.ckpt: .*interpolate"),
-        (["save_best=x.ckpt", "interpolate=[{own},{own}]"], r"save_best=x\.ckpt: .*split=val"),
+        (["save_best=x.safetensors", "split=val"], r"save_best=x\.safetensors: .*interpolate"),
+        (
+            ["save_best=x.safetensors", "interpolate=[{own},{own}]"],
+            r"save_best=x\.safetensors: .*split=val",
+        ),
         (["grid={noise.sigma: [1], jpeg.quality: [75]}", "metric=ssim_y_b4"], "metric.*ssim_y_b4"),
     ],
 )

@@ -10,7 +10,6 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from srlit.callbacks.saving import link_as_last, save_iteration
-from srlit.checkpoint.manifest import settle
 from srlit.checkpoint.runs import BEST, checkpoint_name, checkpoints_of
 from srlit.metrics.ranking import SelectionRule, measured_name
 from srlit.metrics.suite import MetricSuite
@@ -140,7 +139,6 @@ class LPIPSCheckpoint(Checkpoint):
         for made, path in checkpoints_of(self.folder).items():
             if made < iteration and path not in needed:
                 path.unlink()
-        settle(self.folder / "checkpoints")
 
     def _ranked(self) -> list[dict[str, Any]]:
         """The comparable validations whose checkpoints exist in this folder, best first."""

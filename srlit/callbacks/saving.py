@@ -10,7 +10,7 @@ from srlit.utils.atomic import link_file
 
 
 def save_iteration(trainer: Trainer, phase: Phase, folder: Path) -> Path:
-    """Save everything under the iteration's name; `last.ckpt` is another name of the newest.
+    """Save everything under the iteration's name; `last.safetensors` is another name of the newest.
 
     Every process must call it.
 
@@ -33,5 +33,5 @@ def save_iteration(trainer: Trainer, phase: Phase, folder: Path) -> Path:
 
 
 def link_as_last(path: Path, folder: Path) -> None:
-    """Link a run's newest checkpoint as `last.ckpt`."""
+    """Link a run's newest checkpoint as `last.safetensors`."""
     link_file(path, folder / LAST)

@@ -1,24 +1,24 @@
-"""What a file holds, in words for a message: short, and safe for a terminal."""
+"""Descriptions of a file's content for error messages: short, and safe for a terminal."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
-MOST_SHOWN = 200
-MOST_NAMED = 4
+MAX_SHOWN = 200
+MAX_NAMED = 4
 
 
 def shapes(weights: Mapping[str, Tensor]) -> str:
-    """How many weights there are, and the first ones' names and shapes, for a message."""
-    first = [f"{shown(k)} {tuple(w.shape)}" for k, w in list(weights.items())[:MOST_NAMED]]
+    """The number of weights, and the names and shapes of the first few."""
+    first = [f"{printable(k)} {tuple(w.shape)}" for k, w in list(weights.items())[:MAX_NAMED]]
     return (
-        f"{len(weights)} tensors: {', '.join(first)}{', ...' if len(weights) > MOST_NAMED else ''}"
+        f"{len(weights)} tensors: {', '.join(first)}{', ...' if len(weights) > MAX_NAMED else ''}"
     )
 
 
 def weight_differences(expected: Mapping[str, Tensor], came: Mapping[str, Tensor]) -> list[str]:
-    """What keeps weights from fitting a network: what was expected, and what came."""
+    """Why weights do not fit a network: those it lacks, and those it has no place for."""
     both = expected.keys() & came.keys()
     others = {k for k in both if expected[k].shape != came[k].shape}
     missing = {k: w for k, w in expected.items() if k not in both or k in others}
@@ -32,7 +32,7 @@ def card_differences(
     current: Any,  # noqa: ANN401
     key: str,
 ) -> list[str]:
-    """What differs between two configurations, a line a key."""
+    """The differences between two configurations, one line per key."""
     if isinstance(recorded, dict) and isinstance(current, dict):
         names = [*recorded, *(name for name in current if name not in recorded)]
         return [
@@ -42,12 +42,12 @@ def card_differences(
         ]
     if recorded == current:
         return []
-    return [f"{shown(key)}: {shown(recorded)} in the checkpoint, {shown(current)} now"]
+    return [f"{printable(key)}: {printable(recorded)} in the checkpoint, {printable(current)} now"]
 
 
-def shown(value: object) -> str:
-    """A value from a file for a message: short, and nothing that a terminal would obey."""
+def printable(value: object) -> str:
+    """A value from a file as text: short, and without control characters."""
     text = str(value)
-    if len(text) > MOST_SHOWN:
-        text = f"{text[:MOST_SHOWN]}..."
+    if len(text) > MAX_SHOWN:
+        text = f"{text[:MAX_SHOWN]}..."
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -12,15 +12,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from srlit.checkpoint.loading import CheckpointError
-from srlit.checkpoint.manifest import damage
+from srlit.checkpoint.loading import CheckpointError, load_checkpoint
 from srlit.utils.atomic import DiskError, kept_from_children, remove_torn, write_json
 
 log = logging.getLogger(__name__)
 
 RECORD = "run.json"
 BEST = "best.json"
-LAST = "checkpoints/last.ckpt"
+SUFFIX = ".safetensors"
+LAST = f"checkpoints/last{SUFFIX}"
 LOCK = ".owner"
 
 
@@ -155,34 +155,36 @@ def resolve_checkpoint(name: str) -> Path:
 
 def checkpoint_name(iteration: int) -> str:
     """Path of an iteration's checkpoint below the run's folder."""
-    return f"checkpoints/iteration_{iteration:07d}.ckpt"
+    return f"checkpoints/iteration_{iteration:07d}{SUFFIX}"
 
 
 def checkpoints_of(folder: Path) -> dict[int, Path]:
     """Iteration to checkpoint of a run, oldest first."""
     found = {
         int(match[1]): path
-        for path in (folder / "checkpoints").glob("iteration_*.ckpt")
-        if (match := re.fullmatch(r"iteration_(\d+)\.ckpt", path.name))
+        for path in (folder / "checkpoints").glob(f"iteration_*{SUFFIX}")
+        if (match := re.fullmatch(r"iteration_(\d+)", path.stem))
     }
     return dict(sorted(found.items()))
 
 
 def newest_intact(folder: Path) -> Path | None:
-    """The newest checkpoint of a run whose SHA-256 is right; older ones stand in for damaged ones.
+    """The newest checkpoint of a run that is not damaged; None where there are no checkpoints.
 
     Raises:
-        CheckpointError: there are checkpoints, and none is intact.
+        CheckpointError: all are damaged.
     """
     problems: list[str] = []
     for path in reversed(checkpoints_of(folder).values()):
-        problem = damage(path)
-        if problem is None:
-            if problems:
-                log.warning("going on from %s instead", path)
-            return path
-        problems.append(f"{path}: {problem}")
-        log.warning("%s", problems[-1])
+        try:
+            load_checkpoint(path)
+        except CheckpointError as error:
+            log.warning("%s", error)
+            problems.append(str(error))
+            continue
+        if problems:
+            log.warning("resuming from %s instead", path)
+        return path
     if problems:
         msg = f"resume: no checkpoint in {folder} is intact: {'; '.join(problems)}"
         raise CheckpointError(msg)

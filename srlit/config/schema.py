@@ -94,6 +94,7 @@ class Evaluate(TypedDict):
     tile: Count | None
     overlap: NonNegativeInt
     device: Device
+    trust: list[Name]
     replay: File | None
     images: NonNegativeInt
     figures: dict[str, dict[str, Any]] | None
@@ -110,6 +111,7 @@ class Select(TypedDict):
     tolerance: dict[str, NonNegative] | None
     scale: Count
     device: Device
+    trust: list[Name]
     name: Name
     weights: Weights
     paths: Paths
@@ -128,6 +130,7 @@ class Upscale(TypedDict):
     overlap: NonNegativeInt
     overwrite: bool
     device: Device
+    trust: list[Name]
     name: Name
     paths: Paths
 

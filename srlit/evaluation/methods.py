@@ -10,12 +10,11 @@ import torch
 from torch import nn
 
 from srlit.checkpoint import resolve_checkpoint
-from srlit.checkpoint.manifest import digest_of
+from srlit.checkpoint.file_format import save
 from srlit.checkpoint.runs import read_best
 from srlit.evaluation.weight_interpolation import interpolate_weights
 from srlit.inference.upscalers import NetworkUpscaler, Upscaler
-from srlit.utils.atomic import atomic_file
-from srlit.utils.fingerprint import fingerprint
+from srlit.utils.fingerprint import file_sha256, fingerprint
 
 Load = Callable[[Path], tuple[nn.Module, dict[str, Any]]]
 
@@ -57,7 +56,7 @@ class NetworkLoader:
             alphas: the weight of each; their sum is 1.
         """
         used = [
-            (digest_of(path), alpha) for path, alpha in zip(paths, alphas, strict=True) if alpha
+            (file_sha256(path), alpha) for path, alpha in zip(paths, alphas, strict=True) if alpha
         ]
         return NetworkUpscaler(
             name,
@@ -201,11 +200,11 @@ def write_generator(target: Path, generator: nn.Module, card: Mapping[str, Any])
     """Write a checkpoint that holds a generator only, called after its file."""
     state = {f"generator.{name}": value for name, value in generator.state_dict().items()}
     content = {"card": {**card, "name": target.stem}, "state_dict": state, "iteration": 0}
-    with atomic_file(target) as sibling:
-        torch.save(content, sibling)
+    save(content, target)
 
 
 def _default_name(checkpoint: str) -> str:
     """The run's folder, and the file's stem where a file is named."""
     path = Path(checkpoint).resolve()
-    return path.name if path.suffix != ".ckpt" else f"{path.parents[1].name}/{path.stem}"
+    in_run = path.parent.name == "checkpoints"
+    return f"{path.parents[1].name}/{path.stem}" if in_run else path.name

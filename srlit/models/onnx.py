@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from srlit.checkpoint import CheckpointError
-from srlit.checkpoint.messages import shown
+from srlit.checkpoint.messages import printable
 from srlit.models.blocks import reflect_to
 
 if TYPE_CHECKING:
@@ -127,4 +127,4 @@ def _is_image(kind: str, shape: list[int | str | None]) -> bool:
 
 
 def _first_line(error: Exception) -> str:
-    return shown(str(error).strip().split("\n")[0])
+    return printable(str(error).strip().split("\n")[0])

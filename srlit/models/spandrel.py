@@ -1,5 +1,6 @@
 """Other projects' networks, through spandrel, as generators of srlit's."""
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,20 +9,20 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from srlit.checkpoint import CheckpointError, load_weights
-from srlit.checkpoint.loading import UNREADABLE
-from srlit.checkpoint.messages import shapes, shown
+from srlit.checkpoint.messages import printable, shapes
 from srlit.models.blocks import reflect_to
-from srlit.models.size_limit import at_most
+from srlit.models.size_limit import build_within
 
 if TYPE_CHECKING:
     from spandrel import Architecture, ImageModelDescriptor, ModelDescriptor
 
 # They take more than an image, or faces of one size only.
 UNFIT = {"LaMa", "GFPGAN", "RestoreFormer"}
+PREFIX = "network."  # before the names of weights, here and in checkpoints
 
 
 class Spandrel(nn.Module):
-    """A network of spandrel's, by its name or from a pretrained file.
+    """A network of spandrel's, by its name or by its weights.
 
     Images are mirrored to the size that the network asks for, and the result is cropped. What the
     network computes stays as it is: it adds no interpolated input, and the result is not clamped.
@@ -32,10 +33,11 @@ class Spandrel(nn.Module):
         arguments: the architecture's own, by their names.
         file: weights as another project stored them, instead of both: their names and shapes tell
             architecture and arguments.
+        weights: the same, already loaded.
 
     Raises:
         ValueError: an unknown architecture, arguments it does not take, or another scale.
-        CheckpointError: a file that cannot be read, or of no known architecture.
+        CheckpointError: a file that cannot be read, or weights of no known architecture.
 
     Source: https://github.com/chaiNNer-org/spandrel
     """
@@ -47,10 +49,12 @@ class Spandrel(nn.Module):
         architecture: str | None = None,
         arguments: Mapping[str, Any] | None = None,
         file: str | None = None,
+        weights: Mapping[str, Tensor] | None = None,
     ) -> None:
         super().__init__()
-        if file is not None:
-            descriptor = _from_file(Path(file).expanduser())
+        weights = weights if file is None else _foreign_weights(Path(file).expanduser())
+        if weights is not None:
+            descriptor = _from_weights(_without_prefix(weights), file or "weights")
             network: nn.Module = descriptor.model
         else:
             network, descriptor = _by_name(architecture, arguments or {})
@@ -64,26 +68,26 @@ class Spandrel(nn.Module):
         self.scale = descriptor.scale
         self.network = network.train().requires_grad_(requires_grad=True)
         self.architecture = descriptor.architecture
-        self.needs = descriptor.size_requirements
+        self.size_requirements = descriptor.size_requirements
         self._call = descriptor._call_fn  # noqa: SLF001 - its public call takes no gradients
 
     def forward(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
         """Restore and enlarge; the result is not clamped."""
         h, w = lr.shape[-2:]
-        right, below = self.needs.get_padding(w, h)
+        right, below = self.size_requirements.get_padding(w, h)
         sr: Tensor = self._call(self.network, reflect_to(lr, h + below, w + right))
         return sr[..., : h * self.scale, : w * self.scale]
 
     def own_names(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Weights as the architecture's own project names them, under the names here."""
-        if all(name.startswith("network.") for name in weights):
+        if all(name.startswith(PREFIX) for name in weights):
             return dict(weights)
         try:
-            with at_most(weights):
-                weights = self.architecture.load(dict(weights)).model.state_dict()
-        except UNREADABLE:
-            pass  # of another architecture: comparing the names will tell
-        return {f"network.{name}": value for name, value in weights.items()}
+            load = functools.partial(self.architecture.load, dict(weights))
+            weights = build_within(weights, load).model.state_dict()
+        except Exception:  # noqa: BLE001, S110 - of another architecture: its names will tell
+            pass
+        return {f"{PREFIX}{name}": value for name, value in weights.items()}
 
 
 def architectures() -> dict[str, tuple["Architecture[nn.Module]", type[nn.Module]]]:
@@ -113,44 +117,59 @@ def _by_name(
         network = make(**arguments)
         # From the weights alone, so without what they do not tell, such as dropout.
         descriptor = architecture.load(dict(network.state_dict()))
-    except UNREADABLE as error:
+    except Exception as error:
         msg = f"model.arguments={dict(arguments)}: no {name} can be built of them ({error})"
         raise ValueError(msg) from error
     return network, _described(descriptor)
 
 
-def _from_file(path: Path) -> "ImageModelDescriptor[nn.Module]":
-    """The network that a file's names and shapes tell, with its weights.
+def _foreign_weights(path: Path) -> dict[str, Tensor]:
+    """Weights of another project's file.
 
     Raises:
-        CheckpointError: the file cannot be read, or is of no known architecture.
+        CheckpointError: the file cannot be read, or is a checkpoint of srlit's.
     """
-    from spandrel import MAIN_REGISTRY, UnsupportedModelError
-
     weights, card = load_weights(path)
     if card is not None:
         msg = f"model.file={path} is a checkpoint of srlit's: use init_from, or checkpoint"
         raise CheckpointError(msg)
+    return weights
+
+
+def _without_prefix(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights as the architecture's own project names them; `Spandrel.network` adds a prefix."""
+    if all(name.startswith(PREFIX) for name in weights):
+        return {name.removeprefix(PREFIX): weight for name, weight in weights.items()}
+    return dict(weights)
+
+
+def _from_weights(weights: dict[str, Tensor], source: str) -> "ImageModelDescriptor[nn.Module]":
+    """The network that weights' names and shapes tell, with these weights.
+
+    Raises:
+        CheckpointError: they are of no known architecture, or tell of more than there is.
+    """
+    from spandrel import MAIN_REGISTRY, UnsupportedModelError
+
     try:
-        with at_most(weights):
-            return _described(MAIN_REGISTRY.load(dict(weights)))
+        return _described(build_within(weights, lambda: MAIN_REGISTRY.load(dict(weights))))
     except UnsupportedModelError as error:
         msg = (
-            f"model.file={path}: expected weights of one of {', '.join(architectures())}; "
+            f"{source}: expected weights of one of {', '.join(architectures())}; "
             f"came {shapes(weights)}"
         )
         raise CheckpointError(msg) from error
-    except UNREADABLE as error:
-        reason = shown(str(error).split("\n")[0])
-        msg = f"model.file={path}: its network cannot be built: {reason}; came {shapes(weights)}"
+    except Exception as error:  # detection reads names and shapes that a file may choose
+        reason = printable(str(error).split("\n")[0])
+        msg = f"{source}: its network cannot be built: {reason}; came {shapes(weights)}"
         raise CheckpointError(msg) from error
 
 
 def _described(descriptor: "ModelDescriptor") -> "ImageModelDescriptor[nn.Module]":
-    """The same, if it maps images to images.
+    """The descriptor itself.
 
     Raises:
-        ValueError: it does not.
+        ValueError: the network does not map images to images.
     """
     from spandrel import ImageModelDescriptor
 

@@ -87,7 +87,7 @@ def rows_of(tmp_path):
 
 
 def last_of(tmp_path):
-    return load_checkpoint(tmp_path / "a" / "checkpoints" / "iteration_0000008.ckpt")
+    return load_checkpoint(tmp_path / "a" / "checkpoints" / "iteration_0000008.safetensors")
 
 
 def finite(node):

@@ -47,11 +47,11 @@ def test_the_best_k_and_the_last_are_kept(tmp_path):
     assert [row["iteration"] for row in best["kept"]] == [4, 2]
     assert len(best["history"]) == 5
     files = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
-    kept = [f"iteration_000000{i}.ckpt" for i in (2, 4, 5)]  # the newest too, to go on from
-    assert files == [*kept, "last.ckpt", "manifest.json"]
+    kept = [f"iteration_000000{i}.safetensors" for i in (2, 4, 5)]  # the newest too, to go on from
+    assert files == [*kept, "last.safetensors"]
     selected = load_checkpoint(tmp_path / best["checkpoint"])
     assert selected["iteration"] == 4
-    assert load_checkpoint(tmp_path / "checkpoints" / "last.ckpt")["iteration"] == 5
+    assert load_checkpoint(tmp_path / "checkpoints" / "last.safetensors")["iteration"] == 5
     assert selected["callbacks"]["LPIPSCheckpoint"]["rows"][-1]["iteration"] == 4
     assert "loops" not in selected
 

@@ -1,5 +1,6 @@
-"""Full disks, read-only folders, limits: the last good checkpoint stays, the error has numbers."""
+"""Full disks, read-only folders and limits: the last good checkpoint stays; errors have numbers."""
 
+import errno
 import os
 import re
 import resource
@@ -13,7 +14,8 @@ import torch
 
 from srlit.checkpoint import load_checkpoint
 from srlit.checkpoint.io import AtomicCheckpointIO
-from srlit.utils.atomic import DiskError, remove_torn, write_text
+from srlit.checkpoint.runs import checkpoint_name
+from srlit.utils.atomic import DiskError
 
 PAGE = 4096
 
@@ -41,30 +43,27 @@ def checkpoint(iteration, numbers=16_000):
 
 
 def good_one(folder):
-    path = folder / "checkpoints" / "iteration_0000001.ckpt"
+    path = folder / checkpoint_name(1)
     AtomicCheckpointIO().save_checkpoint(checkpoint(1), path)
     return path
 
 
-# The first checkpoint takes 17 pages: on the smaller disks the second one ends here or there.
-@pytest.mark.parametrize("pages", range(22, 42))
+# A checkpoint takes 16 pages: on the smaller disks the second one ends here or there.
+@pytest.mark.parametrize("pages", range(18, 38))
 def test_a_disk_that_fills_up_keeps_the_last_good_checkpoint(tmp_path, pages):
     with mounted(tmp_path / "disk", f"size={pages * PAGE}") as disk:
         path = good_one(disk)
-        second = path.with_name("iteration_0000002.ckpt")
+        second = disk / checkpoint_name(2)
         try:
             AtomicCheckpointIO().save_checkpoint(checkpoint(2), second)
         except DiskError as error:
-            assert re.match(
-                rf"{second}: cannot be written: No space left on device\. "
-                r"64,000 bytes needed, [0-9,]+ bytes free on that disk",
-                str(error),
-            ) or str(path.with_name("manifest.json")) in str(error)
+            assert error.errno == errno.ENOSPC
+            assert re.match(rf"{second}: .* 64,[0-9]+ bytes needed, [0-9,]+ bytes free", str(error))
             assert not second.exists()
             assert not list(path.parent.glob(".*"))
         else:
             assert load_checkpoint(second)["iteration"] == 2
-            assert pages > 34
+            assert pages > 31
         assert load_checkpoint(path)["iteration"] == 1
 
 
@@ -101,7 +100,7 @@ def test_a_limit_on_file_sizes(tmp_path):
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (32_000, before[1]))
-        with pytest.raises(DiskError, match=r"File too large\. 64,000 bytes needed"):
+        with pytest.raises(DiskError, match=r"File too large\. 64,[0-9]+ bytes needed"):
             AtomicCheckpointIO().save_checkpoint(checkpoint(2), path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -114,28 +113,12 @@ def test_a_training_on_a_disk_that_fills_up_says_so_and_goes_on_elsewhere(tmp_pa
 
     plain = tmp_path / "plain"
     assert go(plain, *ADVERSARIAL) == 0
-    size = max(p.stat().st_size for p in plain.rglob("*.ckpt"))
+    size = max(p.stat().st_size for p in plain.rglob("*.safetensors"))
     with mounted(tmp_path / "disk", f"size={size + size // 2}") as disk:  # one, but not two
         ended = go(disk, *ADVERSARIAL)
         assert ended == 1
-        left = [load_checkpoint(p)["iteration"] for p in disk.rglob("iteration_*.ckpt")]
+        left = [load_checkpoint(p)["iteration"] for p in disk.rglob("iteration_*.safetensors")]
         assert left
         rescued = tmp_path / "rescued"
         shutil.copytree(disk, rescued)
     assert go(rescued, *ADVERSARIAL) == 0
-
-
-def test_an_error_about_another_file_is_left_alone(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        write_text(tmp_path / "a" / "b.txt", (tmp_path / "missing").read_text())
-
-
-def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path):
-    torn = [tmp_path / ".last.0123abcd.tmp.ckpt", tmp_path / "below" / ".best.ffffffff.tmp.json"]
-    kept = [tmp_path / ".owner", tmp_path / "a.tmp.ckpt", tmp_path / ".x.tmp.ckpt"]
-    for path in (*torn, *kept):
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("x")
-    remove_torn(tmp_path)
-    assert not any(path.exists() for path in torn)
-    assert all(path.exists() for path in kept)

@@ -1,8 +1,7 @@
-"""Opens every checkpoint of a folder through every entry point and tells what happened.
+"""Opens every file of a folder through every reader and prints what happened.
 
 `python -m tests.checkpoint.witness FOLDER WORK`, in a process of its own, as its audit hook sees
-everything that Python does and cannot be removed. Prints a JSON object: entry point to file to
-outcome.
+everything that Python does and cannot be removed. Prints a JSON object: reader to file to outcome.
 """
 
 import json
@@ -11,11 +10,15 @@ import pickle
 import resource
 import sys
 import time
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
+import torch
 from PIL import Image
 
-from tests.checkpoint.malicious import Call, harmless
+from tests.checkpoint.attacks import Call
+from tests.checkpoint.samples import checkpoint, save
 from tests.helpers import TINY, compose_config
 
 # What no refusal does: start something, speak to somebody, load code, change files.
@@ -38,7 +41,6 @@ FORBIDDEN = {
     "os.spawn",
     "os.system",
     "os.truncate",
-    "pickle.find_class",
     "pty.spawn",
     "shutil.rmtree",
     "socket.bind",
@@ -47,6 +49,8 @@ FORBIDDEN = {
     "subprocess.Popen",
     "urllib.Request",
 }
+# What spandrel's unpickler may look up, as it is what tensors are made of.
+TENSORS = ("collections", "torch._utils", "torch")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -59,14 +63,11 @@ class Witness:
         sys.addaudithook(self)
 
     def __call__(self, event, arguments):
-        if not self.watching:
-            return
-        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITING
-        if writes or event in FORBIDDEN:
+        if self.watching and is_forbidden(event, arguments):
             self.events.append(f"{event} {arguments[:1]!r:.200}")
 
     def watch(self, action):
-        """What an action raised, how long it took, how much memory more, and what it did."""
+        """What an action raised, the seconds and the megabytes that it took, and what it did."""
         self.events, error = [], None
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         self.watching, started = True, time.perf_counter()
@@ -85,7 +86,15 @@ class Witness:
         }
 
 
-# -- entry points -------------------------------------------------------------------------------
+def is_forbidden(event, arguments):
+    """Whether no reader of a file should do this."""
+    if event == "pickle.find_class":
+        return arguments[0] not in TENSORS
+    writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITING
+    return bool(writes) or event in FORBIDDEN
+
+
+# -- readers -------------------------------------------------------------------------------
 
 
 def through_upscale(folder):
@@ -128,7 +137,7 @@ def through_select(folder):
         """Only a run's own checkpoints are ranked, so each is put there in turn."""
         for old in (run / "checkpoints").iterdir():
             old.unlink()
-        os.link(path, run / "checkpoints" / "iteration_0000001.ckpt")
+        os.link(path, run / "checkpoints" / "iteration_0000001.safetensors")
 
     enter.prepare = prepare
     return enter
@@ -160,7 +169,7 @@ def through_resume(folder):
     cfg, phase, data = training(folder)
     data.setup("fit")
     # So that nothing but the loading stands between a file and this training.
-    phase.card = harmless()["card"]
+    phase.card = checkpoint()["card"]
     data.load_state_dict = lambda state: None
 
     def enter(path):
@@ -177,43 +186,52 @@ def through_lightning(folder):
 
 
 def through_load_generator(folder):
-    from srlit.config import load_generator
+    from srlit.models.load import load_generator
 
     return load_generator
 
 
-ENTRIES = {
+READERS = {
     name.removeprefix("through_"): make
     for name, make in globals().items()
     if name.startswith("through_")
 }
 
 
-def tell(witness, enter, folder, good):
-    """What happens to every file at one entry point."""
+def outcomes(witness, enter, folder, good):
+    """What happens to every file at one reader."""
     found = {}
     prepare = getattr(enter, "prepare", lambda path: None)
-    prepare(good)
-    enter(good)  # imports what is imported on first use
-    for path in (good, *sorted(folder.glob("*.ckpt"))):
+    for path in good:  # imports what is imported on first use
+        with suppress(ValueError):
+            prepare(path)
+            enter(path)
+    for path in (good[0], *sorted(folder.iterdir())):
         prepare(path)
-        found[path.stem] = witness.watch(lambda path=path: enter(path))
+        found[path.name] = witness.watch(lambda path=path: enter(path))
     return found
+
+
+def harmless_files(work):
+    """A checkpoint, and files of other kinds."""
+    weights = {"a": torch.ones(1)}
+    torch.save(weights, work / "zip.pth")
+    torch.save(weights, work / "legacy.pth", _use_new_zipfile_serialization=False)
+    (work / "text.pth").write_text("hello")
+    names = ("zip.pth", "legacy.pth", "text.pth")
+    return [save(work / "harmless.safetensors"), *(work / name for name in names)]
 
 
 def main():
     folder, work = Path(sys.argv[1]), Path(sys.argv[2])
-    import torch
-
     torch.set_num_threads(1)
-    good = work / "harmless.ckpt"
-    torch.save(harmless(), good)
-    "".encode("cp437")  # the codec of names in zip archives, which Python loads on first use
+    good = harmless_files(work)
+    import_module("srlit.models.patchgan")  # which a card names
     witness = Witness()
-    entries = {name: make(work) for name, make in ENTRIES.items()}
-    found = {name: tell(witness, enter, folder, good) for name, enter in entries.items()}
+    readers = {name: make(work) for name, make in READERS.items()}
+    found = {name: outcomes(witness, enter, folder, good) for name, enter in readers.items()}
     code = pickle.dumps(Call(os.system, "true"))
-    print(json.dumps(found | {"pickle": witness.watch(lambda: pickle.loads(code))}))
+    sys.stdout.write(json.dumps(found | {"pickle": witness.watch(lambda: pickle.loads(code))}))
 
 
 if __name__ == "__main__":

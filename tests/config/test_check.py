@@ -3,7 +3,8 @@ import torch
 from omegaconf import OmegaConf
 
 from srlit.checkpoint import CheckpointError
-from srlit.config import ConfigError, build, check_config, load_generator
+from srlit.config import ConfigError, build, check_config
+from srlit.models.load import load_generator
 from srlit.models.rrdb import RRDBNet
 from tests.helpers import compose_config
 

@@ -87,7 +87,9 @@ def test_the_reference_is_bicubic_or_the_first_unless_named():
 def test_interpolations_are_named_after_both_ends():
     names = interpolation_names(["runs/a", "runs/b"], [0, 0.5, 1])
     assert names == {"a..b 0": 0, "a..b 0.5": 0.5, "a..b 1": 1}
-    assert list(interpolation_names([str(Path("r/checkpoints/x.ckpt")), "b"], [1])) == ["r/x..b 1"]
+    assert list(interpolation_names([str(Path("r/checkpoints/x.safetensors")), "b"], [1])) == [
+        "r/x..b 1"
+    ]
 
 
 @pytest.mark.parametrize("alphas", [[], [0.5, 0.5], [0.6, 0.4]])

@@ -5,7 +5,6 @@ Processes come from a server that has imported everything, so that a start takes
 
 import csv
 import importlib
-import io
 import multiprocessing
 import os
 import random
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from srlit.checkpoint.io import leaves
+from srlit.checkpoint import load_checkpoint
 from tests.helpers import TINY, compose_config
 
 SERVER = multiprocessing.get_context("forkserver")
@@ -88,37 +87,28 @@ def between_the_updates(turn: int) -> None:
 
 def within_a_save(turn: int) -> None:
     """With half of a checkpoint's bytes written."""
-    from srlit.checkpoint import io as checkpoint_io
-
-    original = checkpoint_io._save
-    saves = []
-
-    def trap(checkpoint, path):
-        saves.append(path)
-        if len(saves) == turn:
-            whole = io.BytesIO()
-            torch.save(checkpoint, whole)
-            path.write_bytes(whole.getvalue()[: whole.tell() // 2])
-            die()
-        original(checkpoint, path)
-
-    checkpoint_io._save = trap
+    _die_after_writing(turn, fraction=0.5)
 
 
 def before_the_rename(turn: int) -> None:
-    """With a checkpoint listed in the manifest that has no name yet."""
-    from srlit.checkpoint import manifest
+    """With a checkpoint written that has no name yet."""
+    _die_after_writing(turn, fraction=1)
 
-    original = manifest.enter
-    entered = []
 
-    def trap(*arguments):
-        original(*arguments)
-        entered.append(1)
-        if len(entered) == turn:
+def _die_after_writing(turn: int, fraction: float) -> None:
+    from srlit.checkpoint import file_format
+
+    original = file_format._write
+    saves = []
+
+    def trap(content, path):
+        saves.append(path)
+        original(content, path)
+        if len(saves) == turn:
+            os.truncate(path, int(fraction * len(content)))
             die()
 
-    manifest.enter = trap
+    file_format._write = trap
 
 
 def before_the_ranking(turn: int) -> None:
@@ -260,7 +250,7 @@ def kill_at_random(folder: Path, *overrides: str, within: float, draws: random.R
 def outcome(folder: Path, iterations: int = ITERATIONS) -> dict[str, object]:
     """Everything a finished run leaves that must not depend on interruptions."""
     run = folder / "runs" / "a"
-    last = torch.load(run / "checkpoints" / f"iteration_{iterations:07d}.ckpt", weights_only=True)
+    last = load_checkpoint(run / "checkpoints" / f"iteration_{iterations:07d}.safetensors")
     rows = list(csv.DictReader((run / "metrics.csv").open()))
     return {
         "tensors": flattened(last),
@@ -270,9 +260,12 @@ def outcome(folder: Path, iterations: int = ITERATIONS) -> dict[str, object]:
     }
 
 
-def flattened(tree: object) -> dict[str, object]:
+def flattened(tree: object, key: str = "") -> dict[str, object]:
     """Leaves of a tree by their keys; tensors as their bytes."""
-    return {key: _comparable(value) for key, value in leaves(tree, "")}
+    if isinstance(tree, dict | list):
+        items = tree.items() if isinstance(tree, dict) else enumerate(tree)
+        return {k: v for name, part in items for k, v in flattened(part, f"{key}.{name}").items()}
+    return {key: _comparable(tree)}
 
 
 def _comparable(value: object) -> object:

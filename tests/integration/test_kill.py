@@ -8,8 +8,8 @@ import shutil
 import time
 
 import pytest
-import torch
 
+from srlit.checkpoint import load_checkpoint
 from srlit.checkpoint.io import AtomicCheckpointIO
 from srlit.checkpoint.runs import checkpoints_of, read_record
 from tests.integration.survival import (
@@ -121,7 +121,7 @@ def interrupted(tmp_path_factory):
 def test_control_each_saved_item_is_needed(undisturbed, interrupted, tmp_path, change):
     shutil.copytree(interrupted, tmp_path, dirs_exist_ok=True)
     [path] = checkpoints_of(tmp_path / "runs" / "a").values()
-    checkpoint = torch.load(path, weights_only=True)
+    checkpoint = load_checkpoint(path)
     CHANGES[change](checkpoint)
     AtomicCheckpointIO().save_checkpoint(checkpoint, path)
     if go(tmp_path, *ADVERSARIAL) == 0:

@@ -163,7 +163,7 @@ def test_two_processes_train_as_one_with_twice_the_batch(tmp_path, start):
     train(compose_config("train", *PHASE3, *SGD, *batch[:-1], "name=1", "iterations=1"))
 
     weights = [
-        load_checkpoint(path / "checkpoints" / "last.ckpt")["state_dict"]
+        load_checkpoint(path / "checkpoints" / "last.safetensors")["state_dict"]
         for path in (tmp_path / "two" / "the runs" / "a b", tmp_path / "one", tmp_path / "1")
     ]
     for name, expected in weights[1].items():

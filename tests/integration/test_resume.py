@@ -149,10 +149,10 @@ def test_resuming_from_an_older_checkpoint_moves_the_newer_ones(tmp_path, caplog
     assert "moved" in caplog.text
     aside = run / "checkpoints" / "abandoned"
     assert sorted(path.name for path in aside.iterdir()) == [
-        "iteration_0000006.ckpt",
-        "iteration_0000008.ckpt",
+        "iteration_0000006.safetensors",
+        "iteration_0000008.safetensors",
     ]
-    load_checkpoint(aside / "iteration_0000006.ckpt")
+    load_checkpoint(aside / "iteration_0000006.safetensors")
     again = outcome(tmp_path)
     again["files"].remove("abandoned")
     assert differences(whole, again) == []
@@ -163,7 +163,7 @@ def test_last_ckpt_is_the_checkpoint_that_was_resumed(tmp_path, monkeypatch):
     monkeypatch.setattr(Phase, "on_train_start", lambda self: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         go(tmp_path, f"resume={run / checkpoint_name(4)}")
-    last = run / "checkpoints" / "last.ckpt"
+    last = run / "checkpoints" / "last.safetensors"
     assert load_checkpoint(last)["iteration"] == 4
 
 

@@ -69,8 +69,14 @@ def command(tmp_path, monkeypatch):
         (["+itreations=3"], "unknown key itreations; did you mean iterations?"),
         (["model.width=8.5"], "width"),
         (["init_from=auto"], "init_from=auto needs `previous_phase`"),
-        (["init_from=nothing.ckpt"], "nothing.ckpt: no such checkpoint and no such run folder"),
-        (["resume=nothing.ckpt"], "nothing.ckpt: no such checkpoint and no such run folder"),
+        (
+            ["init_from=nothing.safetensors"],
+            "nothing.safetensors: no such checkpoint and no such run folder",
+        ),
+        (
+            ["resume=nothing.safetensors"],
+            "nothing.safetensors: no such checkpoint and no such run folder",
+        ),
         (["metrics.names=[psnr]"], "metrics.names has 'psnr'"),
         (
             ["callbacks.lpips_checkpoint.metric=lpips_vgg"],
@@ -86,7 +92,7 @@ def test_a_mistake_stops_at_once_and_names_the_key(command, tmp_path, arguments,
     ended = command(*usual, *arguments)
     assert ended is not None
     assert message in ended
-    assert not list((tmp_path / "runs").rglob("*.ckpt"))
+    assert not list((tmp_path / "runs").rglob("*.safetensors"))
 
 
 def test_phase3_before_phase2_names_the_command_to_run(command):
@@ -110,7 +116,7 @@ def test_a_misspelt_key_in_a_users_own_file(tmp_path):
     assert "unknown key iteratons; did you mean iterations?" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert not (tmp_path / "runs" / "custom").exists() or not list(
-        (tmp_path / "runs" / "custom").glob("*.ckpt")
+        (tmp_path / "runs" / "custom").glob("*.safetensors")
     )
 
 
@@ -122,7 +128,7 @@ def test_missing_weights_stop_before_the_first_iteration(command, tmp_path, monk
     assert "No pretrained weights for alexnet" in ended
     for place in ("weights.dir", "SRLIT_WEIGHTS", "torchvision"):
         assert place in ended
-    assert not list((tmp_path / "runs").rglob("*.ckpt"))
+    assert not list((tmp_path / "runs").rglob("*.safetensors"))
 
 
 # -- a training ---------------------------------------------------------------------------------
@@ -142,7 +148,7 @@ def test_a_run_leaves_what_people_look_for(tmp_path):
     rows = list(csv.DictReader((folder / "metrics.csv").open()))
     assert [row["step"] for row in rows] == ["1", "1", "2", "2"]
     assert {"train/raw/l1", "train/weighted/l1", "val/psnr_rgb_b0", "learning_rate"} <= set(rows[0])
-    checkpoint = load_checkpoint(folder / "checkpoints" / "last.ckpt")
+    checkpoint = load_checkpoint(folder / "checkpoints" / "last.safetensors")
     assert not any("features" in key or "loss." in key for key in checkpoint["state_dict"])
     assert checkpoint["card"]["model"]["width"] == 8
 
@@ -201,7 +207,10 @@ def test_another_model_is_refused_by_name(tmp_path):
         CheckpointError, match=r"model\.width: 8 in the checkpoint, 16 now.*use init_from"
     ):
         train_small(
-            tmp_path, "name=b", "model.width=16", f"resume={tmp_path}/a/checkpoints/last.ckpt"
+            tmp_path,
+            "name=b",
+            "model.width=16",
+            f"resume={tmp_path}/a/checkpoints/last.safetensors",
         )
     with pytest.raises(CheckpointError, match=r"model\.blocks: 1 in the checkpoint, 2 now"):
         train_small(tmp_path, "name=c", "model.blocks=2", f"init_from={tmp_path}/a")
@@ -236,7 +245,7 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path):
 def test_resuming_into_another_folder_selects_what_is_there(tmp_path):
     """The history of the first run comes along, its files do not."""
     train_small(tmp_path, "name=a", "iterations=4", "validate_every=2")
-    earlier = tmp_path / "a" / "checkpoints" / "iteration_0000002.ckpt"
+    earlier = tmp_path / "a" / "checkpoints" / "iteration_0000002.safetensors"
     train_small(tmp_path, "name=b", "iterations=4", "validate_every=2", f"resume={earlier}")
     best = json.loads((tmp_path / "b" / "best.json").read_text())
     assert (tmp_path / "b" / best["checkpoint"]).is_file()
@@ -249,7 +258,7 @@ def test_a_kill_between_the_two_names_of_a_checkpoint_is_mended(tmp_path):
     train_small(tmp_path, "iterations=4", "validate_every=2")
     folder = tmp_path / "custom"
     reference = json.loads((folder / "best.json").read_text())
-    newest = folder / "checkpoints" / "iteration_0000004.ckpt"
+    newest = folder / "checkpoints" / "iteration_0000004.safetensors"
     newest.unlink()
     train_small(tmp_path, "iterations=4", "validate_every=2", "resume=auto")
     assert newest.is_file()
@@ -335,7 +344,7 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped(tmp_path, experiment):
     assert json.loads((tmp_path / "halves/run.json").read_text())["status"] == "failed"
     train_small(tmp_path, *options, "iterations=4", "name=halves", "resume=auto")
     whole, halves = (
-        load_checkpoint(tmp_path / name / "checkpoints" / "last.ckpt")
+        load_checkpoint(tmp_path / name / "checkpoints" / "last.safetensors")
         for name in ("whole", "halves")
     )
     assert halves["iteration"] == 4
@@ -418,7 +427,9 @@ def test_compiled_networks_train_as_they_would_without(tmp_path, forgotten_backb
         options = ("+experiment=phase3", "init_from=null", f"compile={compiled}", *plain)
         train_small(folder, *options, "loss=l1_lpips_gan")
         assert {"activations" in vars(b) for b in weights._LOADED} == {compiled == "true"}
-        ends.append(load_checkpoint(folder / "phase3" / "checkpoints" / "last.ckpt")["state_dict"])
+        ends.append(
+            load_checkpoint(folder / "phase3" / "checkpoints" / "last.safetensors")["state_dict"]
+        )
     assert ends[0].keys() == ends[1].keys()
     for name, value in ends[0].items():
         torch.testing.assert_close(ends[1][name], value, rtol=1e-4, atol=1e-6, msg=name)

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from srlit.config import load_generator
 from srlit.models.compact import Compact
+from srlit.models.load import load_generator
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])

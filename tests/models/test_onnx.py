@@ -11,9 +11,9 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from srlit.checkpoint import CheckpointError
-from srlit.config import load_generator
 from srlit.evaluate import evaluate
 from srlit.models.compact import Compact
+from srlit.models.load import load_generator
 from srlit.models.onnx import OnnxGenerator
 from srlit.upscale import upscale
 from tests.helpers import compose_config

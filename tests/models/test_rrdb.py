@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from srlit.checkpoint import CheckpointError
-from srlit.config import load_generator
 from srlit.models.detect import recognise
+from srlit.models.load import load_generator
 from srlit.models.rrdb import RRDBNet, basicsr_names
 
 # (scale, unshuffle): Real-ESRGAN's x1, x2, x4, older x1, x2 and x8, and both kinds of x2 again.

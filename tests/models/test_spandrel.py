@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from srlit.checkpoint import CheckpointError
-from srlit.config import load_generator
+from srlit.config import load_trained
 from srlit.models.edsr import EDSR
 from srlit.models.spandrel import Spandrel, architectures
 from tests.helpers import compose_config
@@ -74,7 +74,7 @@ def test_a_pretrained_file_tells_what_it_is(tmp_path):
     torch.testing.assert_close(loaded(x), trained(x))
     # For evaluate and upscale, and for init_from where the network is given by its name.
     cfg = compose_config("upscale", "model=spandrel", f"model.file={path}", "scale=2")
-    generator, card = load_generator(path, cfg.model)
+    generator, card = load_trained(path, cfg)
     torch.testing.assert_close(generator.eval()(x), trained(x))
     assert card["name"] == "swinir"
     other = Spandrel(scale=2, architecture="SwinIR", arguments=SWINIR).eval()

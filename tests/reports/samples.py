@@ -54,7 +54,7 @@ def validated(step):
 
 def best():
     return {
-        "checkpoint": f"checkpoints/iteration_{SELECTED:07}.ckpt",
+        "checkpoint": f"checkpoints/iteration_{SELECTED:07}.safetensors",
         "iteration": SELECTED,
         "rule": "lowest lpips_alex",
         "metrics": validated(SELECTED),

@@ -7,9 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from srlit.checkpoint import CheckpointError, load_weights
-from srlit.config import ConfigError, load_generator
+from srlit.checkpoint import CheckpointError, file_format, load_weights
+from srlit.config import ConfigError
 from srlit.evaluate import evaluate
+from srlit.models.load import load_generator
 from srlit.models.rrdb import RRDBNet
 from srlit.models.two_stage import TwoStage
 from srlit.train import train
@@ -42,7 +43,7 @@ def test_training_goes_on_from_basicsrs_weights_and_spandrel_reads_the_result(tm
     train(cfg)
     before, card = load_weights(weights)
     assert card is None
-    after, card = load_weights(tmp_path / "custom" / "checkpoints" / "last.ckpt")
+    after, card = load_weights(tmp_path / "custom" / "checkpoints" / "last.safetensors")
     assert card["scale"] == 2
     assert all(torch.equal(after[name], value) for name, value in before.items())
     assert ModelLoader().load_from_state_dict(dict(after)).architecture.id == "ESRGAN"
@@ -116,22 +117,24 @@ def test_stage_1_alone_can_be_looked_at(tmp_path, photo_folder):
     model = {"_target_": "srlit.models.two_stage.TwoStage", "scale": 2}
     model |= {"num_feat": 8, "num_block": 1, "num_grow_ch": 4}
     state = {f"generator.{name}": value for name, value in network.state_dict().items()}
-    torch.save(
+    file_format.save(
         {"card": {"name": "t", "model": model}, "state_dict": state, "iteration": 1},
-        tmp_path / "t.ckpt",
+        tmp_path / "t.safetensors",
     )
     source = photo_folder / "00.png"
 
     def upscaled(name, *overrides):
         usual = (f"input={source}", f"output={tmp_path / name}", "device=cpu", "tile=null")
         [path] = upscale(
-            compose_config("upscale", f"checkpoint={tmp_path / 't.ckpt'}", *usual, *overrides)
+            compose_config(
+                "upscale", f"checkpoint={tmp_path / 't.safetensors'}", *usual, *overrides
+            )
         )
         return np.array(Image.open(path))
 
     lr = torch.from_numpy(np.array(Image.open(source))).permute(2, 0, 1)[None] / 255
     with torch.no_grad():
-        expected = network.restore(lr).image[0].clamp(0, 1).permute(1, 2, 0).numpy() * 255
+        expected = network.restore(lr)[1][0].clamp(0, 1).permute(1, 2, 0).numpy() * 255
     assert np.abs(upscaled("one", "stage=1") - expected).max() <= 0.51
     assert upscaled("both").shape == (192, 240, 3)
     with pytest.raises(ConfigError, match="stage=2: expected null, or 1"):

@@ -1,0 +1,103 @@
+"""A trained generator from a file: srlit's checkpoints, other projects' weights, ONNX."""
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from srlit.checkpoint.loading import CheckpointError, load_weights
+from srlit.checkpoint.messages import printable, shapes, weight_differences
+from srlit.checkpoint.rebuild import rebuild
+from srlit.models.detect import EXPECTED, recognise
+from srlit.models.onnx import SUFFIX, OnnxGenerator
+from srlit.models.size_limit import build_within
+from srlit.models.spandrel import Spandrel
+
+Weights = dict[str, Tensor]
+Card = dict[str, Any]
+
+SPANDREL = f"{Spandrel.__module__}.{Spandrel.__name__}"
+
+
+def load_generator(
+    path: Path, build: Callable[[], Any] | None = None, trust: Collection[str] = ()
+) -> tuple[Any, Card]:
+    """A trained generator, and the card that describes it.
+
+    A checkpoint of srlit's tells in its card which class of `srlit.models` it is of, or which one
+    of the user's. Networks of spandrel's, and weights without a card, are recognised by the names
+    and shapes of their weights. An ONNX file is its own network.
+
+    Args:
+        path: the file.
+        build: makes the user's own network; without it the file tells which one it is.
+        trust: top-level modules of the user's that the card may name.
+
+    Returns:
+        The generator, and the card; of files that are not srlit's it has `name`, and `model` where
+        the network is one of srlit's.
+
+    Raises:
+        CheckpointError: no such file, no weights of a known network, weights that do not fit, or a
+            class that is not srlit's and not trusted.
+    """
+    if path.suffix == SUFFIX:
+        return OnnxGenerator(path), {"name": path.stem}
+    weights, recorded = load_weights(path)
+    card = {"name": path.stem} | (recorded or {})
+    generator = build() if build is not None else _build(path, weights, card, trust)
+    scale = getattr(generator, "scale", None)
+    if not isinstance(generator, nn.Module) or type(scale) is not int or scale < 1:
+        msg = f"{path}: its model is a {type(generator).__name__}, no generator with a scale"
+        raise CheckpointError(msg)
+    load_into(generator, weights, str(path))
+    return generator, card
+
+
+def load_into(generator: nn.Module, weights: Weights, source: str) -> None:
+    """Give a generator its weights.
+
+    Raises:
+        CheckpointError: they do not fit; the message lists what was expected and what came.
+    """
+    # A network may know its weights under other names too.
+    named = getattr(generator, "own_names", dict)(weights)
+    try:
+        generator.load_state_dict(named)
+    except RuntimeError as error:
+        differences = weight_differences(generator.state_dict(), named)
+        reason = "; ".join(differences) or str(error).splitlines()[-1].strip()
+        msg = f"{source}: the weights do not fit the network: {reason}"
+        raise CheckpointError(msg) from error
+
+
+def _build(path: Path, weights: Weights, card: Card, trust: Collection[str]) -> Any:  # noqa: ANN401
+    """The network that a file describes.
+
+    Raises:
+        CheckpointError: it is unknown, larger than the file, or cannot be built.
+    """
+    told = "its card describes" if "model" in card else "its weights' names and shapes tell"
+    if "model" not in card and (found := recognise(weights)):
+        card["model"] = found
+    model = card.get("model", {"_target_": SPANDREL})
+    try:
+        if model.get("_target_") == SPANDREL:
+            return Spandrel(scale=None, weights=weights)
+        return build_within(weights, lambda: rebuild(model, "its card", ("srlit.models",), trust))
+    except CheckpointError as error:
+        if "model" in card:
+            msg = f"{path}: {error}"
+            raise CheckpointError(msg) from error
+        expected = "; or ".join(f"{name}: {names}" for name, names in EXPECTED.items())
+        msg = (
+            f"{path}: no srlit checkpoint, and weights of no known network: expected {expected}; "
+            f"or those of one of spandrel's architectures; came {shapes(weights)}; "
+            f"for another network give its configuration (model=...) ({error})"
+        )
+        raise CheckpointError(msg) from error
+    except Exception as error:  # what constructors raise for a file's values
+        reason = printable(str(error).split("\n")[0])
+        msg = f"{path}: the network that {told} cannot be built: {reason}"
+        raise CheckpointError(msg) from error
