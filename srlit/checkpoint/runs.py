@@ -1,4 +1,4 @@
-"""The record beside every run, and how later runs find earlier ones."""
+"""Folders of runs: their record, their owner, their checkpoints, and how later runs find them."""
 
 import json
 import logging
@@ -12,8 +12,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from srlit.checkpoint.loading import CheckpointError, load_checkpoint
-from srlit.utils.atomic import DiskError, kept_from_children, remove_torn, write_json
+from srlit.utils.atomic import DiskError, remove_torn, write_json
 
 log = logging.getLogger(__name__)
 
@@ -21,12 +23,12 @@ RECORD = "run.json"
 BEST = "best.json"
 SUFFIX = ".safetensors"
 LAST = f"checkpoints/last{SUFFIX}"
-LOCK = ".owner"
+LOCK, OWNER = ".lock", ".owner"
 
 
 @dataclass
 class RunRecord:
-    """What a run is and how far it got; `run.json` in its folder.
+    """The identity and status of a run; `run.json` in its folder.
 
     Attributes:
         name: the run's name.
@@ -52,7 +54,7 @@ class RunRecord:
 
     @contextmanager
     def kept(self, folder: Path, *, writes: bool) -> Iterator[None]:
-        """Own the folder and store the record while the body runs, and then how it ended.
+        """Lock the folder while the body runs, and record how it ended.
 
         Args:
             folder: the run's folder.
@@ -75,7 +77,7 @@ class RunRecord:
                 raise
             except BaseException as error:
                 self.status = "failed"
-                # Marks what happened in a run, as opposed to a mistake in its configuration.
+                # For errors with this note, entry points show the trace.
                 error.add_note(f"This ended the run in {folder}; resume=auto goes on with it.")
                 if isinstance(error, DiskError):
                     error.add_note("Moved to another disk, it goes on there: paths.runs=FOLDER.")
@@ -85,39 +87,35 @@ class RunRecord:
                 self._close(folder)
 
     def _close(self, folder: Path) -> None:
-        """Store how the run ended; a full disk shall not hide what ended it."""
+        """Record how the run ended; an error here must not hide the one that ended it."""
         try:
             self.write(folder)
         except DiskError as error:
-            log.error("%s", error)  # noqa: TRY400 - the trace that matters is another's
+            log.error("%s", error)  # noqa: TRY400 - the first error's trace is shown
 
 
 @contextmanager
 def own_folder(folder: Path) -> Iterator[None]:
-    """Be the only process that trains in a folder; a killed owner's lock is gone with it.
+    """Lock a folder for training; a killed owner's lock is gone with it, forked children or not.
 
     Raises:
         CheckpointError: another process owns the folder; the message names it.
     """
-    import fcntl
-
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            lock.seek(0)
-            msg = f"{folder} is in use by {lock.read().strip() or 'another process'}"
-            raise CheckpointError(msg) from error
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        lock.flush()
-        with kept_from_children(lock):
-            yield
+    lock, owner = FileLock(folder / LOCK), folder / OWNER
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        who = owner.read_text().strip() if owner.is_file() else "another process"
+        msg = f"{folder} is in use by {who}"
+        raise CheckpointError(msg) from error
+    with lock:
+        owner.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
+        yield
 
 
 def read_record(folder: Path) -> RunRecord | None:
-    """The record of a run folder; None where there is none that can be read."""
+    """The record in a run's folder; None if it is missing or damaged."""
     try:
         return RunRecord(**json.loads((folder / RECORD).read_text()))
     except (OSError, ValueError, TypeError):
@@ -125,7 +123,7 @@ def read_record(folder: Path) -> RunRecord | None:
 
 
 def read_best(folder: Path) -> dict[str, Any]:
-    """What `LPIPSCheckpoint` wrote about the selected checkpoint of a run.
+    """`best.json`, in which `LPIPSCheckpoint` describes the selected checkpoint of a run.
 
     Raises:
         CheckpointError: the run has selected none yet.
@@ -139,7 +137,7 @@ def read_best(folder: Path) -> dict[str, Any]:
 
 
 def resolve_checkpoint(name: str) -> Path:
-    """A checkpoint file from a path to it or to a run folder (whose selected one is taken).
+    """The path of a checkpoint; of a run's folder, that of its selected one.
 
     Raises:
         CheckpointError: there is nothing at that path.
@@ -192,7 +190,7 @@ def newest_intact(folder: Path) -> Path | None:
 
 
 def find_previous(runs: Path, label: str, model: dict[str, Any]) -> Path | None:
-    """The newest finished run with this label and this generator, whatever of it was trained."""
+    """The newest finished run with this label and generator; frozen stages may differ."""
     found: list[tuple[float, Path]] = []
     for path in runs.rglob(RECORD):
         record = read_record(path.parent)
@@ -204,7 +202,7 @@ def find_previous(runs: Path, label: str, model: dict[str, Any]) -> Path | None:
 
 
 def _is_same(recorded: Any, model: dict[str, Any]) -> bool:  # noqa: ANN401 - from a file
-    """Whether two configurations are of one network; which stages are frozen makes no other."""
+    """Whether two configurations describe the same network, apart from its frozen stages."""
     if not isinstance(recorded, dict):
         return False
     ours, theirs = ({k: v for k, v in part.items() if k != "frozen"} for part in (model, recorded))

@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all."""
+"""Atomic writing of files: each is complete or absent."""
 
 import errno
 import json
@@ -9,9 +9,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-# What a disk says when it takes no more, and what a folder says that one may not write to.
+# Full disks, quotas, size limits, and folders that may not be written to.
 REFUSALS = {
     errno.ENOSPC,
     errno.EDQUOT,
@@ -33,10 +33,10 @@ class DiskError(OSError):
 
 @contextmanager
 def atomic_file(path: Path, size: int | None = None) -> Iterator[Path]:
-    """Give a sibling to write into; it takes the place of `path` once it is on the disk.
+    """A temporary file to write into, which replaces `path` once it is on the disk.
 
     The file is flushed to the disk, renamed, and the folder is flushed too. If the body raises,
-    the sibling is removed and `path` stays as it was.
+    it is removed and `path` stays as it was.
 
     Args:
         path: the file to be written; its folder is made where it is missing.
@@ -63,42 +63,15 @@ def atomic_file(path: Path, size: int | None = None) -> Iterator[Path]:
         raise disk_error(path, error, size) from error
 
 
-_KEPT: set[IO[str]] = set()
-
-
-@contextmanager
-def kept_from_children(file: IO[str]) -> Iterator[None]:
-    """Let no forked process inherit a locked file: the lock shall end with this process.
-
-    A loader's worker outlives a killed training by seconds, and would hold its folder.
-    """
-    _KEPT.add(file)
-    try:
-        yield
-    finally:
-        _KEPT.discard(file)
-
-
-def _close_kept() -> None:
-    """In a forked child; an open description that it shares stays locked for the parent."""
-    for file in _KEPT:
-        file.close()
-    _KEPT.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_close_kept)
-
-
 def remove_torn(folder: Path) -> None:
-    """Remove siblings that killed processes left; nobody else may be writing there or below."""
+    """Remove temporary files of killed processes; no other may be writing in the folder."""
     for path in folder.rglob(".*.tmp*"):
         if re.fullmatch(r"\..+\.[0-9a-f]{8}\.tmp(\.[^.]*)?", path.name):
             path.unlink(missing_ok=True)
 
 
 def _concerns(error: OSError, path: Path) -> bool:
-    """Whether an error is about writing `path`, and not about something else in the body."""
+    """Whether an error is about writing `path` and not about another file."""
     named = error.filename
     return error.errno in REFUSALS and (
         named is None or Path(os.fsdecode(named)).is_relative_to(path.parent)
@@ -118,7 +91,7 @@ def disk_error(path: Path, error: OSError, size: int | None = None) -> DiskError
 
 
 def _sync_folder(folder: Path) -> None:
-    """Flush the rename itself."""
+    """Flush a rename to the disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -127,7 +100,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def link_file(source: Path, target: Path) -> None:
-    """Give a file a second name, without a copy where the file system can."""
+    """Hard-link a file, or copy it where the file system has no links."""
     with atomic_file(target) as sibling:
         try:
             os.link(source, sibling)

@@ -1,17 +1,16 @@
 """Weights of other projects, and single stages, as users name them on the command line."""
 
-import csv
-
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from srlit.checkpoint import CheckpointError, file_format, load_weights
+from srlit.checkpoint import CheckpointError, file_format, load_weights, resolve_checkpoint
 from srlit.config import ConfigError
 from srlit.evaluate import evaluate
 from srlit.models.load import load_generator
 from srlit.models.rrdb import RRDBNet
+from srlit.models.spandrel import Spandrel
 from srlit.models.two_stage import TwoStage
 from srlit.train import train
 from srlit.upscale import upscale
@@ -59,57 +58,53 @@ def test_weights_of_another_size_are_told(tmp_path, weights):
     assert "conv_first.weight (8, 12, 3, 3)" in came
 
 
-def test_evaluate_and_upscale_take_them_as_they_lie(tmp_path, weights, photo_folder, monkeypatch):
-    monkeypatch.chdir(weights.parent)
-    evaluate(
+def evaluated(folder, photos, *checkpoints):
+    """Rows of a small evaluation of checkpoints, and their names."""
+    rows = evaluate(
         compose_config(
             "evaluate",
-            f"checkpoints=[{weights.name}]",
+            f"checkpoints=[{','.join(map(str, checkpoints))}]",
             "data=folder",
-            f"data.photos.train_folder={photo_folder}",
+            f"data.photos.train_folder={photos}",
             "data.photos.holdout=2",
             "data.eval_crop=48",
             "metrics.names=[mae]",
             "device=cpu",
             "paths.store=null",
-            f"paths.runs={tmp_path}",
+            f"paths.runs={folder}",
         )
     )
-    rows = list(csv.DictReader((tmp_path / "evaluation" / "photos.csv").open()))
-    assert {row["name"] for row in rows} == {"bilinear", "bicubic", weights.name}
+    return rows, [row["name"] for row in rows]
+
+
+def test_evaluate_and_upscale_take_them_as_they_are(tmp_path, weights, photo_folder, monkeypatch):
+    monkeypatch.chdir(weights.parent)
+    _, names = evaluated(tmp_path, photo_folder, weights.name)
+    assert names == ["bilinear", "bicubic", weights.name]
     source = photo_folder / "00.png"
     options = (f"input={source}", f"output={tmp_path / 'out'}", "device=cpu")
     [written] = upscale(compose_config("upscale", f"checkpoint={weights}", *options))
     assert Image.open(written).size == (240, 192)
 
 
-def test_networks_of_other_projects_stand_beside_srlits_own(tmp_path, weights, photo_folder):
-    """A PLKSR as its authors store it: no family of srlit's own, and no `model` names it."""
-    from srlit.models.spandrel import Spandrel
-
+def test_spandrels_networks_and_runs_of_them_stand_in_one_table(tmp_path, weights, photo_folder):
+    """A PLKSR as its authors store it, and a run from it, whose weights tell what it is."""
     torch.manual_seed(0)
     arguments = {"dim": 8, "n_blocks": 1, "kernel_size": 3, "upscaling_factor": 2}
     network = Spandrel(scale=2, architecture="PLKSR", arguments=arguments)
-    torch.save({"params": network.network.state_dict()}, tmp_path / "plksr.pth")
-    rows = evaluate(
-        compose_config(
-            "evaluate",
-            f"checkpoints=[{weights},{tmp_path / 'plksr.pth'}]",
-            "data=folder",
-            f"data.photos.train_folder={photo_folder}",
-            "data.photos.holdout=2",
-            "data.eval_crop=48",
-            "metrics.names=[mae]",
-            "device=cpu",
-            "paths.store=null",
-            f"paths.runs={tmp_path}",
-        )
-    )
-    assert [row["name"] for row in rows] == ["bilinear", "bicubic", weights.name, "plksr.pth"]
+    path, moved = tmp_path / "plksr.pth", tmp_path / "moved.pth"
+    torch.save({"params": network.network.state_dict()}, path)
+    tuned = (*TINY, "model=spandrel", f"model.file={path}", f"paths.runs={tmp_path}")
+    train(compose_config("train", *tuned, "phase.optimizer.lr=0", "name=tuned"))
+    path.rename(moved)
+    rows, names = evaluated(tmp_path, photo_folder, weights, moved, tmp_path / "tuned")
+    assert names == ["bilinear", "bicubic", weights.name, "moved.pth", "tuned"]
+    assert rows[3]["mae"] == rows[4]["mae"]
     lr = torch.rand(1, 3, 12, 13)
-    generator, _ = load_generator(tmp_path / "plksr.pth")
-    with torch.no_grad():
-        assert torch.equal(generator.eval()(lr), network.eval()(lr))
+    for file in (moved, resolve_checkpoint(str(tmp_path / "tuned"))):
+        generator, _ = load_generator(file)
+        with torch.no_grad():
+            assert torch.equal(generator.eval()(lr), network.eval()(lr))
 
 
 def test_stage_1_alone_can_be_looked_at(tmp_path, photo_folder):
