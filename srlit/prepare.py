@@ -59,7 +59,7 @@ def prepare(cfg: DictConfig) -> "dict[str, Audit]":
     if cfg.verify:
         verify(store)
     if cfg.shards:
-        write_shards(cfg, found)
+        write_all_shards(cfg, found)
     fail_on_gaps(cfg, found, missing)
     return found
 
@@ -171,10 +171,10 @@ def check_shards(cfg: DictConfig, sets: "PhotoSets") -> None:
     Raises:
         ConfigError: litdata is not installed, or shards cannot hold what is chosen.
     """
-    from srlit.data.shards.extra import optional
+    from srlit.data.shards import import_litdata
 
     try:
-        optional("litdata")
+        import_litdata()
     except ModuleNotFoundError as error:
         msg = f"shards={cfg.shards}: {error}"
         raise ConfigError(msg) from None
@@ -209,13 +209,13 @@ def check_shares(cfg: DictConfig, sets: "PhotoSets") -> None:
         raise ConfigError(msg)
 
 
-def write_shards(cfg: DictConfig, found: "dict[str, Audit]") -> None:
+def write_all_shards(cfg: DictConfig, found: "dict[str, Audit]") -> None:
     """Shards for `data=litdata`, a folder a split."""
-    from srlit.data import shards
+    from srlit.data.shards import write_shards
 
     for split, audit in found.items():
         if audit.photos:
-            shards.write_shards(audit.photos, Path(cfg.shards).expanduser() / split)
+            write_shards(audit.photos, Path(cfg.shards).expanduser() / split)
 
 
 def prepare_weights(cfg: DictConfig) -> list[Path]:

@@ -47,7 +47,7 @@ STORED = (
     "srlit.data.image_folder",
     "srlit.data.mixed",
     "srlit.data.paired_folder",
-    "srlit.data.shards.sets",
+    "srlit.data.shards",
     "kornia.augmentation",
 )
 

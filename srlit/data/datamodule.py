@@ -17,7 +17,7 @@ from srlit.data.evaluation_data import EvaluationData, check_multiple
 from srlit.data.loader import BatchLoader, make_loader
 from srlit.data.photo_sets import PhotoSets, regroup, without_duplicates
 from srlit.data.sampler import PhotoOrder
-from srlit.data.shards.layout import ShardError
+from srlit.data.shards import ShardError
 from srlit.data.transforms import evaluation_pair, training_pair
 from srlit.degradation.pipeline import Degradation
 from srlit.types import Batch, Count, Fraction, NonNegative, NonNegativeInt, Photos
