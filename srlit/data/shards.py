@@ -5,6 +5,7 @@ lists the names, sizes, digests and checksums of all photos, so that training kn
 fetching a shard. Photos are read by number, so batches are those from the files, for any workers.
 """
 
+import importlib
 import json
 import logging
 import os
@@ -61,11 +62,11 @@ def import_litdata() -> Any:  # noqa: ANN401 - an optional package
         ModuleNotFoundError: it is not installed.
     """
     try:
-        import litdata.streaming.writer
+        importlib.import_module("litdata.streaming.writer")
+        return importlib.import_module("litdata")
     except ModuleNotFoundError as error:
         msg = f"shards need litdata ({error}): pip install 'srlit[stream]'"
         raise ModuleNotFoundError(msg) from error
-    return litdata
 
 
 # -- writing ------------------------------------------------------------------------------------
@@ -180,7 +181,12 @@ class Shards:
     """
 
     def __init__(
-        self, location: str, *, cache_dir: str | None, cache_gb: float, storage_options: Any
+        self,
+        location: str,
+        *,
+        cache_dir: str | None,
+        cache_gb: float,
+        storage_options: Mapping[str, Any] | None,
     ) -> None:
         self.location = location
         self._remote = location.startswith(REMOTE)
@@ -272,7 +278,7 @@ class StreamedPhotos(PhotoSets):
         storage_options: Mapping[str, Any] | None = None,
     ) -> None:
         self.locations = {"train": train, "val": val, "test": test}
-        self._options = {
+        self._options: dict[str, Any] = {
             "cache_dir": cache_dir,
             "cache_gb": cache_gb,
             "storage_options": storage_options,
@@ -316,9 +322,6 @@ class StreamedPhotos(PhotoSets):
             if photo.path in shards:
                 return shards.read(photo.path)
         raise ShardError(f"{printable(photo.path)}: is in none of the sets {list(self._opened)}")
-
-    def _paths(self, split: str) -> list[Path]:
-        return [photo.path for photo in self._shards(split).photos]
 
     def _shards(self, split: str) -> Shards:
         """The shards of a split, opened once.
