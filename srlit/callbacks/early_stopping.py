@@ -6,7 +6,7 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping as LightningEarlyStopping
 
-from srlit.metrics.ranking import rises
+from srlit.metrics.registry import higher_is_better
 from srlit.phases.base import Phase
 from srlit.types import Count, NonNegative
 
@@ -35,7 +35,7 @@ class EarlyStopping(LightningEarlyStopping):
             monitor,
             min_delta,
             patience,
-            mode="max" if rises(monitor.removeprefix("val/")) else "min",
+            mode="max" if higher_is_better(monitor.removeprefix("val/")) else "min",
             check_finite=False,  # DivergenceGuard deals with NaN
             check_on_train_epoch_end=False,
         )

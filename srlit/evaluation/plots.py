@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from srlit.evaluation.robustness import RobustnessMap, describe
 from srlit.evaluation.tables import Row, first_metric, format_value
-from srlit.metrics.ranking import SelectionRule, rises
+from srlit.metrics.ranking import SelectionRule
+from srlit.metrics.registry import higher_is_better
 from srlit.utils.atomic import atomic_file, write_json
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ def plot_robustness(path: Path, title: str, found: RobustnessMap) -> None:
         title: what is shown.
         found: the map.
     """
-    rising = rises(found.metric)
+    rising = higher_is_better(found.metric)
     names = list(found.models)
     matrices = np.stack(list(found.models.values()))
     figure = Figure(figsize=(4 * (len(names) + 1), 4), layout="constrained")

@@ -9,7 +9,7 @@ import torch
 
 from srlit.degradation.pipeline import Degradation
 from srlit.degradation.recorded_draws import DrawsError
-from srlit.metrics.ranking import rises
+from srlit.metrics.registry import higher_is_better
 
 Grid = Mapping[str, Sequence[float]]
 Setting = dict[str, float]
@@ -54,7 +54,7 @@ class RobustnessMap(NamedTuple):
     def worst_cell(self, method: str) -> tuple[int, int]:
         """Row and column of a method's worst value."""
         matrix = self.models[method]
-        worst = matrix.argmin() if rises(self.metric) else matrix.argmax()
+        worst = matrix.argmin() if higher_is_better(self.metric) else matrix.argmax()
         row, column = divmod(int(worst), matrix.shape[1])
         return row, column
 

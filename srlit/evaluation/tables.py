@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from srlit.metrics.ranking import rises
+from srlit.metrics.registry import higher_is_better
 
 Row = dict[str, Any]
 Cells = Collection[tuple[str, str]]  # a row's name and a column
@@ -70,7 +70,7 @@ def best_value(column: str, rows: Sequence[Row]) -> float | None:
     """The best value of a metric; None for other columns, and where all values are NaN."""
     try:
         known = [float(row[column]) for row in rows if not math.isnan(row[column])]
-        return (max if rises(column) else min)(known)
+        return (max if higher_is_better(column) else min)(known)
     except (ValueError, TypeError):
         return None
 

@@ -1,22 +1,21 @@
-"""Distances of all restored images together from all targets together: KID and FID of patches.
+"""KID and FID of patches: distances between all restored images and all targets.
 
-Published KID and FID look through an Inception network that is downloaded; these look through the
-networks that LPIPS has. Their numbers compare methods with each other on the same photos, and with
-no number of a paper.
+Published KID and FID use an Inception network that has to be downloaded; these use the networks of
+LPIPS. Their values compare methods on the same photos, not with published ones.
 """
 
 import logging
 import math
-import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 
+from srlit.metrics.lpips_metric import MIN_SIDES
 from srlit.metrics.precision import exactly, to_8_bit
-from srlit.metrics.registry import LEAST_SIDES, Backbones
+from srlit.metrics.registry import Backbones, named, parse
 from srlit.ops.precision import float64_device
 from srlit.perceptual.backbones import Backbone, load_backbone
 from srlit.perceptual.lpips import LPIPS_NETS
@@ -31,16 +30,16 @@ PatchFeatures = Float64[Tensor, "n patches d"]
 
 
 def patches(image: Images, side: int) -> Float[Tensor, "m 3 side side"]:
-    """Squares beside each other from the top left corner on, those of an image in a row.
+    """Adjacent squares from the top left corner, those of an image in a row.
 
-    What is left at the right and the bottom is not looked at.
+    Incomplete ones at the right and the bottom are dropped.
     """
     squares = image.unfold(2, side, side).unfold(3, side, side)  # (n, 3, rows, columns, side, side)
     return squares.permute(0, 2, 3, 1, 4, 5).reshape(-1, 3, side, side)
 
 
-class PatchView:
-    """The mean over each patch of the last features that LPIPS looks at.
+class PatchFeatureExtractor:
+    """The mean over each patch of the features of LPIPS's last layer.
 
     Args:
         net: 'alex', 'vgg' or 'squeeze'.
@@ -49,18 +48,18 @@ class PatchView:
 
     Raises:
         ValueError: patches too small for the network.
-        MissingWeightsError: the network cannot be had.
+        MissingWeightsError: no weights.
     """
 
     def __init__(self, net: str, side: int, backbones: Backbones) -> None:
-        if side < LEAST_SIDES[net]:
-            msg = f"metrics.set_names: patches of {side} pixels: {net} needs {LEAST_SIDES[net]}"
+        if side < MIN_SIDES[net]:
+            msg = f"metrics.set_names: patches of {side} pixels: {net} needs {MIN_SIDES[net]}"
             raise ValueError(msg)
         name, layers = LPIPS_NETS[net]
         self.layer = layers[-1]
         self.side = side
         self.backbone: Backbone = load_backbone(
-            name, backbones.folder, allow_untrained=backbones.allow_untrained
+            name, backbones.weights_dir, allow_untrained=backbones.allow_untrained
         )
 
     def __call__(self, image: Images) -> PatchFeatures:
@@ -71,20 +70,22 @@ class PatchView:
         return means.view(len(image), -1, means.shape[1])
 
 
-@runtime_checkable
-class SetMetric(Protocol):
-    """A few numbers about a set of images, gathered batch by batch."""
+class SetMetric:
+    """A few numbers about a set of images, accumulated batch by batch."""
+
+    higher_is_better = False
 
     def update(self, sr: PatchFeatures, hr: PatchFeatures) -> None:
         """Add restored images and their targets, in the same order."""
-        ...
+        raise NotImplementedError
 
     def compute(self) -> dict[str, float]:
-        """What is to be reported: the suffix of its name, '' for the value itself, to a number."""
-        ...
+        """Suffix of the reported name, '' for the value itself, to a number."""
+        raise NotImplementedError
 
 
-class KID:
+@named("kid_<net:alex|vgg|squeeze>_p<side+>")
+class KID(SetMetric):
     """Kernel distance of patches, and its standard error over images (suffix `_error`)."""
 
     def __init__(self) -> None:
@@ -106,8 +107,8 @@ def kid(sr: Sequence[Tensor], hr: Sequence[Tensor]) -> tuple[float, float]:
     """Squared maximum mean discrepancy of features, and its standard error.
 
     The kernel is (x . y / d + 1)^3. Only pairs of patches of different images count: those of one
-    image, and those of an image and its restoration, are not independent, and would bias the mean.
-    So the estimate is unbiased, 0 for equal sets, and may lie below 0. The error is the jackknife's
+    image, and those of an image and its restoration, are not independent and would bias the mean.
+    So the estimate is unbiased, 0 for equal sets, and may be below 0. The error is the jackknife's
     over images.
 
     torchmetrics' KID takes the mean over random subsets, drawn by a global generator, counts an
@@ -121,11 +122,11 @@ def kid(sr: Sequence[Tensor], hr: Sequence[Tensor]) -> tuple[float, float]:
         hr: those of their targets.
 
     Returns:
-        The value and its standard error; NaN where there are fewer than 2 and 3 images.
+        The value and its standard error; NaN for fewer than 2 and 3 images.
     """
     if len(sr) < 2:
         return math.nan, math.nan
-    sums = torch.stack(cross_sums(torch.cat([*sr]), torch.cat([*hr]), owners(sr)))
+    sums = torch.stack(cross_sums(torch.cat([*sr]), torch.cat([*hr]), image_indices(sr)))
     counts = torch.tensor([len(one) for one in sr], dtype=torch.float64, device=sums.device)
     pairs = counts * (counts.sum() - counts)
     value = sums.sum() / pairs.sum()
@@ -136,8 +137,8 @@ def kid(sr: Sequence[Tensor], hr: Sequence[Tensor]) -> tuple[float, float]:
     return float(value), float(variance.sqrt())
 
 
-def owners(images: Sequence[Tensor]) -> Int64[Tensor, " m"]:
-    """Which image each patch is of."""
+def image_indices(images: Sequence[Tensor]) -> Int64[Tensor, " m"]:
+    """The index of each patch's image."""
     counts = torch.tensor([len(one) for one in images])
     return torch.arange(len(images)).repeat_interleave(counts).to(images[0].device)
 
@@ -167,8 +168,8 @@ def kernel(x: Float64[Tensor, "m d"], y: Float64[Tensor, "k d"]) -> Float64[Tens
     return (x @ y.T / x.shape[1] + 1) ** 3
 
 
-class _Given(nn.Module):
-    """Takes the place of the network in torchmetrics' FID: features come ready."""
+class _Identity(nn.Module):
+    """Takes the place of the network in torchmetrics' FID, which is given features."""
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
@@ -178,11 +179,12 @@ class _Given(nn.Module):
         return features
 
 
-class FID:
-    """Distance of the Gaussians that fit the features of patches, by torchmetrics, in float64.
+@named("fid_<net:alex|vgg|squeeze>_p<side+>")
+class FID(SetMetric):
+    """Distance of Gaussians fitted to the features of patches, by torchmetrics, in float64.
 
     Source: M. Heusel et al., "GANs trained by a two time-scale update rule" (2017). Biased: it
-    falls as patches become more. With no more patches than features it says little.
+    falls with the number of patches, and means little if there are no more patches than features.
     """
 
     def __init__(self) -> None:
@@ -193,20 +195,20 @@ class FID:
         from torchmetrics.image.fid import FrechetInceptionDistance  # takes seconds to import
 
         if self._distance is None:
-            given = _Given(sr.shape[2])
-            self._distance = FrechetInceptionDistance(feature=given).to(sr.device)
+            network = _Identity(sr.shape[2])
+            self._distance = FrechetInceptionDistance(feature=network).to(sr.device)
         self._distance.update(hr.flatten(0, 1), real=True)
         self._distance.update(sr.flatten(0, 1), real=False)
 
     def compute(self) -> dict[str, float]:
-        """As in `SetMetric`; NaN of fewer than two patches."""
+        """As in `SetMetric`; NaN for fewer than two patches."""
         distance = self._distance
         if distance is None or int(distance.real_features_num_samples) < 2:
             return {"": math.nan}
         count, features = int(distance.real_features_num_samples), len(distance.real_features_sum)
         if count <= features:
             log.warning(
-                "fid: %d patches for %d features: their covariance is singular; take more photos "
+                "fid: %d patches for %d features: their covariance is singular; use more photos "
                 "or smaller patches, or read kid",
                 count,
                 features,
@@ -214,80 +216,70 @@ class FID:
         return {"": float(distance.compute())}
 
 
-KINDS: dict[str, Callable[[], SetMetric]] = {"kid": KID, "fid": FID}
-PATTERN = re.compile(rf"({'|'.join(KINDS)})_({'|'.join(LPIPS_NETS)})_p([1-9]\d*)")
-
-
-class Named(NamedTuple):
-    """A set metric by its name.
+class ExtractedMetric(NamedTuple):
+    """A set metric and the features that it compares.
 
     Attributes:
-        kind: makes one that has seen nothing.
-        view: what it looks at.
+        kind: makes an empty one.
+        extract: image to features.
     """
 
-    kind: Callable[[], SetMetric]
-    view: PatchView
+    kind: type[SetMetric]
+    extract: PatchFeatureExtractor
 
 
-def set_metrics_named(names: Sequence[str], backbones: Backbones) -> dict[str, Named]:
-    """The set metrics that names stand for; the same patches are looked at once for all of them.
+def set_metrics_named(names: Sequence[str], backbones: Backbones) -> dict[str, ExtractedMetric]:
+    """The set metrics that names stand for, which share extractors of the same patches.
 
     Raises:
-        ValueError: a name that follows no protocol, or patches too small for the network.
-        MissingWeightsError: a network cannot be had.
+        ValueError: an unknown name, or patches too small for the network.
+        MissingWeightsError: no weights.
     """
-    views: dict[tuple[str, str], PatchView] = {}
+    extractors: dict[tuple[str, int], PatchFeatureExtractor] = {}
     found = {}
     for name in names:
-        match = PATTERN.fullmatch(name)
-        if match is None:
-            written = f"<{'|'.join(KINDS)}>_<{'|'.join(LPIPS_NETS)}>_p<side of a patch>"
-            msg = f"metrics.set_names has {name!r}: expected {written}"
-            raise ValueError(msg)
-        kind, net, side = match.groups()
-        if (net, side) not in views:
-            views[net, side] = PatchView(net, int(side), backbones)
-        view = views[net, side]
-        reported = name if view.backbone.pretrained else f"{name}_untrained"
-        found[reported] = Named(KINDS[kind], view)
+        kind, parameters = parse("metrics.set_names", name, SetMetric)
+        net, side = str(parameters["net"]), int(parameters["side"])
+        if (net, side) not in extractors:
+            extractors[net, side] = PatchFeatureExtractor(net, side, backbones)
+        extract = extractors[net, side]
+        reported = name if extract.backbone.pretrained else f"{name}_untrained"
+        found[reported] = ExtractedMetric(kind, extract)
     return found
 
 
 class SetMeasures:
-    """Set metrics of any number of methods on the same targets, gathered batch by batch.
+    """Set metrics of any number of methods on the same targets, accumulated batch by batch.
 
     Args:
-        named: from `set_metrics_named`.
+        metrics: from `set_metrics_named`.
     """
 
-    def __init__(self, named: Mapping[str, Named]) -> None:
-        self._named = dict(named)
+    def __init__(self, metrics: Mapping[str, ExtractedMetric]) -> None:
+        self._metrics = dict(metrics)
         self._methods: dict[str, dict[str, SetMetric]] = {}
 
     @property
     def asked(self) -> bool:
         """Whether there are any."""
-        return bool(self._named)
+        return bool(self._metrics)
 
     def update(self, restored: Mapping[str, Images], hr: Images) -> None:
         """Add a batch.
 
         Args:
-            restored: method to restored images; rounded to 8 bits first, as a file would keep them.
+            restored: method to restored images; rounded to 8 bits first, as in an image file.
             hr: their targets in [0, 1].
         """
         with exactly(hr.device):
-            views = {named.view for named in self._named.values()}
-            expected = {view: view(hr.float()) for view in views}
+            extractors = {extract for _, extract in self._metrics.values()}
+            expected = {extract: extract(hr.float()) for extract in extractors}
             for method, sr in restored.items():
-                found = {view: view(to_8_bit(sr)) for view in views}
-                metrics = self._methods.setdefault(method, self._new())
-                for name, (_, view) in self._named.items():
-                    metrics[name].update(found[view], expected[view])
-
-    def _new(self) -> dict[str, SetMetric]:
-        return {name: kind() for name, (kind, _) in self._named.items()}
+                found = {extract: extract(to_8_bit(sr)) for extract in extractors}
+                if method not in self._methods:
+                    self._methods[method] = {n: kind() for n, (kind, _) in self._metrics.items()}
+                for name, (_, extract) in self._metrics.items():
+                    self._methods[method][name].update(found[extract], expected[extract])
 
     def compute(self) -> dict[str, dict[str, float]]:
         """Method to the name of each metric to its value; KID's error is `<name>_error`."""

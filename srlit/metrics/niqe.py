@@ -1,9 +1,9 @@
-"""NIQE: how far the statistics of an image are from those of pristine photos.
+"""NIQE: the distance of an image's statistics from those of pristine photos.
 
 Source: A. Mittal, R. Soundararajan, A. C. Bovik, "Making a 'completely blind' image quality
 analyzer" (2013). The mean and covariance of pristine photos are the authors' own
-(`niqe_pristine.txt`); no package that is kept up brings them along (pyiqa downloads them, piq,
-torchmetrics and kornia have no NIQE).
+(`niqe_pristine.txt`); no maintained package ships them (pyiqa downloads them, piq, torchmetrics
+and kornia have no NIQE).
 """
 
 from functools import lru_cache
@@ -14,14 +14,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from srlit.metrics.planes import plane
+from srlit.metrics.registry import Measure, Metric, Target, named
 from srlit.ops.filters import centred_positions, separable_filter
 from srlit.ops.resize import shrink
+from srlit.types import NonNegativeInt
 
 BLOCK = 96
 # Two blocks along each axis: a covariance needs more than one.
-LEAST_SIDE = 2 * BLOCK
+MIN_SIDE = 2 * BLOCK
 WINDOW, SIGMA = 7, 7 / 6
-# The neighbours whose products are looked at: along, down, and the two diagonals.
+# Offsets of the neighbours to multiply with: horizontal, vertical and the two diagonals.
 SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 Samples = Float[Tensor, "n blocks pixels"]
@@ -29,26 +32,26 @@ PerBlock = Float[Tensor, "n blocks"]
 
 
 def niqe(y: Float[Tensor, "n 1 h w"]) -> Float[Tensor, " n"]:
-    """Distance to pristine photos (eq. 10), at least 0; natural ones lie at about 2 to 5.
+    """Distance to pristine photos (eq. 10), at least 0; natural photos have about 2 to 5.
 
-    Blocks of 96x96 pixels from the top left corner on; what is left at the other borders is not
-    looked at. As in the authors' code, luma is rounded to whole levels first, and the second scale
-    is half the size by an antialiased bicubic.
+    Blocks of 96x96 pixels start at the top left corner; incomplete ones at the right and the bottom
+    are ignored. As in the authors' code, luma is rounded to whole levels first, and the second
+    scale is downscaled to half the size by an antialiased bicubic.
 
     Args:
         y: luma in [0, 1], float64.
 
     Returns:
-        A value an image; NaN where fewer than two blocks have any texture.
+        A value per image; NaN if fewer than two blocks have any texture.
 
     Raises:
-        ValueError: an image without four blocks.
+        ValueError: an image smaller than two by two blocks.
     """
     h, w = y.shape[-2:]
-    if min(h, w) < LEAST_SIDE:
+    if min(h, w) < MIN_SIDE:
         msg = (
-            f"niqe: got {h}x{w} pixels, expected at least {LEAST_SIDE}x{LEAST_SIDE}, the border "
-            "left out: raise data.eval_crop or take niqe out of metrics.names"
+            f"niqe: got {h}x{w} pixels, expected at least {MIN_SIDE}x{MIN_SIDE} without the "
+            "border: raise data.eval_crop or take niqe out of metrics.names"
         )
         raise ValueError(msg)
     h, w = h // BLOCK * BLOCK, w // BLOCK * BLOCK
@@ -75,7 +78,7 @@ def block_features(levels: Float[Tensor, "n 1 h w"], side: int) -> Float[Tensor,
 
 
 def normalised_luminance(levels: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 1 h w"]:
-    """Levels without their local mean and in units of their local deviation (eq. 1 to 3)."""
+    """Levels minus their local mean, divided by their local deviation (eq. 1 to 3)."""
     taps = torch.exp(-0.5 * (centred_positions(WINDOW, levels).to(levels.dtype) / SIGMA) ** 2)
     taps = (taps / taps.sum()).expand(len(levels), -1)
     pad = WINDOW // 2, WINDOW // 2
@@ -85,7 +88,7 @@ def normalised_luminance(levels: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 1
 
 
 def asymmetric_gaussian(x: Samples) -> tuple[PerBlock, PerBlock, PerBlock]:
-    """Shape, left and right scale of the generalised Gaussian (eq. 7), by its moments.
+    """Shape, left and right scale of a generalised Gaussian (eq. 7), fitted by its moments.
 
     Source of the fit: N.-E. Lasmar et al., "Multiscale skewed heavy tailed model for texture
     analysis" (2009).
@@ -93,15 +96,15 @@ def asymmetric_gaussian(x: Samples) -> tuple[PerBlock, PerBlock, PerBlock]:
     below, above = one_sided_deviation(x, x < 0), one_sided_deviation(x, x > 0)
     ratio = below / above
     peakedness = x.abs().mean(2).square() / x.square().mean(2)
-    wanted = peakedness * (ratio**3 + 1) * (ratio + 1) / (ratio.square() + 1).square()
+    moment = peakedness * (ratio**3 + 1) * (ratio + 1) / (ratio.square() + 1).square()
     shapes, moments = moments_of_shapes(x.device)
-    shape = shapes[(moments - wanted[..., None]).square().argmin(2)]
+    shape = shapes[(moments - moment[..., None]).square().argmin(2)]
     scale = (gamma(1 / shape) / gamma(3 / shape)).sqrt()
     return shape, below * scale, above * scale
 
 
 def one_sided_deviation(x: Samples, side: Tensor) -> PerBlock:
-    """Root mean square of the samples on one side; NaN where there is none."""
+    """Root mean square of the samples on one side; NaN if there is none."""
     return ((x.square() * side).sum(2) / side.sum(2)).sqrt()
 
 
@@ -118,14 +121,14 @@ def moments_of_shapes(device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def distance_to_pristine(features: Float[Tensor, "n blocks 36"]) -> Float[Tensor, " n"]:
-    """Between the Gaussian of an image's blocks and that of pristine photos (eq. 10)."""
+    """Distance of the Gaussian of an image's blocks from that of pristine photos (eq. 10)."""
     mean, covariance = pristine(features.device)
-    whole = ~features.isnan().any(2, keepdim=True)
-    own_mean = features.where(whole, torch.nan).nanmean(1, keepdim=True)
-    centred = (features - own_mean).where(whole, 0)
-    own = centred.transpose(1, 2) @ centred / (whole.sum((1, 2)) - 1)[:, None, None]
+    complete = ~features.isnan().any(2, keepdim=True)
+    own_mean = features.where(complete, torch.nan).nanmean(1, keepdim=True)
+    centred = (features - own_mean).where(complete, 0)
+    own = centred.transpose(1, 2) @ centred / (complete.sum((1, 2)) - 1)[:, None, None]
     difference = mean - features.nanmean(1, keepdim=True)
-    # An image without two such blocks has no covariance; its NaN must not stop the others.
+    # An image without two complete blocks has no covariance; its NaN must not stop the others.
     measured = own.isfinite().all((1, 2)) & difference.isfinite().all((1, 2))
     pooled = torch.where(measured[:, None, None], (covariance + own) / 2, covariance)
     inverse = torch.linalg.pinv(pooled, rtol=1e-15)
@@ -139,3 +142,23 @@ def pristine(device: torch.device) -> tuple[Tensor, Tensor]:
     with np.load(Path(__file__).with_name("niqe_pristine.npz"), allow_pickle=False) as file:
         mean, covariance = (torch.from_numpy(file[name]) for name in ("mean", "covariance"))
     return mean.to(device), covariance.to(device)
+
+
+@named("niqe_y_b<border>")
+class NIQE(Metric):
+    """NIQE of the restored image alone, from 0.
+
+    Args:
+        border: pixels to ignore on each side.
+    """
+
+    needs = ()
+    ideal = None
+
+    def __init__(self, *, border: NonNegativeInt) -> None:
+        self.border = border
+        self.min_size = MIN_SIDE + 2 * border
+
+    def against(self, target: Target) -> Measure:  # noqa: ARG002 - no target is needed
+        """As in `Metric`."""
+        return lambda sr: niqe(plane(sr, "y", self.border))

@@ -1,4 +1,4 @@
-"""Under what conditions images are measured."""
+"""Numerical conditions of a measurement."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from srlit.ops.precision import full_precision
 
 
 def to_8_bit(image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-    """What a file would keep: clamped to [0, 1] and rounded to multiples of 1/255."""
+    """Clamped to [0, 1] and rounded to multiples of 1/255, as in an image file."""
     return (image.float().clamp(0, 1) * 255).round_().div_(255)
 
 
@@ -21,6 +21,6 @@ def exactly(device: torch.device) -> Iterator[None]:
 
     Half precision would ruin the variances in SSIM.
     """
-    steady = torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False)
-    with torch.no_grad(), full_precision(device), steady:
+    deterministic = torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False)
+    with torch.no_grad(), full_precision(device), deterministic:
         yield

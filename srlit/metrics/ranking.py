@@ -1,30 +1,15 @@
-"""Which of several checkpoints is the best, and in which direction a metric is better."""
+"""Which of several checkpoints is the best."""
 
 import logging
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from srlit.metrics.registry import higher_is_better
+
 log = logging.getLogger(__name__)
 
-RISING = ("psnr", "ssim", "ms_ssim", "lr_psnr")
-FALLING = ("lpips", "dists", "niqe", "mae", "lowfreq_mae", "kid", "fid", "loss")
-
 Row = TypeVar("Row", bound=Mapping[str, Any])
-
-
-def rises(metric: str) -> bool:
-    """Whether more of a metric is better.
-
-    Raises:
-        ValueError: the direction of the metric is unknown.
-    """
-    if metric.startswith(RISING):
-        return True
-    if metric.startswith(FALLING):
-        return False
-    msg = f"metric {metric!r}: expected a name that begins with {', '.join(RISING + FALLING)}"
-    raise ValueError(msg)
 
 
 def measured_name(name: str, measured: Collection[str]) -> str:
@@ -64,9 +49,9 @@ class SelectionRule:
             for part in (minimum, tolerance)
         )
         self.tolerance.pop(metric, None)
-        self._rising = rises(metric)
+        self._higher_is_better = higher_is_better(metric)
         for name in (*self.minimum, *self.tolerance):
-            rises(name)
+            higher_is_better(name)
         for name, value in self.tolerance.items():
             if not value >= 0:
                 msg = f"tolerance.{name}={value}: expected how much worse than the best, at least 0"
@@ -107,15 +92,15 @@ class SelectionRule:
         minimum = dict(self.minimum)
         for name, tolerance in self.tolerance.items():
             if known := [row[name] for row in candidates]:
-                bound = max(known) - tolerance if rises(name) else min(known) + tolerance
-                stricter = max if rises(name) else min
+                bound = max(known) - tolerance if higher_is_better(name) else min(known) + tolerance
+                stricter = max if higher_is_better(name) else min
                 minimum[name] = stricter(bound, minimum.get(name, bound))
         return SelectionRule(metric=self.metric, minimum=minimum)
 
     def admits(self, row: Mapping[str, Any]) -> bool:
         """Whether a row reaches every minimum; NaN reaches none."""
         return all(
-            row[name] >= minimum_value if rises(name) else row[name] <= minimum_value
+            row[name] >= minimum_value if higher_is_better(name) else row[name] <= minimum_value
             for name, minimum_value in self.minimum.items()
         )
 
@@ -124,7 +109,7 @@ class SelectionRule:
         value = row[self.metric]
         if math.isnan(value):
             return True, float("inf")
-        return not self.admits(row), -value if self._rising else value
+        return not self.admits(row), -value if self._higher_is_better else value
 
     def rank(self, rows: Sequence[Row]) -> list[Row]:
         """The rows, best first; those below a minimum come after all that are not."""
@@ -133,12 +118,12 @@ class SelectionRule:
     def describe(self) -> str:
         """In words, for tables and logs."""
         limits = [
-            f"{name} {'>=' if rises(name) else '<='} {minimum_value:g}"
+            f"{name} {'>=' if higher_is_better(name) else '<='} {minimum_value:g}"
             for name, minimum_value in self.minimum.items()
         ]
         limits += [
             f"{name} at most {tolerance:g} worse than the best"
             for name, tolerance in self.tolerance.items()
         ]
-        best = "highest" if self._rising else "lowest"
+        best = "highest" if self._higher_is_better else "lowest"
         return f"{best} {self.metric}" + (f" with {' and '.join(limits)}" if limits else "")

@@ -1,254 +1,201 @@
-"""What the names of metrics stand for.
+"""Metrics and the names that carry their protocol.
 
-A metric is anything with the three members of `Metric`. Most compare two images by something that
-can be computed of each alone, so that it is computed once of a target however many restorations of
-it there are: `Pairwise`.
+A module of this package gives its metric a name by the decorator `named`; `metric_named` finds it.
 """
 
+import importlib
+import pkgutil
 import re
+import sys
 from collections.abc import Callable
-from functools import partial
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from functools import cache
+from typing import Any, NamedTuple, TypeVar
 
 from jaxtyping import Float
 from torch import Tensor
 
-from srlit.metrics.lr_psnr import shrunk_to
-from srlit.metrics.mae import mae
-from srlit.metrics.niqe import LEAST_SIDE, niqe
-from srlit.metrics.psnr import psnr
-from srlit.ops.colour import rgb_to_y
-from srlit.ops.filters import gaussian_blur
-from srlit.ops.precision import float64_device
-from srlit.ops.similarity import SCALE_WEIGHTS, WINDOW, ms_ssim, ssim
-from srlit.perceptual.dists import DISTSDistance, load_dists
-from srlit.perceptual.lpips import LPIPS_NETS, LPIPSDistance, load_lpips
+from srlit.perceptual.dists import DISTSDistance
+from srlit.perceptual.lpips import LPIPSDistance
 from srlit.types import AnyImages, Images
 
 PerImage = Float[Tensor, " n"]
-Planes = Float[Tensor, "n _ _ _"]
-Judge = Callable[[Images], PerImage]
-
-# Shortest side of which a network's strides leave anything.
-LEAST_SIDES = {"alex": 31, "squeeze": 17, "vgg": 16}
+# Measures restored images, (n, 3, h, w) in [0, 1], against targets that it already knows.
+Measure = Callable[[Images], PerImage]
+Kind = TypeVar("Kind", bound=type)
+PARAMETER = re.compile(r"<(\w+)(?::([^>]+))?(\+)?>")
 
 
 class Target(NamedTuple):
-    """What restored images are held against.
+    """What restored images are compared with.
 
     Attributes:
-        hr: what they should be, in [0, 1].
-        lr: what they were made of, in [0, 1]; None where it is not known.
+        hr: the targets, in [0, 1].
+        lr: the inputs, in [0, 1]; None if unknown.
     """
 
     hr: Images
     lr: AnyImages | None = None
 
 
-@runtime_checkable
-class Metric(Protocol):
-    """One value an image.
+class Metric:
+    """One value per image; the default compares `view(sr)` with `view(hr)`.
 
     Attributes:
-        needs: the fields of `Target` that it looks at.
+        needs: fields of `Target` that it reads.
+        higher_is_better: its direction.
+        ideal: its value for sr = hr; None: it does not look at hr.
         min_size: shortest side of an image that it can measure, in HR pixels.
-        trained: whether the networks it looks through are; its name says so if not.
-    """
-
-    needs: tuple[str, ...]
-    min_size: int
-    trained: bool
-
-    def against(self, target: Target) -> Judge:
-        """What gives a batch of restored images, (n, 3, h, w) in [0, 1], a value each, (n,)."""
-        ...
-
-
-class Pairwise:
-    """The distance or similarity of what two images are seen as.
-
-    Args:
-        view: what is compared of an image, such as its luma or its features.
-        compare: (view of sr, view of hr) -> (n,).
-        min_size: as in `Metric`.
-        trained: as in `Metric`.
+        trained: whether its network, if any, has pretrained weights; if not, its name says so.
     """
 
     needs: tuple[str, ...] = ("hr",)
+    higher_is_better: bool = False
+    ideal: float | None = 0.0
+    min_size: int = 1
+    trained: bool = True
 
-    def __init__(
-        self,
-        view: Callable[[Images], Any],
-        compare: Callable[[Any, Any], Tensor],
-        *,
-        min_size: int = 1,
-        trained: bool = True,
-    ) -> None:
-        self.view = view
-        self.compare = compare
-        self.min_size = min_size
-        self.trained = trained
+    def view(self, image: Images) -> Any:  # noqa: ANN401 - of any kind
+        """The features of one image to compare, such as its luma."""
+        return image
 
-    def against(self, target: Target) -> Judge:
-        """As in `Metric`; the target is looked at once, now."""
+    def compare(self, sr: Any, hr: Any) -> PerImage:  # noqa: ANN401 - what `view` gives
+        """A value per image from the views of restored images and targets."""
+        raise NotImplementedError
+
+    def against(self, target: Target) -> Measure:
+        """Compute the targets' view once, to measure any number of restorations."""
         expected = self.view(target.hr)
         return lambda sr: self.compare(self.view(sr), expected)
 
 
-class LRConsistencyPSNR:
-    """PSNR of lr and the restored image made small by MATLAB's antialiased bicubic.
+class NetworkMetric(Metric):
+    """A distance of a pretrained network's features."""
 
-    Source: A. Lugmayr et al., "SRFlow" (2020), LR-PSNR; also the NTIRE 2021 challenge on learning
-    the super-resolution space, whose least value is 45 dB.
+    def __init__(self, distance: LPIPSDistance | DISTSDistance) -> None:
+        self.distance: Any = distance
+        self.trained = distance.trained
 
-    Args:
-        view: as in `Pairwise`.
-    """
+    def view(self, image: Images) -> Any:  # noqa: ANN401
+        """Features of images, on their device."""
+        return self.distance.to(image.device).features(image)
 
-    needs: tuple[str, ...] = ("lr",)
-    min_size = 1
-    trained = True
-
-    def __init__(self, view: Callable[[AnyImages], Tensor]) -> None:
-        self.view = view
-
-    def against(self, target: Target) -> Judge:
-        """As in `Metric`."""
-        assert target.lr is not None
-        lr, expected = target.lr, self.view(target.lr)
-        return lambda sr: psnr(self.view(shrunk_to(double(sr), lr).to(lr)), expected)
-
-
-class NoReference:
-    """What is said of a restored image alone.
-
-    Args:
-        function: (n, 3, h, w) -> (n,).
-        min_size: as in `Metric`.
-    """
-
-    needs: tuple[str, ...] = ()
-    trained = True
-
-    def __init__(self, function: Judge, *, min_size: int) -> None:
-        self.function = function
-        self.min_size = min_size
-
-    def against(self, target: Target) -> Judge:  # noqa: ARG002 - there is none
-        """As in `Metric`."""
-        return self.function
-
-
-# -- views ----------------------------------------------------------------------------------------
-
-
-def double(image: AnyImages) -> AnyImages:
-    """In float64: a float32 cannot hold 40 dB to 1e-6; on the CPU where the device has none."""
-    return image.to(float64_device(image.device)).double()
-
-
-def plane(space: str, border: int, image: AnyImages) -> Planes:
-    """RGB or luma in float64, without the border."""
-    image = double(image)
-    image = rgb_to_y(image) if space == "y" else image
-    h, w = image.shape[-2:]
-    return image[..., border : h - border, border : w - border]
-
-
-def single(view: Callable[[Images], Planes], image: Images) -> Planes:
-    """A view in float32, where that suffices: filters in float64 take six times as long."""
-    return view(image).float()
-
-
-def seen(distance: LPIPSDistance | DISTSDistance, image: Images) -> Any:  # noqa: ANN401 - features
-    """What a network sees of images, on their device."""
-    return distance.to(image.device).features(image)
-
-
-# -- from names to metrics ------------------------------------------------------------------------
+    def compare(self, sr: Any, hr: Any) -> PerImage:  # noqa: ANN401
+        """The distance of features."""
+        distances: Tensor = self.distance.between(sr, hr)
+        return distances
 
 
 class Backbones(NamedTuple):
     """Where pretrained networks come from; as in `srlit.perceptual.backbones`.
 
     Attributes:
-        folder: explicit folder; None looks further.
-        allow_untrained: take random networks where none can be had.
+        weights_dir: folder of pretrained weights; None: the default search.
+        allow_untrained: use random networks if no weights are found.
     """
 
-    folder: str | None = None
+    weights_dir: str | None = None
     allow_untrained: bool = False
 
 
-def _spatial(_: Backbones, kind: str, space: str, border: str) -> Metric:
-    view = partial(plane, space, int(border))
-    if kind == "psnr":
-        return Pairwise(view, psnr, min_size=1 + 2 * int(border))
-    scales = len(SCALE_WEIGHTS) if kind == "ms_ssim" else 1
-    return Pairwise(
-        partial(single, view),
-        ms_ssim if kind == "ms_ssim" else ssim,
-        min_size=WINDOW * 2 ** (scales - 1) + 2 * int(border),
-    )
+class Protocol(NamedTuple):
+    """The names of one metric.
+
+    Attributes:
+        form: such as `psnr_<space:rgb|y>_b<border>`: `<key:a|b>` stands for one of several words,
+            `<key>` for a number from 0, `<key+>` for one from 1.
+        kind: the class, which takes the keys as arguments.
+    """
+
+    form: str
+    kind: Any
+
+    @property
+    def family(self) -> str:
+        """The part before the first parameter, such as `psnr`."""
+        return re.split(r"_\w?<", self.form)[0]
+
+    def parameters(self, name: str) -> dict[str, str | int] | None:
+        """The arguments that a name stands for; None: the name has another form."""
+        pattern = PARAMETER.sub(
+            lambda m: f"(?P<{m[1]}>{m[2] or ('[1-9][0-9]*' if m[3] else '0|[1-9][0-9]*')})",
+            self.form,
+        )
+        match = re.fullmatch(pattern, name)
+        return match and {k: int(v) if v.isdigit() else v for k, v in match.groupdict().items()}
 
 
-def _mae(_: Backbones) -> Metric:
-    return Pairwise(double, mae)
+_protocols: dict[str, Protocol] = {}
+# Family or name to whether higher is better.
+_directions: dict[str, bool] = {"loss": False}
 
 
-def _lowfreq_mae(_: Backbones, sigma: str) -> Metric:
-    return Pairwise(partial(gaussian_blur, sigma=int(sigma)), mae)
+def named(form: str) -> Callable[[Kind], Kind]:
+    """Decorator: give a class the names of a form, as in `Protocol`."""
+
+    def register(kind: Kind) -> Kind:
+        protocol = Protocol(form, kind)
+        _protocols[form] = protocol
+        declare_direction(protocol.family, higher_is_better=kind.higher_is_better)  # type: ignore[attr-defined]
+        return kind
+
+    return register
 
 
-def _lr_psnr(_: Backbones, space: str) -> Metric:
-    return LRConsistencyPSNR(partial(plane, space, 0))
+def declare_direction(name: str, *, higher_is_better: bool) -> None:
+    """Say in which direction a metric is better."""
+    _directions[name] = higher_is_better
 
 
-def _niqe(_: Backbones, border: str) -> Metric:
-    view = partial(plane, "y", int(border))
-    return NoReference(lambda sr: niqe(view(sr)), min_size=LEAST_SIDE + 2 * int(border))
+@cache
+def protocols() -> dict[str, Protocol]:
+    """Form to protocol of every metric of this package, whose modules are imported for it."""
+    package = sys.modules[__name__.rpartition(".")[0]]
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+    return _protocols
 
 
-def _lpips(backbones: Backbones, net: str) -> Metric:
-    distance = load_lpips(net, backbones.folder, allow_untrained=backbones.allow_untrained)
-    return Pairwise(
-        partial(seen, distance),
-        distance.between,
-        min_size=LEAST_SIDES[net],
-        trained=distance.trained,
-    )
+def higher_is_better(name: str) -> bool:
+    """Whether a higher value of a metric is better.
+
+    Raises:
+        ValueError: an unknown metric.
+    """
+    protocols()
+    families = [known for known in _directions if f"{name}_".startswith(f"{known}_")]
+    if not families:
+        msg = f"metric {name!r}: expected one of {', '.join(_directions)}"
+        raise ValueError(msg)
+    return _directions[max(families, key=len)]
 
 
-def _dists(backbones: Backbones) -> Metric:
-    distance = load_dists(backbones.folder, allow_untrained=backbones.allow_untrained)
-    return Pairwise(partial(seen, distance), distance.between, trained=distance.trained)
+def parse(key: str, name: str, base: type) -> tuple[Any, dict[str, str | int]]:
+    """The class and the arguments that a name stands for.
 
+    Args:
+        key: of the configuration, for the error.
+        name: of a metric.
+        base: base class of the metrics that the key takes.
 
-# How names are written for people, the pattern of it, and what makes the metric of its parts.
-PROTOCOLS: tuple[tuple[str, str, Callable[..., Metric]], ...] = (
-    ("<psnr|ssim|ms_ssim>_<rgb|y>_b<border>", r"(psnr|ssim|ms_ssim)_(rgb|y)_b(\d+)", _spatial),
-    ("lr_psnr_<rgb|y>_b0", r"lr_psnr_(rgb|y)_b0", _lr_psnr),
-    ("mae", "mae", _mae),
-    ("lowfreq_mae_s<sigma>", r"lowfreq_mae_s([1-9]\d*)", _lowfreq_mae),
-    (f"lpips_<{'|'.join(LPIPS_NETS)}>", f"lpips_({'|'.join(LPIPS_NETS)})", _lpips),
-    ("dists", "dists", _dists),
-    ("niqe_y_b<border>", r"niqe_y_b(\d+)", _niqe),
-)
+    Raises:
+        ValueError: no such metric.
+    """
+    known = [protocol for protocol in protocols().values() if issubclass(protocol.kind, base)]
+    for protocol in known:
+        if (parameters := protocol.parameters(name)) is not None:
+            return protocol.kind, parameters
+    msg = f"{key} has {name!r}: expected one of {', '.join(sorted(p.form for p in known))}"
+    raise ValueError(msg)
 
 
 def metric_named(name: str, backbones: Backbones) -> Metric:
     """The metric that a name stands for.
 
     Raises:
-        ValueError: it follows no protocol.
-        MissingWeightsError: it needs a network whose weights cannot be had.
+        ValueError: it stands for none.
+        MissingWeightsError: it needs a network whose weights are not found.
     """
-    for _, pattern, make in PROTOCOLS:
-        if match := re.fullmatch(pattern, name):
-            return make(backbones, *match.groups())
-    expected = ", ".join(written for written, _, _ in PROTOCOLS)
-    msg = (
-        f"metrics.names has {name!r}: expected one of {expected} "
-        "(kid and fid go into metrics.set_names)"
-    )
-    raise ValueError(msg)
+    kind, parameters = parse("metrics.names", name, Metric)
+    weights = backbones._asdict() if issubclass(kind, NetworkMetric) else {}
+    metric: Metric = kind(**parameters, **weights)
+    return metric

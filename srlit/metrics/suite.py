@@ -1,4 +1,4 @@
-"""A set of metrics chosen by their protocol names."""
+"""A set of metrics chosen by their names."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -9,49 +9,55 @@ from torch import Tensor
 from srlit.metrics.fid_kid import SetMeasures, set_metrics_named
 from srlit.metrics.precision import exactly, to_8_bit
 from srlit.metrics.ranking import measured_name
-from srlit.metrics.registry import Backbones, Judge, Metric, Target, metric_named
+from srlit.metrics.registry import (
+    Backbones,
+    Measure,
+    Metric,
+    Target,
+    declare_direction,
+    metric_named,
+)
 from srlit.types import AnyImages, Images
 
 
 class Targets:
-    """Targets of which every metric has seen what it needs; call it with each restoration.
+    """Targets whose features every metric has computed; call it with each restoration.
 
     Args:
-        judges: a metric's name to what measures images against these targets.
+        measures: a metric's name to the function that measures images against these targets.
     """
 
-    def __init__(self, judges: Mapping[str, Judge]) -> None:
-        self._judges = dict(judges)
+    def __init__(self, measures: Mapping[str, Measure]) -> None:
+        self._measures = dict(measures)
 
     def __call__(self, sr: Images) -> dict[str, Float[Tensor, " n"]]:
         """Measure restored images, in the order of the targets.
 
         Args:
-            sr: restored images; clamped and rounded to 8 bits first, as a file would keep them.
+            sr: restored images; clamped and rounded to 8 bits first, as in an image file.
 
         Returns:
-            A value an image by the names of the metrics.
+            A value per image by the names of the metrics.
         """
         with exactly(sr.device):
-            kept = to_8_bit(sr)
-            return {name: judge(kept) for name, judge in self._judges.items()}
+            rounded = to_8_bit(sr)
+            return {name: measure(rounded) for name, measure in self._measures.items()}
 
 
 class MetricSuite:
-    """Metrics by name, each one value an image.
+    """Metrics by name, each with one value per image.
 
     Args:
-        names: names that follow a protocol of `srlit.metrics.registry`; docs/metrics.md says
-            what each means.
+        names: names of metrics of `srlit.metrics` (docs/metrics.md explains them).
         set_names: names of metrics of all images together, `<kid|fid>_<net>_p<side>`; they are
-            measured by `over_set` and are no part of `names`.
-        own: metrics of the user's by their names, measured too.
-        weights_dir: folder of pretrained weights; None looks further.
-        allow_untrained: look through random networks where no weights can be had; the names of
-            such metrics then end in `_untrained`.
+            measured by `over_set` and are not part of `names`.
+        own: name to a metric of the user's own; all of them are measured too.
+        weights_dir: folder of pretrained weights; None: the default search.
+        allow_untrained: use random networks if no weights are found; the names of such metrics
+            then end in `_untrained`.
 
     Raises:
-        ValueError: a name that follows no protocol.
+        ValueError: an unknown name.
         MissingWeightsError: a metric without the weights of its network.
     """
 
@@ -65,18 +71,20 @@ class MetricSuite:
         allow_untrained: bool = False,
     ) -> None:
         backbones = Backbones(weights_dir, allow_untrained)
-        asked = {name: metric_named(name, backbones) for name in names}
+        for name, metric in own.items():
+            declare_direction(name, higher_is_better=metric.higher_is_better)
+        asked = {name: metric_named(name, backbones) for name in names} | dict(own)
         self._metrics: dict[str, Metric] = {
             name if metric.trained else f"{name}_untrained": metric
             for name, metric in asked.items()
-        } | dict(own)
+        }
         self._set_metrics = set_metrics_named(set_names, backbones)
 
     @property
     def min_size(self) -> int:
         """Shortest side of an image that every metric can measure, in pixels."""
         sizes = [metric.min_size for metric in self._metrics.values()]
-        sides = [named.view.side for named in self._set_metrics.values()]
+        sides = [metric.extract.side for metric in self._set_metrics.values()]
         return max([1, *sizes, *sides])
 
     @property
@@ -85,20 +93,20 @@ class MetricSuite:
         return list(self._metrics)
 
     def reported_name(self, name: str) -> str:
-        """The reported name of a metric asked for: `lpips_alex` may be `lpips_alex_untrained`."""
+        """The reported name of a metric: `lpips_alex` may be `lpips_alex_untrained`."""
         return measured_name(name, self._metrics)
 
     def against(self, hr: Images, lr: AnyImages | None = None) -> Targets:
-        """Look at targets once, to measure any number of restorations of them.
+        """Compute the targets' features once, to measure any number of restorations.
 
-        What metrics see in them, such as a network's features, stays in memory with the result.
+        The result keeps them in memory.
 
         Args:
             hr: targets in [0, 1].
-            lr: what is restored, in [0, 1], of any size; None where no metric needs it.
+            lr: inputs in [0, 1], of any size; None if no metric needs them.
 
         Raises:
-            ValueError: a metric needs lr, and there is none.
+            ValueError: a metric needs lr, which is None.
         """
         target = Target(hr.float(), None if lr is None else lr.float())
         for name, metric in self._metrics.items():
@@ -109,17 +117,11 @@ class MetricSuite:
             return Targets({name: m.against(target) for name, m in self._metrics.items()})
 
     def over_set(self) -> SetMeasures:
-        """What gathers the set metrics of several methods, batch by batch; it has seen nothing."""
+        """An empty accumulator of the set metrics of several methods."""
         return SetMeasures(self._set_metrics)
 
     def __call__(
         self, sr: Images, hr: Images, lr: AnyImages | None = None
     ) -> dict[str, Float[Tensor, " n"]]:
-        """Measure restored images against their targets: `against(hr, lr)(sr)`.
-
-        Args:
-            sr: restored images; clamped and rounded to 8 bits first, as a file would keep them.
-            hr: targets in [0, 1].
-            lr: as in `against`.
-        """
+        """Measure restored images against their targets: `against(hr, lr)(sr)`."""
         return self.against(hr, lr)(sr)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from srlit.evaluation.summary import LABELS
 from srlit.evaluation.tables import Row
-from srlit.metrics.ranking import rises
+from srlit.metrics.registry import higher_is_better
 from srlit.reports.warnings import Warnings, read_json
 
 TABLE = "table.json"
@@ -143,7 +143,7 @@ def _title(folder: Path) -> str:
 def falls_or_rises(metric: str) -> bool | None:
     """Whether more of a metric is better; None where that is not known."""
     try:
-        return rises(metric)
+        return higher_is_better(metric)
     except ValueError:
         return None
 

@@ -1,33 +1,53 @@
-"""What holds for every metric of one value an image."""
+"""Invariants of every metric with one value per image, found in the registry."""
+
+from itertools import product
 
 import pytest
 import torch
 
 from srlit.metrics.precision import to_8_bit
-from srlit.metrics.ranking import rises
-from srlit.metrics.registry import PROTOCOLS, Backbones, metric_named
+from srlit.metrics.ranking import SelectionRule
+from srlit.metrics.registry import (
+    PARAMETER,
+    Backbones,
+    Metric,
+    higher_is_better,
+    metric_named,
+    protocols,
+)
 from srlit.metrics.suite import MetricSuite
 from srlit.ops.resize import imresize, shrink
 from srlit.perceptual.dists import load_dists
 from srlit.perceptual.lpips import load_lpips
 from tests.helpers import no_network
 
-# Its value for sr = hr; NIQE, which looks at no target, has none.
-IDEAL = {
-    "psnr_rgb_b0": float("inf"),
-    "psnr_y_b4": float("inf"),
-    "ssim_rgb_b0": 1,
-    "ssim_y_b2": 1,
-    "ms_ssim_rgb_b0": 1,
-    "ms_ssim_y_b4": 1,
-    "lr_psnr_rgb_b0": float("inf"),
-    "lr_psnr_y_b0": float("inf"),
-    "mae": 0,
-    "lowfreq_mae_s8": 0,
-    "lpips_vgg": 0,
-    "dists": 0,
+# Small parameters for the forms' numbers.
+NUMBERS = {"border": ("0", "4"), "sigma": ("8",)}
+KINDS = {
+    form: protocol.kind
+    for form, protocol in protocols().items()
+    if issubclass(protocol.kind, Metric)
 }
-NAMES = [*IDEAL, "niqe_y_b0", "niqe_y_b4"]
+
+
+def names_of(form):
+    """Names of a form: every word of its parameters, and some numbers."""
+    keys = [(m[0], m[2].split("|") if m[2] else NUMBERS[m[1]]) for m in PARAMETER.finditer(form)]
+    for values in product(*(choices for _, choices in keys)):
+        name = form
+        for (key, _), value in zip(keys, values, strict=True):
+            name = name.replace(key, value)
+        yield name
+
+
+# No pretrained AlexNet or SqueezeNet is at hand everywhere: they have a test of their own.
+IDEAL = {
+    name: kind.ideal
+    for form, kind in KINDS.items()
+    for name in names_of(form)
+    if name not in {"lpips_alex", "lpips_squeeze"}
+}
+NAMES = list(IDEAL)
 
 
 @pytest.fixture(params=NAMES)
@@ -59,16 +79,40 @@ def worse(hr, amount):
     return to_8_bit(hr + amount * (0.5 - hr) + amount * noise)
 
 
-def test_every_protocol_is_looked_at(vgg16_folder):
-    made = {metric_named(name, Backbones(vgg16_folder)).__class__ for name in NAMES}
-    assert len(made) == 3
-    for _, _, make in PROTOCOLS:
-        kind = make.__name__.removeprefix("_")
-        assert kind == "spatial" or any(name.startswith(kind) for name in NAMES), kind
+def test_a_name_tells_class_and_parameters(vgg16_folder):
+    for form, kind in KINDS.items():
+        for name in names_of(form):
+            metric = metric_named(name, Backbones(vgg16_folder, allow_untrained=True))
+            assert type(metric) is kind, name
+
+
+@pytest.mark.parametrize(
+    "name", ["psnr", "psnr_yuv_b0", "psnr_y_b04", "lowfreq_mae_s0", "lpips_resnet"]
+)
+def test_other_names_are_refused(name):
+    with pytest.raises(ValueError, match=rf"metrics\.names has '{name}'"):
+        metric_named(name, Backbones())
+
+
+def test_a_metric_of_the_users_own_is_measured_and_ranked(hr):
+    class Contrast(Metric):
+        higher_is_better = True
+        ideal = 1.0
+
+        def compare(self, sr, hr):
+            return sr.std((1, 2, 3)) / hr.std((1, 2, 3))
+
+    suite = MetricSuite(names=["mae"], own={"contrast": Contrast()})
+    assert suite.names == ["mae", "contrast"]
+    torch.testing.assert_close(suite(hr, hr)["contrast"], torch.ones(3))
+    assert SelectionRule(metric="contrast").rank([{"contrast": 0.2}, {"contrast": 0.9}]) == [
+        {"contrast": 0.9},
+        {"contrast": 0.2},
+    ]
 
 
 def test_equal_images_have_the_ideal_value(name, suite, hr, lr):
-    if name not in IDEAL:
+    if IDEAL[name] is None:
         pytest.skip("it looks at no target")
     found = suite(hr, hr, lr)[name]
     expected = torch.full_like(found, IDEAL[name])
@@ -78,7 +122,7 @@ def test_equal_images_have_the_ideal_value(name, suite, hr, lr):
 def test_what_is_worse_is_worse_in_the_direction_that_selection_knows(name, suite, hr, lr):
     targets = suite.against(hr, lr)
     mild, harsh = targets(worse(hr, 0.02))[name], targets(worse(hr, 0.2))[name]
-    assert ((mild > harsh) if rises(name) else (mild < harsh)).all()
+    assert ((mild > harsh) if higher_is_better(name) else (mild < harsh)).all()
     assert harsh.isfinite().all()
 
 
