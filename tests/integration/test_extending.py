@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from srlit import train as train_module
+from srlit.config.root import FOLDERS, declare_options
 from tests.helpers import REPOSITORY, TINY, run
 
 DOCUMENT = (REPOSITORY / "docs" / "extending.md").read_text()
@@ -54,6 +55,15 @@ def test_all_parts_train_and_are_evaluated_in_one_table(workplace):
     assert {"mine", "other"} <= {row["name"] for row in table}
 
 
+@pytest.fixture
+def _forget_the_folders():
+    """Hydra's store is one for all tests of a process."""
+    yield
+    del FOLDERS[1:]
+    declare_options()
+
+
+@pytest.mark.usefixtures("_forget_the_folders")
 @pytest.mark.parametrize("where", ["first", "last", "equals"])
 def test_the_folder_of_configurations_may_stand_anywhere(workplace, monkeypatch, where):
     """`--config-dir DIR` before, between or behind KEY=VALUE, also as `--config-dir=DIR`."""
