@@ -84,7 +84,7 @@ def explained(config_name: str, overrides: Sequence[str]) -> Iterator[None]:
     except (ConfigCompositionException, OverrideParseException) as error:
         raise SystemExit(f"error: {explain(error, config_name, overrides)}") from error
     except ValueError as error:  # GROUP=null, where a group must be chosen or left alone
-        if HydraConfig.initialized():
+        if not str(error).startswith("Config group override"):
             raise
         raise SystemExit(f"error: {error}; to leave a group out, write ~GROUP") from error
 

@@ -70,7 +70,7 @@ def test_a_training_with_a_users_own_experiment_runs_from_the_wheel(installed, t
     (tmp_path / "mine" / "model").mkdir()
     (tmp_path / "mine" / "model" / "mine.yaml").write_text("defaults: [edsr_small]\nblocks: 2\n")
     (tmp_path / "mine" / "experiment" / "my.yaml").write_text(
-        "# @package _global_\ndefaults:\n  - override /loss: charbonnier\n"
+        "# @package _global_\ndefaults:\n  - override /loss: l1_lpips\n"
         "  - override /model: mine\nlabel: mine\n"
     )
     usual = [a for a in SMALL if not a.startswith("model")]

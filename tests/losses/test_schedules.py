@@ -64,5 +64,5 @@ def test_an_iteration_between_two_ramps_without_any_weight_is_named():
     sr, hr = torch.ones(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)
     assert set(table(sr, hr, iteration=4).raw) == {"l1"}
     assert set(table(sr, hr, iteration=11).raw) == {"l2"}
-    with pytest.raises(ValueError, match=r"LinearRamp.*: no term weighs anything in iteration 7"):
+    with pytest.raises(ValueError, match=r"loss\.weights=.*iteration 7"):
         table(sr, hr, iteration=7)
