@@ -5,6 +5,7 @@ import inspect
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,16 +43,28 @@ class CheckFirst(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ANN401
         """Check; SystemExit is the only exception that Hydra lets out of a callback."""
-        with one_line_errors():
+        with one_line_errors(), no_silent_bug():
             check_config(config, kwargs["config_name"], config.hydra.overrides.task)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ANN401
         """Check every job of a grid before the first one starts."""
         name = kwargs["config_name"]
-        with one_line_errors(), explained(name, config.hydra.overrides.task):
+        with one_line_errors(), no_silent_bug(), explained(name, config.hydra.overrides.task):
             for overrides in jobs_of(config):
                 job = compose_again(name, [*overrides, "paths.run=unknown"])  # Hydra sets it later
                 check_config(job, name, overrides)
+
+
+@contextmanager
+def no_silent_bug() -> Iterator[None]:
+    """Let a bug of the check end the program; Hydra would log it and run unchecked."""
+    try:
+        yield
+    except EXPECTED:
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        raise SystemExit(f"error: the configuration check failed: {error!r}") from error
 
 
 def in_multirun() -> bool:

@@ -33,6 +33,9 @@ MISTYPED = [
     ("train", "weights.dir=nowhere", "weights.dir=nowhere", "existing folder"),
     ("train", "weights.allow_untrained=no", "weights.allow_untrained=no", "true or false"),
     ("train", "data.batch_size=2.5", "data.batch_size=2.5", "whole number"),
+    ("train", "data.batch_size=0", "data.batch_size=0", "whole number >= 1"),
+    ("train", "data.workers=-3", "data.workers=-3", "whole number >= 0"),
+    ("train", "data.augmentation.hue=-1", "data.augmentation.hue=-1", "number >= 0"),
     ("train", "data.patch_size=large", "data.patch_size=large", "whole number"),
     ("train", "data.augmentation.geometry=no", "data.augmentation.geometry=no", "true or false"),
     ("train", "phase.grad_clip_norm=-1", "phase.grad_clip_norm=-1", "number > 0"),
@@ -55,6 +58,7 @@ MISTYPED = [
     ("train", "metrics.names=psnr", "metrics.names=psnr", "a list of text"),
     ("train", "phase=adversarial", "phase.discriminator=null", "_target_"),
     ("evaluate", "device=gpu", "device=gpu", "cuda"),
+    ("evaluate", "data.eval_crop=-4", "data.eval_crop=-4", "whole number >= 1"),
     ("evaluate", "split=tests", "split=tests", "test or val"),
     ("evaluate", "alphas=[0,3]", "alphas[1]=3", "number >= 0 <= 1"),
     ("evaluate", "interpolate=[a]", "interpolate=['a']", "list"),
@@ -163,3 +167,9 @@ def test_a_list_of_texts_stays_as_it_was_typed():
     cfg = compose_config("evaluate", typed := "names=[2024_11, x]")
     check_config(cfg, "evaluate", [typed])
     assert list(cfg.names) == ["2024_11", "x"]
+
+
+def test_a_bug_of_the_check_does_not_let_a_run_start_unchecked(command, tmp_path, monkeypatch):
+    monkeypatch.setattr("srlit.config.entry.check_config", lambda *_: {}["bug"])
+    assert "KeyError('bug')" in command("train")
+    assert list(tmp_path.iterdir()) == []
