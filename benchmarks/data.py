@@ -64,7 +64,7 @@ from common.results import Row, cell, make_parser, milliseconds, rate, report, t
 from PIL import Image
 
 from srlit.config import quieten
-from srlit.data.audit import Audit, Photo, audit
+from srlit.data.audit import Audit, Checks, Photo
 from srlit.data.augment import Augmentation
 from srlit.data.datasets import PatchBatches
 from srlit.data.loader import make_loader
@@ -187,7 +187,7 @@ def scratch() -> Iterator[Path]:
 def check(paths: Sequence[Path], *, store: Path | None = None, cache: Path | None = None) -> Audit:
     """Srlit's audit, without its progress bar."""
     with redirect_stdout(io.StringIO()):
-        return audit(paths, min_size=PATCH, max_invalid_fraction=0, cache=cache, store=store)
+        return Checks(1, 0, cache, store)(paths, PATCH)
 
 
 # Contestants

@@ -203,13 +203,13 @@ first, cancelled = Path("first"), Path("cancelled")
 scan_files, shutdown = scan.scan_files, ProcessPoolExecutor.shutdown
 
 @functools.wraps(scan_files)
-def held(*arguments):
+def held(*arguments, **options):
     try:
         first.touch(exist_ok=False)
     except FileExistsError:
         while not cancelled.exists():
             time.sleep(0.01)
-    return scan_files(*arguments)
+    return scan_files(*arguments, **options)
 
 def cancel(pool, wait=True, *, cancel_futures=False):
     shutdown(pool, wait=False, cancel_futures=cancel_futures)

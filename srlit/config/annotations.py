@@ -77,23 +77,22 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def arguments_in_source(module: str, name: str) -> dict[str, Any]:
-    """As `arguments_of` a class of srlit's without bases, without importing its module."""
+    """As `arguments_of` a dataclass that extends `EvaluationData`, without importing its module."""
     from srlit import types
+    from srlit.data.evaluation_data import EvaluationData
 
     source = find_spec(module)
     assert source is not None
     assert source.origin is not None
     known = vars(builtins) | vars(typing) | vars(types) | {"Path": Path, "Sequence": Sequence}
-    [init] = [
-        function
+    fields = {
+        field.target.id: _evaluated(field.annotation, known)
         for owner in ast.parse(Path(source.origin).read_text(encoding="utf-8")).body
         if isinstance(owner, ast.ClassDef) and owner.name == name
-        for function in owner.body
-        if isinstance(function, ast.FunctionDef) and function.name == "__init__"
-    ]
-    return {
-        argument.arg: _evaluated(argument.annotation, known) for argument in init.args.kwonlyargs
+        for field in owner.body
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
     }
+    return (arguments_of(EvaluationData) or {}) | fields
 
 
 def _evaluated(annotation: ast.expr | None, known: Mapping[str, Any]) -> Any:  # noqa: ANN401

@@ -51,8 +51,7 @@ class Photo(NamedTuple):
 
     def of_group(self, group: int) -> "Photo":
         """The photo, and its partner, in a group."""
-        lr = None if self.lr is None else self.lr._replace(group=group)
-        return self._replace(group=group, lr=lr)
+        return self._replace(group=group, lr=self.lr and self.lr._replace(group=group))
 
     def described(self) -> str:
         """Path and size, for messages."""
@@ -73,44 +72,16 @@ class Audit(NamedTuple):
     notes: dict[str, list[Path]]
 
 
-def audit(
-    paths: Sequence[Path],
-    *,
-    min_size: int,
-    max_invalid_fraction: float,
-    cache: Path | None = None,
-    store: Path | None = None,
-) -> Audit:
-    """Decode every file once, in parallel, and keep what is usable.
-
-    Args:
-        paths: the files.
-        min_size: shortest side that is usable, in pixels.
-        max_invalid_fraction: a set with more unusable files is refused.
-        cache: folder that remembers good files by path, size and time of change.
-        store: folder of a packed store into which the decoded pixels go too.
-
-    Raises:
-        BadDataError: no files, or more than `max_invalid_fraction` of them cannot be used.
-    """
-    entries = scan_changed(paths, AuditCache(cache), store)
-    return usable(paths, entries, min_size=min_size, max_invalid_fraction=max_invalid_fraction)
-
-
 def usable(
-    paths: Sequence[Path],
-    entries: Mapping[Path, Entry],
-    *,
-    min_size: int,
-    max_invalid_fraction: float,
+    paths: Sequence[Path], entries: Mapping[Path, Entry], min_size: int, max_invalid_fraction: float
 ) -> Audit:
     """Keep the usable ones of files that were scanned; the others are logged.
 
     Args:
         paths: the files, in the order to keep.
         entries: what is known of each.
-        min_size: as of `audit`.
-        max_invalid_fraction: as of `audit`.
+        min_size: shortest side that is usable, in pixels.
+        max_invalid_fraction: a set with more unusable files is refused.
 
     Raises:
         BadDataError: no files, or more than `max_invalid_fraction` of them cannot be used.
@@ -145,11 +116,8 @@ def check_rejected(
     """Raise BadDataError where more than a fraction of so many files cannot be used."""
     if len(rejected) > max_fraction * count:
         lines = "\n".join(f"  {printable(path)}: {reason}" for path, reason in rejected[:SHOWN])
-        msg = (
-            f"{len(rejected)} of {count} {what} cannot be used, more than "
-            f"data.max_invalid_fraction={max_fraction:g} of them:\n{lines}"
-        )
-        raise BadDataError(msg)
+        msg = f"{len(rejected)} of {count} {what} cannot be used, more than "
+        raise BadDataError(f"{msg}data.max_invalid_fraction={max_fraction:g} of them:\n{lines}")
 
 
 # -- what is known from earlier audits ------------------------------------------------------------
@@ -239,12 +207,13 @@ def _locate(path: Path) -> tuple[str, str]:
 
 
 class Checks(NamedTuple):
-    """How the photos of a set are audited.
+    """How the photos of a set are audited: every file is decoded once, in parallel.
 
     Attributes:
         scale: HR size / LR size of real pairs.
         max_invalid_fraction: a set with more unusable files is refused.
-        cache: folder that remembers audits; None scans every file again.
+        cache: folder that remembers good files by path, size and time of change; None scans every
+            file again.
         store: folder of the packed store to put pixels into; None packs nothing.
     """
 
@@ -254,7 +223,7 @@ class Checks(NamedTuple):
     store: Path | None = None
 
     def __call__(
-        self, paths: Sequence[Path], min_size: int, partners: Mapping[Path, Path] | None = None
+        self, paths: Sequence[Path], min_size: int = 1, partners: Mapping[Path, Path] | None = None
     ) -> Audit:
         """Audit photos, and their real partners where they have some.
 
@@ -277,13 +246,8 @@ class Checks(NamedTuple):
         return joined
 
     def _audit(self, paths: Sequence[Path], min_size: int) -> Audit:
-        return audit(
-            paths,
-            min_size=min_size,
-            max_invalid_fraction=self.max_invalid_fraction,
-            cache=self.cache,
-            store=self.store,
-        )
+        entries = scan_changed(paths, AuditCache(self.cache), self.store)
+        return usable(paths, entries, min_size, self.max_invalid_fraction)
 
 
 def join(high: Audit, low: Audit, partners: Mapping[Path, Path], scale: int) -> Audit:

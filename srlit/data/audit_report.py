@@ -33,11 +33,12 @@ def print_listing(found: Mapping[str, Audit]) -> None:
     for split in found:
         table.add_column(split, justify="right")
     table.add_column("meaning")
-    table.add_row("usable", *[str(len(audit.photos)) for audit in found.values()], "")
-    table.add_row("left out", *[str(len(audit.rejected)) for audit in found.values()], "")
-    for note in sorted({note for audit in found.values() for note in audit.notes}):
-        counts = [str(len(audit.notes.get(note, []))) for audit in found.values()]
-        table.add_row(note, *counts, MEANINGS.get(note, ""))
+    listed: list[dict[str, Any]] = [
+        {"usable": a.photos, "left out": a.rejected} | a.notes for a in found.values()
+    ]
+    for row in dict.fromkeys(["usable", "left out", *sorted(k for part in listed for k in part)]):
+        counts = [str(len(part.get(row, []))) for part in listed]
+        table.add_row(row, *counts, MEANINGS.get(row, ""))
     Console().print(table)
 
 
@@ -50,25 +51,20 @@ def write_listing(path: Path, found: Mapping[str, Audit]) -> None:
 
 
 def _listing(audit: Audit) -> dict[str, Any]:
-    notes: dict[Path, list[str]] = {}
-    for note, paths in audit.notes.items():
-        for path in paths:
-            notes.setdefault(path, []).append(note)
+    noted = {note: {*paths} for note, paths in audit.notes.items()}
     return {
         "left_out": [
             {"file": os.fspath(path), "shown": printable(path), "reason": reason}
             for path, reason in audit.rejected
         ],
         "usable": [
-            _described(photo) | {"notes": notes.get(photo.path, [])} for photo in audit.photos
+            _described(photo) | {"notes": [note for note in noted if photo.path in noted[note]]}
+            for photo in audit.photos
         ],
     }
 
 
 def _described(photo: Photo) -> dict[str, Any]:
-    about = {
-        "file": os.fspath(photo.path),
-        "size": [photo.width, photo.height],
-        "digest": photo.digest,
-    }
+    path, size = os.fspath(photo.path), [photo.width, photo.height]
+    about = {"file": path, "size": size, "digest": photo.digest}
     return about if photo.lr is None else about | {"lr": _described(photo.lr)}

@@ -1,6 +1,7 @@
 """Augmentation on the device: flips and quarter turns, and small changes of colour."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, UInt8
@@ -21,6 +22,7 @@ def dihedral(pixels: UInt8[Tensor, "n 3 p p"], rows: RowGenerator) -> UInt8[Tens
     return torch.where(coin(), pixels.transpose(-1, -2), pixels)
 
 
+@dataclass(kw_only=True, eq=False)
 class Augmentation:
     """What may be done to a target before it is degraded.
 
@@ -32,18 +34,11 @@ class Augmentation:
         hue: maximum turn of hue, as a fraction of the colour circle.
     """
 
-    def __init__(
-        self,
-        *,
-        geometry: bool = True,
-        brightness: Fraction = 0.0,
-        contrast: Fraction = 0.0,
-        saturation: Fraction = 0.0,
-        hue: Fraction = 0.0,
-    ) -> None:
-        self.geometry = geometry
-        self.brightness, self.contrast = brightness, contrast
-        self.saturation, self.hue = saturation, hue
+    geometry: bool = True
+    brightness: Fraction = 0.0
+    contrast: Fraction = 0.0
+    saturation: Fraction = 0.0
+    hue: Fraction = 0.0
 
     def __call__(
         self, pixels: UInt8[Tensor, "n 3 p p"], rows: RowGenerator

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,17 @@ from srlit.data.augment import Augmentation
 from srlit.data.datasets import PatchBatches
 from srlit.data.evaluation_data import EvaluationData, check_multiple
 from srlit.data.loader import BatchLoader, make_loader
-from srlit.data.photo_sets import PhotoSets, regroup, without_duplicates
+from srlit.data.photo_sets import regroup, without_duplicates
 from srlit.data.sampler import PhotoOrder
 from srlit.data.shards import ShardError
 from srlit.data.transforms import evaluation_pair, training_pair
 from srlit.degradation.pipeline import Degradation
-from srlit.types import Batch, Count, Fraction, NonNegative, NonNegativeInt, Photos
+from srlit.types import Batch, Count, NonNegative, NonNegativeInt, Photos
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class PhotoDataModule(EvaluationData, LightningDataModule):
     """Photos to batches for training, validation and test.
 
@@ -47,48 +49,22 @@ class PhotoDataModule(EvaluationData, LightningDataModule):
         ValueError: the scale does not divide the patch.
     """
 
-    def __init__(
-        self,
-        *,
-        photos: PhotoSets,
-        degradation: Degradation,
-        eval_degradation: Degradation,
-        augmentation: Augmentation,
-        seed: int,
-        scale: Count,
-        patch_size: Count,
-        batch_size: Count,
-        iterations: NonNegativeInt,
-        eval_seed: int = 0,
-        eval_crop: Count | None = None,
-        eval_batch_size: Count = 1,
-        workers: NonNegativeInt | None = None,
-        cache_mb: NonNegative = 512,
-        max_invalid_fraction: Fraction = 0.05,
-        cache_dir: str | None = None,
-        store_dir: str | None = None,
-        crops_per_photo: Count = 1,
-    ) -> None:
+    degradation: Degradation
+    eval_degradation: Degradation
+    augmentation: Augmentation
+    seed: int
+    patch_size: Count
+    batch_size: Count
+    iterations: NonNegativeInt
+    workers: NonNegativeInt | None = None
+    cache_mb: NonNegative = 512
+    crops_per_photo: Count = 1
+    first_iteration = 0
+
+    def __post_init__(self) -> None:
         LightningDataModule.__init__(self)
-        EvaluationData.__init__(
-            self,
-            photos=photos,
-            scale=scale,
-            eval_seed=eval_seed,
-            eval_crop=eval_crop,
-            eval_batch_size=eval_batch_size,
-            max_invalid_fraction=max_invalid_fraction,
-            cache_dir=cache_dir,
-            store_dir=store_dir,
-        )
-        check_multiple("data.patch_size", patch_size, scale)
-        self.degradation, self.eval_degradation = degradation, eval_degradation
-        self.augmentation = augmentation
-        self.seed = seed
-        self.patch_size, self.batch_size = patch_size, batch_size
-        self.iterations = iterations
-        self.workers, self.cache_mb, self.crops_per_photo = workers, cache_mb, crops_per_photo
-        self.first_iteration = 0
+        super().__post_init__()
+        check_multiple("data.patch_size", self.patch_size, self.scale)
 
     def check(self, min_size: int = 1) -> None:
         """Audit training and validation photos, and check that no photo is in two sets.
@@ -105,22 +81,21 @@ class PhotoDataModule(EvaluationData, LightningDataModule):
         self._val_photos = self._measurable("val", min_size)
         self._check_disjoint(train)
         unseen = without_duplicates(train, self._val_photos, "the validation set")
-        self._train_photos, counts, weights = regroup(unseen, self.sets.groups())
+        self._train_photos, counts, weights = regroup(unseen, self.photos.groups())
         self._order = PhotoOrder(
             counts, weights=weights, seed=self.seed, crops=self.crops_per_photo
         )
 
     def _check_disjoint(self, train: list[Photo]) -> None:
         """Raise ValueError where a photo is in two of the three sets."""
-        sets = {"train": {photo.path.resolve() for photo in train}}
-        sets["val"] = {photo.path.resolve() for photo in self._val_photos}
+        sets = {"train": [p.path for p in train], "val": [p.path for p in self._val_photos]}
         try:
-            sets["test"] = {path.resolve() for path in self.sets.split("test")}
+            sets["test"] = self.photos.split("test")
         except (FileNotFoundError, ShardError) as error:
-            level = logging.WARNING if self.sets.has("test") else logging.INFO
+            level = logging.WARNING if self.photos.has("test") else logging.INFO
             log.log(level, "no test photos, which training does not need: %s", error)
         for one, other in combinations(sets, 2):
-            if shared := sets[one] & sets[other]:
+            if shared := {*map(Path.resolve, sets[one])} & {*map(Path.resolve, sets[other])}:
                 msg = f"data.photos: {len(shared)} photos are in {one} and {other}: {min(shared)}"
                 raise ValueError(msg)
 
@@ -146,7 +121,7 @@ class PhotoDataModule(EvaluationData, LightningDataModule):
 
     def _batches(self) -> PatchBatches:
         """This process's training batches."""
-        trainer = self.trainer
+        rank, world_size = self._rank_and_world()
         return PatchBatches(
             self._reader(self._train_photos, self.cache_mb),
             self._order,
@@ -154,15 +129,18 @@ class PhotoDataModule(EvaluationData, LightningDataModule):
             patch_size=self.patch_size,
             batch_size=self.batch_size,
             scale=self.scale,
-            rank=trainer.global_rank if trainer else 0,
-            world_size=trainer.world_size if trainer else 1,
+            rank=rank,
+            world_size=world_size,
         )
+
+    def _rank_and_world(self) -> tuple[int, int]:
+        """This process's number, and how many there are."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def val_dataloader(self) -> DataLoader[Photos]:
         """This process's part of the validation photos."""
         photos = self._val_photos
-        rank = self.trainer.global_rank if self.trainer else 0
-        world = self.trainer.world_size if self.trainer else 1
+        rank, world = self._rank_and_world()
         if len(photos) < world:
             msg = f"{len(photos)} photos to measure on for {world} processes: expected one for each"
             raise ValueError(msg)
@@ -193,16 +171,14 @@ class PhotoDataModule(EvaluationData, LightningDataModule):
         """
         now, then = self.state_dict(), state_dict
         if (now["photos"], now["sha256"]) != (then["photos"], then["sha256"]):
-            msg = (
+            raise ValueError(
                 f"resume: the training photos changed: {then['photos']} in the checkpoint, "
                 f"{now['photos']} now, or others, or the order they are visited in (weights, "
                 "data.crops_per_photo). To train on them from its generator, use init_from instead"
             )
-            raise ValueError(msg)
         processes = now["processes"], then.get("processes")
         if None not in processes and len({*processes}) > 1:
-            msg = (
+            raise ValueError(
                 f"resume: {processes[1]} processes in the checkpoint, {processes[0]} now: batches "
                 "are numbered through all of them. Use as many (trainer.devices), or init_from"
             )
-            raise ValueError(msg)

@@ -9,7 +9,9 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import lru_cache
+from itertools import groupby
 from typing import NamedTuple
 
 import torch
@@ -34,6 +36,9 @@ BATCHES_PER_DRAW = 64
 MAX_AREA = 2**21
 
 
+Crop = tuple[Tensor, Tensor | None]  # of a photo, and of its LR partner if any
+
+
 class Draws(NamedTuple):
     """The random numbers of some samples.
 
@@ -44,26 +49,24 @@ class Draws(NamedTuple):
     """
 
     samples: list[int]
-    corners: list[tuple[float, float]]
+    corners: list[list[float]]
     keys: Int64[Tensor, " n"]
-
-    def part(self, position: int, count: int) -> "Draws":
-        """Those of one batch."""
-        part = slice(position * count, (position + 1) * count)
-        return Draws(self.samples[part], self.corners[part], self.keys[part])
 
 
 @lru_cache(maxsize=4)
-def _draw_block(seed: int, block: int, batch_size: int, rank: int, world_size: int) -> Draws:
-    """The draws of a rank in `BATCHES_PER_DRAW` iterations."""
+def _draw_block(seed: int, block: int, batch_size: int, rank: int, world_size: int) -> list[Draws]:
+    """The draws of a rank in each of `BATCHES_PER_DRAW` iterations."""
     iterations = torch.arange(BATCHES_PER_DRAW) + block * BATCHES_PER_DRAW
     first = (iterations * world_size + rank) * batch_size
     samples = (first[:, None] + torch.arange(batch_size)).flatten()
     rows = RowGenerator(make_keys(seed, (CROP,), samples))
-    corners = zip(rows.uniform().tolist(), rows.uniform().tolist(), strict=True)
-    return Draws(samples.tolist(), list(corners), make_keys(seed, (SAMPLE,), samples))
+    corners = torch.stack([rows.uniform(), rows.uniform()], 1)
+    keys = make_keys(seed, (SAMPLE,), samples)
+    drawn = zip(*(part.split(batch_size) for part in (samples, corners, keys)), strict=True)
+    return [Draws(numbers.tolist(), places.tolist(), keys) for numbers, places, keys in drawn]
 
 
+@dataclass(eq=False, repr=False)
 class PatchBatches(Dataset[Photos]):
     """Random square crops, one batch per item.
 
@@ -78,26 +81,18 @@ class PatchBatches(Dataset[Photos]):
         world_size: number of processes.
     """
 
-    def __init__(
-        self,
-        reader: PhotoReader,
-        order: PhotoOrder,
-        *,
-        seed: int,
-        patch_size: int,
-        batch_size: int,
-        scale: int = 1,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
-        self.reader = reader
-        self.order = order
-        self.seed = seed
-        self.patch_size = patch_size
-        self.batch_size = batch_size
-        self.scale = scale
-        self.rank, self.world_size = rank, world_size
-        real = [photo.lr is not None for photo in reader.photos]
+    reader: PhotoReader
+    order: PhotoOrder
+    _: KW_ONLY
+    seed: int
+    patch_size: int
+    batch_size: int
+    scale: int = 1
+    rank: int = 0
+    world_size: int = 1
+
+    def __post_init__(self) -> None:
+        real = [photo.lr is not None for photo in self.reader.photos]
         self.some_real, self.all_real = any(real), all(real)
 
     def __getitem__(self, iteration: int) -> Photos:
@@ -118,10 +113,9 @@ class PatchBatches(Dataset[Photos]):
 
     def _draw(self, iteration: int) -> Draws:
         block, position = divmod(iteration, BATCHES_PER_DRAW)
-        draws = _draw_block(self.seed, block, self.batch_size, self.rank, self.world_size)
-        return draws.part(position, self.batch_size)
+        return _draw_block(self.seed, block, self.batch_size, self.rank, self.world_size)[position]
 
-    def _patch(self, sample: int, corner: tuple[float, float]) -> tuple[Tensor, Tensor | None]:
+    def _patch(self, sample: int, corner: Sequence[float]) -> Crop:
         """Patches of the sample's photo, or of the next one whose file has not changed."""
         failures = []
         for step in range(TRIES):
@@ -132,12 +126,9 @@ class PatchBatches(Dataset[Photos]):
             except PhotoError as error:
                 log.warning("took another photo, as this one changed: %s", error)
                 failures.append(str(error))
-        msg = f"the data set changed, {TRIES} photos in a row: {'; '.join(failures)}"
-        raise PhotoError(msg)
+        raise PhotoError(f"the data set changed, {TRIES} photos in a row: {'; '.join(failures)}")
 
-    def _crop_with_retries(
-        self, index: int, corner: tuple[float, float]
-    ) -> tuple[Tensor, Tensor | None]:
+    def _crop_with_retries(self, index: int, corner: Sequence[float]) -> Crop:
         """Wait where a file cannot be read for the moment: another photo would change the run."""
         for wait in WAITS:
             try:
@@ -147,7 +138,7 @@ class PatchBatches(Dataset[Photos]):
                 time.sleep(wait)
         return self._crop(index, corner)
 
-    def _crop(self, index: int, corner: tuple[float, float]) -> tuple[Tensor, Tensor | None]:
+    def _crop(self, index: int, corner: Sequence[float]) -> Crop:
         """The patch at this corner, given in [0, 1) of the possible positions."""
         unit = unit_of(self.reader.photos[index], self.scale)
         side = self.patch_size // unit
@@ -156,6 +147,7 @@ class PatchBatches(Dataset[Photos]):
         return crop_pair(self.reader, index, (top, left, side, side), unit)
 
 
+@dataclass(eq=False, repr=False)
 class EvaluationPhotos(Dataset[Photos]):
     """Whole photos or centre crops, grouped into batches of one size.
 
@@ -167,25 +159,24 @@ class EvaluationPhotos(Dataset[Photos]):
         batch_size: maximum of photos per batch; fewer where they are large, see `MAX_AREA`.
     """
 
-    def __init__(
-        self, reader: PhotoReader, *, seed: int, scale: int, crop: int | None, batch_size: int
-    ) -> None:
-        self.reader = reader
-        self.seed = seed
-        self.scale = scale
-        self.crop = crop
-        self.groups = self._group(batch_size)
+    reader: PhotoReader
+    _: KW_ONLY
+    seed: int
+    scale: int
+    crop: int | None
+    batch_size: int
+
+    def __post_init__(self) -> None:
+        self.groups = self._group()
 
     @property
-    def photos(self) -> list[Photo]:
+    def photos(self) -> Sequence[Photo]:
         """The photos in order."""
         return self.reader.photos
 
     def first(self, count: int, *, crop: int | None) -> "EvaluationPhotos":
         """The first photos, one per batch and with another crop; they keep their keys."""
-        found = EvaluationPhotos(
-            self.reader, seed=self.seed, scale=self.scale, crop=crop, batch_size=1
-        )
+        found = replace(self, crop=crop, batch_size=1)
         del found.groups[count:]
         return found
 
@@ -195,18 +186,14 @@ class EvaluationPhotos(Dataset[Photos]):
         height, width = (min(side * self.scale, limit) for side in area_of(photo, self.scale))
         return height - height % self.scale, width - width % self.scale
 
-    def _group(self, batch_size: int) -> list[list[int]]:
+    def _group(self) -> list[list[int]]:
         """Neighbouring photos of one size and kind, up to `batch_size` and `MAX_AREA`."""
         groups: list[list[int]] = []
-        previous = None
-        for index, photo in enumerate(self.photos):
-            kind = self._target_size(photo), photo.lr is None
-            limit = min(batch_size, MAX_AREA // math.prod(kind[0]))
-            if kind == previous and len(groups[-1]) < limit:
-                groups[-1].append(index)
-            else:
-                groups.append([index])
-            previous = kind
+        kinds = [(self._target_size(photo), photo.lr is None) for photo in self.photos]
+        for (size, _), run in groupby(range(len(kinds)), key=kinds.__getitem__):
+            alike = list(run)
+            count = max(min(self.batch_size, MAX_AREA // math.prod(size)), 1)
+            groups += [alike[i : i + count] for i in range(0, len(alike), count)]
         return groups
 
     def __len__(self) -> int:
@@ -227,7 +214,7 @@ class EvaluationPhotos(Dataset[Photos]):
         hr, lr = zip(*(self._centre(index) for index in indices), strict=True)
         return Photos(torch.stack(hr), keys, None if lr[0] is None else torch.stack(lr))
 
-    def _centre(self, index: int) -> tuple[Tensor, Tensor | None]:
+    def _centre(self, index: int) -> Crop:
         photo = self.photos[index]
         unit = unit_of(photo, self.scale)
         height, width = (side // unit for side in self._target_size(photo))
@@ -249,9 +236,7 @@ def area_of(photo: Photo, unit: int) -> tuple[int, int]:
     return min(height, photo.lr.height), min(width, photo.lr.width)
 
 
-def crop_pair(
-    reader: PhotoReader, index: int, box: tuple[int, int, int, int], unit: int
-) -> tuple[Tensor, Tensor | None]:
+def crop_pair(reader: PhotoReader, index: int, box: tuple[int, int, int, int], unit: int) -> Crop:
     """A crop of a photo, (top, left, height, width) in units, and of its LR partner if any."""
     top, left, height, width = (unit * number for number in box)
     hr = reader[index][:, top : top + height, left : left + width]

@@ -1,5 +1,6 @@
 """The photos that methods are measured on. Lightning, which takes seconds, is not imported."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from srlit.data.audit import SHOWN, BadDataError, Checks, Photo
@@ -11,6 +12,7 @@ from srlit.data.store import PackedStore
 from srlit.types import Count, Fraction
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class EvaluationData:
     """Audited photos of a split, cropped and grouped.
 
@@ -31,26 +33,20 @@ class EvaluationData:
         ValueError: the scale does not divide the crop.
     """
 
-    def __init__(
-        self,
-        *,
-        photos: PhotoSets,
-        scale: Count,
-        eval_seed: int = 0,
-        eval_crop: Count | None = None,
-        eval_batch_size: Count = 1,
-        max_invalid_fraction: Fraction = 0.05,
-        cache_dir: str | None = None,
-        store_dir: str | None = None,
-    ) -> None:
-        check_multiple("data.eval_crop", eval_crop, scale)
-        self.sets = photos
-        self.scale = scale
-        self.eval_seed = eval_seed
-        self.eval_crop, self.eval_batch_size = eval_crop, eval_batch_size
-        self.store = PackedStore(store_dir)
-        cache = Path(cache_dir).expanduser() if cache_dir else None
-        self.checks = Checks(scale, max_invalid_fraction, cache)
+    photos: PhotoSets
+    scale: Count
+    eval_seed: int = 0
+    eval_crop: Count | None = None
+    eval_batch_size: Count = 1
+    max_invalid_fraction: Fraction = 0.05
+    cache_dir: str | None = None
+    store_dir: str | None = None
+
+    def __post_init__(self) -> None:
+        check_multiple("data.eval_crop", self.eval_crop, self.scale)
+        self.store = PackedStore(self.store_dir)
+        cache = Path(self.cache_dir).expanduser() if self.cache_dir else None
+        self.checks = Checks(self.scale, self.max_invalid_fraction, cache)
         self.rejected: list[tuple[Path, str]] = []
 
     def evaluation_photos(self, split: str, min_size: int = 1) -> EvaluationPhotos:
@@ -64,8 +60,7 @@ class EvaluationData:
             ValueError: `split` is neither, or the crop is too small.
         """
         if split not in {"val", "test"}:
-            msg = f"split={split!r}: expected 'val' or 'test'"
-            raise ValueError(msg)
+            raise ValueError(f"split={split!r}: expected 'val' or 'test'")
         return self._grouped(self._measurable(split, min_size), self.eval_batch_size)
 
     def _measurable(self, split: str, min_size: int) -> list[Photo]:
@@ -82,7 +77,7 @@ class EvaluationData:
 
     def _audited(self, split: str, min_size: int) -> list[Photo]:
         """The usable photos of a split; BadDataError where the audit leaves none."""
-        found = self.sets.audited(split, min_size, self.checks)
+        found = self.photos.audited(split, min_size, self.checks)
         self.rejected += found.rejected
         if not found.photos:
             first = [f"{printable(path)}: {reason}" for path, reason in found.rejected[:SHOWN]]
@@ -100,7 +95,7 @@ class EvaluationData:
         )
 
     def _reader(self, photos: list[Photo], cache_mb: float = 0) -> PhotoReader:
-        return PhotoReader(photos, cache_mb=cache_mb, store=self.store, read=self.sets.read)
+        return PhotoReader(photos, cache_mb=cache_mb, store=self.store, read=self.photos.read)
 
 
 def check_multiple(key: str, size: int | None, scale: int) -> None:

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from srlit.types import NonNegativeInt
 log = logging.getLogger(__name__)
 
 
+@dataclass(kw_only=True, eq=False)
 class FolderPhotos(HoldoutSets):
     """Photos in folders, searched recursively.
 
@@ -27,29 +29,24 @@ class FolderPhotos(HoldoutSets):
         holdout: how many photos to hold back for each; 0 holds none back.
     """
 
-    def __init__(
-        self,
-        *,
-        train_folder: str | Sequence[str] | None = None,
-        val_folder: str | Sequence[str] | None = None,
-        test_folder: str | Sequence[str] | None = None,
-        holdout: NonNegativeInt = 20,
-    ) -> None:
-        super().__init__(holdout)
-        self.folders = {"train": train_folder, "val": val_folder, "test": test_folder}
+    train_folder: str | Sequence[str] | None = None
+    val_folder: str | Sequence[str] | None = None
+    test_folder: str | Sequence[str] | None = None
+    holdout: NonNegativeInt = 20
 
     def has_own(self, split: str) -> bool:
         """Whether folders are configured for a split, whether or not they exist."""
-        return bool(self.folders[split])
+        return bool(getattr(self, f"{split}_folder"))
 
     def own(self, split: str) -> list[Path]:
         """Photos in a split's own folders."""
-        folders = self.folders[split] or []
-        key = f"{self.key}.{split}_folder"
+        folders = getattr(self, f"{split}_folder") or []
         several = [folders] if isinstance(folders, str) else folders
+        key = f"{self.key}.{split}_folder"
         return [path for f in several for path in list_photos(Path(f).expanduser(), key)]
 
 
+@dataclass(kw_only=True, eq=False)
 class SamplePhotos(PhotoSets):
     """The photos inside the scikit-image package: a start without any download.
 
@@ -59,15 +56,14 @@ class SamplePhotos(PhotoSets):
         test_names: file names for the test.
     """
 
-    def __init__(
-        self, *, train_names: Sequence[str], val_names: Sequence[str], test_names: Sequence[str]
-    ) -> None:
-        self.names = {"train": train_names, "val": val_names, "test": test_names}
+    train_names: Sequence[str]
+    val_names: Sequence[str]
+    test_names: Sequence[str]
 
     def split(self, name: str) -> list[Path]:
         """Paths of a split's photos."""
         folder = Path(str(files("skimage"))) / "data"
-        paths = [folder / file for file in self.names[name]]
+        paths = [folder / file for file in getattr(self, f"{name}_names")]
         if missing := [path.name for path in paths if not path.is_file()]:
             msg = f"{self.key}.{name}_names: {', '.join(missing)}: not among the photos in {folder}"
             raise FileNotFoundError(msg)
@@ -87,8 +83,7 @@ def list_photos(folder: Path, key: str) -> list[Path]:
         FileNotFoundError: the folder is missing or holds no image.
     """
     if not folder.is_dir():
-        msg = f"{key}={printable(folder)}: no such folder"
-        raise FileNotFoundError(msg)
+        raise FileNotFoundError(f"{key}={printable(folder)}: no such folder")
     found = sorted(_walk(folder))
     if not found:
         suffixes = ", ".join(SUFFIXES)

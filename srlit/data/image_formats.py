@@ -1,5 +1,6 @@
 """Which image formats are read, and which one a file has by its first bytes."""
 
+import re
 from io import BytesIO
 
 from PIL.BmpImagePlugin import BmpImageFile
@@ -16,22 +17,21 @@ from srlit.data.photo_file import PhotoError
 # No other decoder ever sees a user's file. They are called directly: `Image.open` warns of sizes
 # that are allowed here, and a warning can be silenced for all threads only.
 DECODERS: dict[str, type[ImageFile]] = {
-    "JPEG": JpegImageFile,
-    "PNG": PngImageFile,
-    "WEBP": WebPImageFile,
-    "BMP": BmpImageFile,
-    "TIFF": TiffImageFile,
-    "PPM": PpmImageFile,
-    "GIF": GifImageFile,
+    str(decoder.format): decoder
+    for decoder in (
+        *(JpegImageFile, PngImageFile, WebPImageFile, BmpImageFile),
+        *(TiffImageFile, PpmImageFile, GifImageFile),
+    )
 }
 # First bytes of a file; its name does not matter.
-SIGNATURES: dict[bytes, str] = {
-    b"\xff\xd8\xff": "JPEG",
-    b"\x89PNG\r\n\x1a\n": "PNG",
-    b"BM": "BMP",
-    **dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "TIFF"),
-    **{b"P%d" % kind: "PPM" for kind in range(1, 7)},
-    b"GIF8": "GIF",
+SIGNATURES: dict[str, bytes] = {
+    "JPEG": rb"\xff\xd8\xff",
+    "PNG": rb"\x89PNG\r\n\x1a\n",
+    "WEBP": rb"RIFF.{4}WEBP",
+    "BMP": rb"BM",
+    "TIFF": rb"II[*+]\0|MM\0[*+]",
+    "PPM": rb"P[1-6]",
+    "GIF": rb"GIF8",
 }
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".tif", ".tiff"),
@@ -39,24 +39,22 @@ SUFFIXES = (
 )
 # Images, by their suffix, that are not read.
 UNSUPPORTED: dict[str, str] = {
-    **dict.fromkeys((".heic", ".heif", ".hif"), "HEIF"),
-    **dict.fromkeys((".avif", ".avifs"), "AVIF"),
-    ".jxl": "JPEG XL",
-    **dict.fromkeys((".jp2", ".j2k", ".jpf", ".jpx"), "JPEG 2000"),
-    **dict.fromkeys((".psd", ".psb"), "Photoshop"),
-    **dict.fromkeys((".svg", ".svgz"), "SVG"),
-    ".exr": "OpenEXR",
-    ".hdr": "Radiance HDR",
-    ".pfm": "floating-point",
-    ".tga": "Targa",
-    **dict.fromkeys(
-        (
-            *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".iiq", ".kdc", ".mrw"),
-            *(".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf"),
-            *(".srw", ".x3f"),
-        ),
-        "camera raw",
-    ),
+    suffix: name
+    for name, suffixes in {
+        "HEIF": ".heic .heif .hif",
+        "AVIF": ".avif .avifs",
+        "JPEG XL": ".jxl",
+        "JPEG 2000": ".jp2 .j2k .jpf .jpx",
+        "Photoshop": ".psd .psb",
+        "SVG": ".svg .svgz",
+        "OpenEXR": ".exr",
+        "Radiance HDR": ".hdr",
+        "floating-point": ".pfm",
+        "Targa": ".tga",
+        "camera raw": ".3fr .arw .cr2 .cr3 .crw .dng .erf .iiq .kdc .mrw .nef .nrw .orf .pef .raf "
+        ".raw .rw2 .rwl .sr2 .srf .srw .x3f",
+    }.items()
+    for suffix in suffixes.split()
 }
 
 MAX_PIXELS = 200_000_000
@@ -93,9 +91,7 @@ def identify(data: bytes, suffix: str) -> ImageFile:
 
 def _format_of(data: bytes) -> str:
     """A key of `DECODERS`, or empty."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WEBP"
-    return next((name for start, name in SIGNATURES.items() if data.startswith(start)), "")
+    return next((k for k, start in SIGNATURES.items() if re.match(start, data, re.DOTALL)), "")
 
 
 def _why_unknown(data: bytes, unsupported: str | None) -> str:

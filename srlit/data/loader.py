@@ -8,6 +8,7 @@ import signal
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -22,6 +23,7 @@ AHEAD = 4
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
+@dataclass(eq=False)
 class BatchLoader(Iterable[Photos], Sized):
     """Batches in order, prepared a few ahead by a thread, pinned where there is a GPU.
 
@@ -31,12 +33,9 @@ class BatchLoader(Iterable[Photos], Sized):
         ahead: batches prepared before they are asked for.
     """
 
-    def __init__(
-        self, dataset: Dataset[Photos], sampler: Sequence[int], *, ahead: int = AHEAD
-    ) -> None:
-        self.dataset = dataset
-        self.sampler = sampler
-        self.ahead = ahead
+    dataset: Dataset[Photos]
+    sampler: Sequence[int]
+    ahead: int = AHEAD
 
     def __len__(self) -> int:
         """Number of batches."""
@@ -59,9 +58,7 @@ class BatchLoader(Iterable[Photos], Sized):
 
     def _prepare(self, item: int) -> Photos:
         photos = self.dataset[item]
-        if not torch.cuda.is_available():
-            return photos
-        return photos.each(Tensor.pin_memory)
+        return photos.each(Tensor.pin_memory) if torch.cuda.is_available() else photos
 
 
 def default_workers(processes: int = 1) -> int:

@@ -1,6 +1,7 @@
 """Several sources of photos together, each with a weight."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from srlit.data.audit import Audit, Checks, Photo
@@ -9,6 +10,7 @@ from srlit.data.reader import Pixels
 from srlit.types import Positive
 
 
+@dataclass(kw_only=True, eq=False)
 class MixedPhotos(PhotoSets):
     """Folders, pairs or other sources in one training: `weights={real: 1, synthetic: 3}`.
 
@@ -25,22 +27,18 @@ class MixedPhotos(PhotoSets):
         ValueError: names that are none of the sources, or a source that is a mix.
     """
 
-    def __init__(
-        self,
-        *,
-        sources: Mapping[str, PhotoSets],
-        weights: Mapping[str, Positive] | None = None,
-        val: Sequence[str] | None = None,
-        test: Sequence[str] | None = None,
-    ) -> None:
-        self.sources = dict(sources)
-        self.weights = weights
-        self._named = {"train": list(sources), "val": val or [], "test": test or []}
-        for key, names in {**self._named, "weights": list(weights or sources)}.items():
-            if set(names) - set(sources) or (key == "weights" and set(names) != set(sources)):
-                msg = f"{self.key}.{key} names {sorted(names)}: expected {sorted(sources)}"
-                raise ValueError(msg)
-        for name, source in sources.items():
+    sources: Mapping[str, PhotoSets]
+    weights: Mapping[str, Positive] | None = None
+    val: Sequence[str] | None = None
+    test: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        known = sorted(self.sources)
+        named = {"val": self.val or (), "test": self.test or (), "weights": self.weights or known}
+        for key, names in named.items():
+            if set(names) - set(known) or (key == "weights" and set(names) != set(known)):
+                raise ValueError(f"{self.key}.{key} names {sorted(names)}: expected {known}")
+        for name, source in self.sources.items():
             if isinstance(source, MixedPhotos):
                 msg = f"{self.key}.sources.{name} is a mix: expected its sources in its place"
                 raise ValueError(msg)  # noqa: TRY004 - a mistake in a configuration
@@ -62,7 +60,7 @@ class MixedPhotos(PhotoSets):
 
     def _asked(self, split: str) -> dict[str, PhotoSets]:
         """The sources named for a split, or all that have photos for it."""
-        if names := self._named[split]:
+        if names := {"train": list(self.sources), "val": self.val, "test": self.test}[split]:
             return {name: self.sources[name] for name in names}
         return {name: source for name, source in self.sources.items() if source.has(split)}
 

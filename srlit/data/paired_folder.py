@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from srlit.data.audit import SHOWN, BadDataError
@@ -12,6 +13,7 @@ from srlit.data.photo_sets import HoldoutSets
 from srlit.types import Count, NonNegativeInt
 
 
+@dataclass(kw_only=True, eq=False)
 class PairFolders(HoldoutSets):
     """Pairs in a folder of HR and a folder of LR photos, matched by their names.
 
@@ -32,30 +34,24 @@ class PairFolders(HoldoutSets):
 
     train_key = "train_hr"
 
-    def __init__(
-        self,
-        *,
-        train_hr: str | None = None,
-        train_lr: str | None = None,
-        val_hr: str | None = None,
-        val_lr: str | None = None,
-        test_hr: str | None = None,
-        test_lr: str | None = None,
-        holdout: NonNegativeInt = 20,
-        scale: Count | None = None,
-    ) -> None:
-        super().__init__(holdout)
-        self.scale = scale
-        self.folders = {
-            "train": (train_hr, train_lr),
-            "val": (val_hr, val_lr),
-            "test": (test_hr, test_lr),
-        }
+    train_hr: str | None = None
+    train_lr: str | None = None
+    val_hr: str | None = None
+    val_lr: str | None = None
+    test_hr: str | None = None
+    test_lr: str | None = None
+    holdout: NonNegativeInt = 20
+    scale: Count | None = None
+
+    def __post_init__(self) -> None:
         self._lr_of: dict[Path, Path] = {}
+
+    def _folders(self, split: str) -> dict[str, str | None]:
+        return {f"{split}_{half}": getattr(self, f"{split}_{half}") for half in ("hr", "lr")}
 
     def has_own(self, split: str) -> bool:
         """Whether folders are configured for a split, whether or not they exist."""
-        return any(folder is not None for folder in self.folders[split])
+        return any(folder is not None for folder in self._folders(split).values())
 
     def own(self, split: str) -> list[Path]:
         """HR photos in a split's own folder; their partners are remembered.
@@ -63,13 +59,12 @@ class PairFolders(HoldoutSets):
         Raises:
             ValueError: only one of the two folders is configured.
         """
-        hr, lr = self.folders[split]
-        if hr is None or lr is None:
-            missing = f"{self.key}.{split}_{'hr' if hr is None else 'lr'}"
-            msg = f"{missing} is not set: expected the folder of the other half of the pairs"
-            raise ValueError(msg)
-        folders = Path(hr).expanduser(), Path(lr).expanduser()
-        pairs = match(*folders, key=f"{self.key}.{split}", scale=self.scale)
+        for name, folder in self._folders(split).items():
+            if folder is None:
+                msg = f"{self.key}.{name} is not set: expected the folder of the other half"
+                raise ValueError(f"{msg} of the pairs")
+        hr, lr = (Path(folder or "").expanduser() for folder in self._folders(split).values())
+        pairs = match(hr, lr, key=f"{self.key}.{split}", scale=self.scale)
         self._lr_of |= pairs
         return list(pairs)
 
@@ -105,12 +100,11 @@ def match(hr_folder: Path, lr_folder: Path, key: str, scale: int | None = None) 
         msg = f"{key}_hr, {key}_lr: several files stand for one photo: {_first(twice)}"
         raise BadDataError(msg)
     if single := sorted({*hr} ^ {*lr}):
-        msg = (
+        raise BadDataError(
             f"{key}_hr={hr_folder} and {key}_lr={lr_folder} do not match: {len(single)} photos "
             f"without partner, expected equal names but for endings such as x{scale or 2} or _LR: "
             f"{_first(single)}"
         )
-        raise BadDataError(msg)
     by_name = dict(zip(lr, lr_names, strict=True))
     return {path: by_name[name] for path, name in zip(hr_names, hr, strict=True)}
 

@@ -43,19 +43,16 @@ def _escaped(character: str) -> str:
 @contextmanager
 def photo_errors(path: Path) -> Iterator[None]:
     """Turn every error into a `PhotoError` that names the file."""
-    kind: type[PhotoError] = PhotoError
     try:
         yield
-    except PhotoError as error:
-        kind, reason = type(error), error.reason
-    except MemoryError:
-        kind, reason = TemporaryPhotoError, "not enough memory to decode it"
     except Exception as error:  # noqa: BLE001 - decoders raise struct.error, TypeError and more
-        reason = f"cannot be decoded: {str(error) or type(error).__name__}"
-    else:
-        return
-    reason = printable(reason)
-    raise kind(f"{printable(path)}: {reason}", reason)
+        kind, reason = PhotoError, f"cannot be decoded: {str(error) or type(error).__name__}"
+        if isinstance(error, MemoryError):
+            kind, reason = TemporaryPhotoError, "not enough memory to decode it"
+        elif isinstance(error, PhotoError):
+            kind, reason = type(error), error.reason
+        reason = printable(reason)
+        raise kind(f"{printable(path)}: {reason}", reason) from None
 
 
 def read_bytes(path: Path) -> bytes:

@@ -88,9 +88,7 @@ class HoldoutSets(PhotoSets):
     """
 
     train_key = "train_folder"  # what to set where there is nothing to train on
-
-    def __init__(self, holdout: int) -> None:
-        self.holdout = holdout
+    holdout: int
 
     @abstractmethod
     def has_own(self, split: str) -> bool:
@@ -110,8 +108,7 @@ class HoldoutSets(PhotoSets):
     def _divided(self) -> dict[str, list[Path]]:
         """The training folder's photos for each split; listed once."""
         if not self.has_own("train"):
-            msg = f"{self.key}.{self.train_key} is not set: expected a folder of photos"
-            raise ValueError(msg)
+            raise ValueError(f"{self.key}.{self.train_key} is not set: expected a folder of photos")
         train = self.own("train")
         divided = {}
         for split in ("val", "test"):
@@ -144,11 +141,8 @@ def hold_back(
         ValueError: nothing would be left to train on.
     """
     if count >= len(photos):
-        msg = (
-            f"{key}={count}: cannot hold back {count} of {len(photos)} photos and "
-            "train on the rest; expected a smaller number, or more photos"
-        )
-        raise ValueError(msg)
+        msg = f"{key}={count}: cannot hold back {count} of {len(photos)} photos and "
+        raise ValueError(f"{msg}train on the rest; expected a smaller number, or more photos")
     by_hash = sorted(photos, key=lambda path: hashlib.sha256(os.fsencode(path.name)).digest())
     held = set(by_hash[:count])
     return [path for path in photos if path not in held], sorted(held)

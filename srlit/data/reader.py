@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
 from jaxtyping import UInt8
@@ -18,6 +19,25 @@ log = logging.getLogger(__name__)
 Pixels = UInt8[Tensor, "3 h w"]
 
 
+def read_unchanged(photo: Photo) -> Pixels:
+    """Decode a photo and check that it has the pixels that were audited.
+
+    A file that was only touched or copied anew goes on being used.
+
+    Raises:
+        PhotoError: it no longer decodes, or holds other pixels now.
+    """
+    pixels = read_photo(photo.path)
+    if photo.stamp not in {None, stamp_of(photo.path)}:
+        if digest_of(pixels) != photo.digest:
+            raise PhotoError(
+                f"{printable(photo.path)}: holds another image than when it was checked"
+            )
+        log.info("%s was written anew with the same pixels", printable(photo.path))
+    return pixels
+
+
+@dataclass(eq=False, repr=False)
 class PhotoReader:
     """Reads photos by their index, as they were when they were audited.
 
@@ -25,21 +45,17 @@ class PhotoReader:
         photos: the photos, by index.
         cache_mb: how much decoded pixels each process keeps in memory, in MiB.
         store: decoded pixels on disk; photos that it lacks are read by `read`.
-        read: gives a photo's pixels; None decodes its file.
+        read: gives a photo's pixels.
     """
 
-    def __init__(
-        self,
-        photos: Sequence[Photo],
-        *,
-        cache_mb: float = 0,
-        store: PackedStore | None = None,
-        read: Callable[[Photo], Pixels] | None = None,
-    ) -> None:
-        self.photos = list(photos)
-        self.store = store or PackedStore(None)
-        self._decode = read or read_unchanged
-        self._budget = int(cache_mb * 2**20)
+    photos: Sequence[Photo]
+    _: KW_ONLY
+    cache_mb: float = 0
+    store: PackedStore = field(default_factory=lambda: PackedStore(None))
+    read: Callable[[Photo], Pixels] = read_unchanged
+
+    def __post_init__(self) -> None:
+        self._budget = int(self.cache_mb * 2**20)
         self._kept: dict[Path, Pixels] = {}
         self._latest: dict[Path, Pixels] = {}
         self._lost: set[str] = set()
@@ -47,8 +63,8 @@ class PhotoReader:
     @property
     def packed(self) -> bool:
         """Whether no photo needs decoding."""
-        parts = (part for photo in self.photos for part in (photo, photo.lr) if part is not None)
-        return all(part.digest in self.store for part in parts)
+        parts = (part for photo in self.photos for part in (photo, photo.lr))
+        return all(part is None or part.digest in self.store for part in parts)
 
     def __getitem__(self, index: int) -> Pixels:
         """Pixels of photo `index`, upright RGB.
@@ -76,31 +92,13 @@ class PhotoReader:
                 if not self._lost:
                     log.warning("decoding what the packed store has lost: %s", error)
                 self._lost.add(photo.digest)
-        if photo.path in self._kept:
-            return self._kept[photo.path]
-        pixels = self._latest.get(photo.path)
-        if pixels is None:
-            pixels = self._decode(photo)
-            previous = list(self._latest.items())[-1:]  # a photo and its partner are two
-            self._latest = dict([*previous, (photo.path, pixels)])
+        known = self._kept if photo.path in self._kept else self._latest
+        if photo.path in known:
+            return known[photo.path]
+        pixels = self.read(photo)
+        previous = list(self._latest.items())[-1:]  # a photo and its partner are two
+        self._latest = dict([*previous, (photo.path, pixels)])
         if pixels.nbytes <= self._budget:
             self._budget -= pixels.nbytes
             self._kept[photo.path] = pixels
         return pixels
-
-
-def read_unchanged(photo: Photo) -> Pixels:
-    """Decode a photo and check that it has the pixels that were audited.
-
-    A file that was only touched or copied anew goes on being used.
-
-    Raises:
-        PhotoError: it no longer decodes, or holds other pixels now.
-    """
-    pixels = read_photo(photo.path)
-    if photo.stamp not in {None, stamp_of(photo.path)}:
-        if digest_of(pixels) != photo.digest:
-            msg = f"{printable(photo.path)}: holds another image than when it was checked"
-            raise PhotoError(msg)
-        log.info("%s was written anew with the same pixels", printable(photo.path))
-    return pixels

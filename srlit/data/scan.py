@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import (
     Executor,
     Future,
@@ -19,22 +19,25 @@ from concurrent.futures import (
     as_completed,
 )
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import track
+from torch import Tensor
 
 from srlit.data.decode import decode
 from srlit.data.detect_upscaled import looks_upscaled
 from srlit.data.photo_file import PhotoError, TemporaryPhotoError
-from srlit.data.store import SUFFIX, ShardWriter, StoreError, digest_of, new_shard
+from srlit.data.store import SUFFIX, StoreError, digest_of, write_shard
 
 # Below so many bytes of files, threads are done before processes have started.
 SMALL = 16 * 2**20
-# A shard takes files of so many bytes (decoded about twice that of PNG, ten times that of JPEG).
-SHARD = 64 * 2**20
+# A shard takes files of so many bytes (decoded about twice that of PNG, ten times that of JPEG,
+# which each process keeps in memory until the shard is written).
+SHARD = 16 * 2**20
 MIN_CHUNK = 2 * 2**20
 SHOW_PROGRESS = 200  # files
 
@@ -59,6 +62,9 @@ class Entry(NamedTuple):
     size: tuple[int, int] = (0, 0)
     digest: str = ""
     notes: tuple[str, ...] = ()
+
+
+Scan = Callable[[Sequence[Path]], list[Entry]]  # of the files of a chunk
 
 
 def stamp_of(path: Path) -> Stamp | None:
@@ -89,28 +95,24 @@ def scan_all(
         store: folder of the packed store to put pixels into; None packs nothing.
         packed: digests that the store has already.
     """
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     task = "checking and packing photos" if store else "checking photos"
     hidden = len(paths) < SHOW_PROGRESS and not store
-    with Progress(*columns, TimeRemainingColumn(), disable=hidden) as bar:
-        entries = _scan_in_parallel(paths, store, packed)
-        yield from bar.track(entries, total=len(paths), description=task)
+    entries = _scan_in_parallel(paths, partial(scan_files, store=store, packed=packed))
+    return iter(track(entries, task, total=len(paths), disable=hidden))
 
 
-def _scan_in_parallel(
-    paths: Sequence[Path], store: Path | None, packed: frozenset[str]
-) -> Iterator[tuple[Path, Entry]]:
+def _scan_in_parallel(paths: Sequence[Path], scan: Scan) -> Iterator[tuple[Path, Entry]]:
     sizes = [(stamp_of(path) or (0,))[0] for path in paths]
-    left = chunks(paths, sizes, max_bytes=SHARD if store else SHARD // 8)
+    left = chunks(paths, sizes, max_bytes=SHARD)
     while left:
         done: set[int] = set()
-        for number, entries in _scan_in_pool(left, sum(sizes), store, packed):
+        for number, entries in _scan_in_pool(left, sum(sizes), scan):
             done.add(number)
             yield from zip(left[number], entries, strict=True)
         # Some are left where a process died: it was working on one of those that began first.
         left = [chunk for number, chunk in enumerate(left) if number not in done]
         for chunk in left[: cores()]:
-            yield from zip(chunk, _scan_isolated(chunk, store, packed), strict=True)
+            yield from zip(chunk, _scan_isolated(chunk, scan), strict=True)
         left = left[cores() :]
 
 
@@ -129,29 +131,27 @@ def chunks(paths: Sequence[Path], sizes: Sequence[int], *, max_bytes: int) -> li
 
 
 def _scan_in_pool(
-    parts: Sequence[Sequence[Path]], size: int, store: Path | None, packed: frozenset[str]
+    parts: Sequence[Sequence[Path]], size: int, scan: Scan
 ) -> Iterator[tuple[int, list[Entry]]]:
     """Scan chunks, of so many bytes, until all are done or a process dies; each by its number."""
     with _pool(size) as pool:
         tasks: dict[Future[list[Entry]], int] = {}
         with suppress(BrokenProcessPool):
             for number, part in enumerate(parts):
-                tasks[pool.submit(scan_files, part, _new_name(store), packed)] = number
+                tasks[pool.submit(scan, part)] = number
         for task in as_completed(tasks):
             if not isinstance(task.exception(), BrokenProcessPool):
                 yield tasks[task], task.result()
 
 
-def _scan_isolated(
-    paths: Sequence[Path], store: Path | None, packed: frozenset[str]
-) -> list[Entry]:
+def _scan_isolated(paths: Sequence[Path], scan: Scan) -> list[Entry]:
     """Scan files in a process of their own, and each alone where it dies."""
     with _processes(1) as pool:
         try:
-            return pool.submit(scan_files, paths, _new_name(store), packed).result()
+            return pool.submit(scan, paths).result()
         except BrokenProcessPool:
             if len(paths) > 1:
-                return [e for path in paths for e in _scan_isolated([path], store, packed)]
+                return [e for path in paths for e in _scan_isolated([path], scan)]
     return [Entry(stamp_of(paths[0]), reason="the decoder crashed on it, or ran out of memory")]
 
 
@@ -173,9 +173,7 @@ def _processes(count: int) -> ProcessPoolExecutor:
     # Forked like the DataLoader's workers: a fresh start would import torch in each of them.
     start = "fork" if sys.platform.startswith("linux") else "spawn"
     context = multiprocessing.get_context(start)
-    return ProcessPoolExecutor(
-        count, mp_context=context, initializer=_start_worker, initargs=(os.getpid(),)
-    )
+    return ProcessPoolExecutor(count, context, _start_worker, (os.getpid(),))
 
 
 def _start_worker(parent: int) -> None:
@@ -195,33 +193,32 @@ def _end_with(parent: int) -> None:
 # -- file by file -------------------------------------------------------------------------------
 
 
-def _new_name(store: Path | None) -> Path | None:
-    return store / f"{secrets.token_hex(8)}{SUFFIX}" if store else None
-
-
 def scan_files(
-    paths: Sequence[Path], shard: Path | None, packed: frozenset[str] = frozenset()
+    paths: Sequence[Path], store: Path | None, packed: frozenset[str] = frozenset()
 ) -> list[Entry]:
-    """Scan files one after the other, packing their pixels into a shard where one is named.
+    """Scan files one after the other, packing their pixels into a shard where a store is named.
 
     Args:
         paths: the files.
-        shard: the file to make; None packs nothing.
+        store: the folder to make a shard in; None packs nothing.
         packed: digests of pixels that need not be written again.
 
     Raises:
         StoreError: the shard cannot be written.
     """
+    images: dict[str, Tensor] = {}
+    entries = [scan_file(path, images if store else None) for path in paths]
     try:
-        with new_shard(shard, len(paths), packed) if shard else nullcontext() as writer:
-            return [scan_file(path, writer) for path in paths]
-    except OSError as error:  # of the shard: those of photos are PhotoErrors
-        msg = f"packing into {shard}: {error.strerror}; choose another folder by paths.store=FOLDER"
+        if store and (new := {k: v for k, v in images.items() if k not in packed}):
+            write_shard(store / f"{secrets.token_hex(8)}{SUFFIX}", new)
+    except OSError as error:
+        msg = f"packing into {store}: {error.strerror}; choose another folder by paths.store=FOLDER"
         raise StoreError(msg) from None
+    return entries
 
 
-def scan_file(path: Path, writer: ShardWriter | None = None) -> Entry:
-    """Decode one file: what it holds, or why it cannot be used."""
+def scan_file(path: Path, images: dict[str, Tensor] | None = None) -> Entry:
+    """Decode one file: what it holds, or why it cannot be used; its pixels go into `images`."""
     stamp = stamp_of(path)
     try:
         pixels, notes = decode(path)
@@ -230,9 +227,8 @@ def scan_file(path: Path, writer: ShardWriter | None = None) -> Entry:
     except PhotoError as error:
         return Entry(stamp, reason=error.reason)
     digest = digest_of(pixels)
-    if writer is not None:
-        writer.append(digest, pixels)
-    if looks_upscaled(pixels):
-        notes = (*notes, "upscaled")
+    if images is not None:
+        images[digest] = pixels
+    upscaled = ("upscaled",) if looks_upscaled(pixels) else ()
     height, width = pixels.shape[1:]
-    return Entry(stamp, "", (width, height), digest, notes)
+    return Entry(stamp, "", (width, height), digest, (*notes, *upscaled))

@@ -12,6 +12,8 @@ import os
 import shutil
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,11 +106,10 @@ def write_shards(photos: Sequence[Photo], folder: str | Path, *, chunk_mb: Posit
 
 def _check_same(photos: Sequence[Photo], folder: Path) -> None:
     """See that a folder holds shards of these photos."""
-    try:
-        digests = [row.digest for row in _read_index(folder)]
-    except ShardError:
-        digests = []
-    if digests != [photo.digest for photo in photos]:
+    rows: list[Row] = []
+    with suppress(ShardError):
+        rows, _ = _read_index(folder)
+    if [row.digest for row in rows] != [photo.digest for photo in photos]:
         msg = f"{folder}: holds other files than shards of these photos; choose another folder"
         raise FileExistsError(msg)
     log.info("%s: holds these %d photos already", folder, len(photos))
@@ -142,8 +143,8 @@ def _read_file(photo: Photo) -> bytes:
 # -- reading ------------------------------------------------------------------------------------
 
 
-def _read_index(folder: Path) -> list[Row]:
-    """The photos that an index lists.
+def _read_index(folder: Path) -> tuple[list[Row], int]:
+    """The photos that an index lists, and the size of all shards in bytes.
 
     Raises:
         ShardError: it is missing or was not written by `write_shards`.
@@ -154,13 +155,13 @@ def _read_index(folder: Path) -> list[Row]:
         # Items of other kinds may be pickled, and names may lead out of the cache.
         plain = index["config"]["data_format"] == ["bytes"]
         names = [chunk["filename"] for chunk in index["chunks"]]
+        size = sum(chunk["chunk_bytes"] for chunk in index["chunks"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         msg = f"{folder / INDEX}: no index of shards ({error!r}); write or copy the shards again"
         raise ShardError(msg) from error
     if not plain or any(name != Path(name).name for name in names):
-        msg = f"{folder / INDEX}: expected shards that srlit prepare wrote"
-        raise ShardError(msg)
-    return rows
+        raise ShardError(f"{folder / INDEX}: expected shards that srlit prepare wrote")
+    return rows, size
 
 
 class Shards:
@@ -183,7 +184,6 @@ class Shards:
     def __init__(
         self,
         location: str,
-        *,
         cache_dir: str | None,
         cache_gb: float,
         storage_options: Mapping[str, Any] | None,
@@ -202,16 +202,13 @@ class Shards:
         self._opened: tuple[int, Any] | None = None
         try:
             self.folder = Path(self._dataset.input_dir.path)
-            rows = _read_index(self.folder)
+            rows, size = _read_index(self.folder)
         except ModuleNotFoundError:
             raise
         except Exception as error:  # those of botocore and of other storages
             raise ShardError(f"{location}: cannot be opened: {error}") from error
         self.photos = [Photo(root / row.name, *row[1:4]) for row in rows]
-        self._crcs = [row.crc for row in rows]
-        self._numbers = {photo.path: number for number, photo in enumerate(self.photos)}
-        index = json.loads((self.folder / INDEX).read_text(encoding="utf-8"))
-        size = sum(chunk["chunk_bytes"] for chunk in index["chunks"])
+        self._known = {root / row.name: (number, row.crc) for number, row in enumerate(rows)}
         self._whole = cache_dir is not None and size <= cache_gb * 2**30
 
     def __getstate__(self) -> dict[str, Any]:
@@ -227,7 +224,7 @@ class Shards:
 
     def __contains__(self, path: Path) -> bool:
         """Whether a photo of this path is here."""
-        return path in self._numbers
+        return path in self._known
 
     def read(self, path: Path) -> Pixels:
         """Pixels of a photo, upright RGB.
@@ -236,7 +233,7 @@ class Shards:
             ShardError: its shard cannot be read or is damaged.
             PhotoError: it does not decode.
         """
-        number = self._numbers[path]
+        number, crc = self._known[path]
         where = f"{self.location}: {printable(path)}"
         try:
             data = bytes(self._dataset[number])
@@ -244,15 +241,16 @@ class Shards:
             self._dataset.on_demand_bytes = not self._whole
         except Exception as error:  # those of botocore and of other storages
             raise ShardError(f"{where}: cannot be read: {error}") from error
-        if zlib.crc32(data) != self._crcs[number]:
+        if zlib.crc32(data) != crc:
             cached = f", or remove its cache {self.folder}" if self._remote else ""
             raise ShardError(f"{where}: damaged (CRC-32 differs); copy the shards again{cached}")
         try:
-            return decode_bytes(data, path.name).pixels
+            return decode_bytes(data, path).pixels
         except PhotoError as error:
             raise type(error)(f"{where}: {error.reason}", error.reason) from None
 
 
+@dataclass(kw_only=True, eq=False)
 class StreamedPhotos(PhotoSets):
     """Photos in shards that srlit prepare wrote, in folders or in remote storage.
 
@@ -267,27 +265,19 @@ class StreamedPhotos(PhotoSets):
         storage_options: of boto3's S3 client: endpoint_url, region_name, ...
     """
 
-    def __init__(
-        self,
-        *,
-        train: str | None = None,
-        val: str | None = None,
-        test: str | None = None,
-        cache_dir: str | None = None,
-        cache_gb: Positive = 50,
-        storage_options: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.locations = {"train": train, "val": val, "test": test}
-        self._options: dict[str, Any] = {
-            "cache_dir": cache_dir,
-            "cache_gb": cache_gb,
-            "storage_options": storage_options,
-        }
+    train: str | None = None
+    val: str | None = None
+    test: str | None = None
+    cache_dir: str | None = None
+    cache_gb: Positive = 50
+    storage_options: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
         self._opened: dict[str, Shards] = {}
 
     def has(self, split: str) -> bool:
         """Whether shards were named for a split."""
-        return bool(self.locations[split])
+        return bool(getattr(self, split))
 
     def split(self, name: str) -> list[Path]:
         """Photos of a split's shards."""
@@ -306,10 +296,7 @@ class StreamedPhotos(PhotoSets):
         """
         photos = self._shards(split).photos
         known = {p.path: Entry(None, size=(p.width, p.height), digest=p.digest) for p in photos}
-        paths = [photo.path for photo in photos]
-        return usable(
-            paths, known, min_size=min_size, max_invalid_fraction=checks.max_invalid_fraction
-        )
+        return usable(list(known), known, min_size, checks.max_invalid_fraction)
 
     def read(self, photo: Photo) -> Pixels:
         """Pixels of a photo of a split that was asked for before.
@@ -331,13 +318,14 @@ class StreamedPhotos(PhotoSets):
             FileNotFoundError: those of another split are not set, which not every command needs.
             ShardError: there are no shards, or damaged ones.
         """
-        location = self.locations[split]
+        location = getattr(self, split)
         if not location:
             msg = f"{self.key}.{split} is not set: expected a folder or s3://bucket/prefix"
             raise ValueError(msg) if split == "train" else FileNotFoundError(msg)
         try:
             if split not in self._opened:
-                self._opened[split] = Shards(location, **self._options)
+                options = self.storage_options
+                self._opened[split] = Shards(location, self.cache_dir, self.cache_gb, options)
         except ShardError as error:
             raise ShardError(f"{self.key}.{split}: {error}") from error
         return self._opened[split]

@@ -6,34 +6,28 @@ changed photo is another one, and the name is the checksum. A shard appears whol
 """
 
 import hashlib
-import json
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from jaxtyping import UInt8
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
 
-from srlit.utils.atomic import atomic_file
+from srlit.utils.atomic import atomic_file, remove_torn
 from srlit.utils.file_lock import exclusive_lock
 
 log = logging.getLogger(__name__)
 
 METADATA = {"format": "srlit.packed", "version": "1"}
 SUFFIX = ".safetensors"
-# The header comes first and is written last: room is kept for this much per tensor.
-HEADER_ROOM = 160
 
 
 class StoreError(ValueError):
     """A packed store that cannot be used."""
-
-
-class _EmptyError(Exception):
-    """A shard without an image."""
 
 
 def digest_of(pixels: UInt8[Tensor, "3 h w"]) -> str:
@@ -46,66 +40,22 @@ def digest_of(pixels: UInt8[Tensor, "3 h w"]) -> str:
 # -- writing ------------------------------------------------------------------------------------
 
 
-class ShardWriter:
-    """Appends images to a shard one by one, as safetensors' own writer does not.
+def write_shard(path: Path, images: Mapping[str, UInt8[Tensor, "3 h w"]]) -> None:
+    """Write images, by their digests, as a shard.
 
-    Args:
-        file: where they go.
-        max_images: how many images there is room for.
-        packed: digests of images that are left out, as other shards have them.
+    Raises:
+        OSError: it cannot be written.
     """
-
-    def __init__(
-        self, file: BinaryIO, max_images: int, packed: frozenset[str] = frozenset()
-    ) -> None:
-        self._file = file
-        self._packed = packed
-        self._room = 8 + 256 + HEADER_ROOM * max_images
-        self._header: dict[str, Any] = {"__metadata__": METADATA}
-        self._end = 0
-        file.seek(self._room)
-
-    def append(self, digest: str, pixels: UInt8[Tensor, "3 h w"]) -> None:
-        """Write an image, unless it is there."""
-        if digest in self._header or digest in self._packed:
-            return
-        self._file.write(pixels.contiguous().numpy().data)
-        offsets = [self._end, self._end + pixels.nbytes]
-        self._header[digest] = {"dtype": "U8", "shape": [*pixels.shape], "data_offsets": offsets}
-        self._end = offsets[1]
-
-    def finish(self) -> None:
-        """Write the header into the room before the pixels, padded with blanks."""
-        if self._end == 0:
-            raise _EmptyError
-        self._file.seek(0)
-        self._file.write((self._room - 8).to_bytes(8, "little"))
-        self._file.write(json.dumps(self._header).encode().ljust(self._room - 8))
-
-
-@contextmanager
-def new_shard(
-    path: Path, max_images: int, packed: frozenset[str] = frozenset()
-) -> Iterator[ShardWriter]:
-    """A shard of at most `max_images` images that appears at `path` when the body is done.
-
-    Images of `packed` are left out, and a shard without an image does not appear.
-    """
-    with suppress(_EmptyError), atomic_file(path) as sibling, sibling.open("wb") as file:
-        writer = ShardWriter(file, max_images, packed)
-        yield writer
-        writer.finish()
+    with atomic_file(path) as sibling:
+        sibling.write_bytes(save(dict(images), METADATA))
 
 
 @contextmanager
 def packing(folder: Path | None) -> Iterator[None]:
     """An exclusive lock on a store, for packing; what a killed process left half written goes."""
-    if folder is None:
-        yield
-        return
-    with exclusive_lock(folder / ".lock", f"packing into {folder}"):
-        for leftover in folder.glob(f".*.tmp{SUFFIX}"):
-            leftover.unlink()
+    with exclusive_lock(folder / ".lock", f"packing into {folder}") if folder else nullcontext():
+        if folder:
+            remove_torn(folder)
         yield
 
 

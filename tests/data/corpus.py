@@ -9,7 +9,7 @@ import os
 import stat
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,10 @@ LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\
 ORIENTATION = 0x0112
 FINE = {"quality": 98, "subsampling": 0}
 NEARLY = 8  # levels off a JPEG that is so fine
+# Top, left and steps of the passes of an interlaced PNG.
+ADAM7 = [
+    tuple(map(int, numbers)) for numbers in ("0088", "0488", "4084", "0244", "2042", "0122", "1021")
+]
 # From the pixels of a file to the upright image.
 UPRIGHT = {
     1: lambda a: a,
@@ -46,18 +50,34 @@ class Case:
     off: int = 0
 
 
+Add = Callable[..., None]  # as `Corpus.add`
+
+
+class Corpus:
+    """Files in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.cases = folder, []
+
+    def add(self, name, data, pixels=None, notes=(), reason="", off=0, **options):
+        """A case; its file is written, in the format of its name, unless `data` is None."""
+        path = self.folder / name
+        if data is not None:
+            content = data if isinstance(data, bytes) else encode(data, path.suffix, **options)
+            path.write_bytes(content)
+        self.cases.append(Case(path, pixels, notes, reason, off))
+
+
 def build(folder: Path) -> list[Case]:
     """Write all files."""
     folder.mkdir(parents=True, exist_ok=True)
-    groups = (modes, sixteen_bits, tiffs, lossy, turned, frames, sizes, broken, no_images, names)
-    return [case for group in groups for case in [*group(folder), *specials(folder, group)]]
-
-
-def specials(folder: Path, group: object) -> Iterator[Case]:
-    """What is no regular file, once."""
-    if group is names:
-        yield from links(folder)
-        yield from no_files(folder)
+    corpus = Corpus(folder)
+    for group in (
+        *(modes, palettes, sixteen_bits, tiffs, lossy, inks, turned, bad_metadata, frames, sizes),
+        *(broken, bombs, no_images, names, links, no_files),
+    ):
+        group(folder, corpus.add)
+    return corpus.cases
 
 
 # -- bytes --------------------------------------------------------------------------------------
@@ -89,17 +109,13 @@ def rounded(samples: np.ndarray) -> np.ndarray:
 def encode(pixels: np.ndarray | Image.Image, kind: str, **options: object) -> bytes:
     image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
     file = io.BytesIO()
-    image.save(file, kind, **options)
+    image.save(file, Image.registered_extensions().get(kind, kind), **options)
     return file.getvalue()
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
-    return (
-        struct.pack(">I", len(content))
-        + kind
-        + content
-        + struct.pack(">I", zlib.crc32(kind + content))
-    )
+    length, crc = (struct.pack(">I", n) for n in (len(content), zlib.crc32(kind + content)))
+    return length + kind + content + crc
 
 
 def header(width: int, height: int, depth: int, colour: int, interlace: int = 0) -> bytes:
@@ -116,27 +132,12 @@ def png(samples: np.ndarray, *more: bytes, interlaced: bool = False) -> bytes:
     height, width, channels = samples.shape
     passes = [samples]
     if interlaced:
-        starts = [
-            (0, 0, 8, 8),
-            (0, 4, 8, 8),
-            (4, 0, 8, 4),
-            (0, 2, 4, 4),
-            (2, 0, 4, 2),
-            (0, 1, 2, 2),
-            (1, 0, 2, 1),
-        ]
-        passes = [samples[y::dy, x::dx] for y, x, dy, dx in starts]
+        passes = [samples[y::dy, x::dx] for y, x, dy, dx in ADAM7]
     colour = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
     lines = b"".join(scanlines(part) for part in passes)
-    return b"".join(
-        [
-            b"\x89PNG\r\n\x1a\n",
-            header(width, height, 8 * samples.itemsize, colour, int(interlaced)),
-            *more,
-            chunk(b"IDAT", zlib.compress(lines)),
-            chunk(b"IEND", b""),
-        ]
-    )
+    head = header(width, height, 8 * samples.itemsize, colour, int(interlaced))
+    pixels = chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+    return b"".join([b"\x89PNG\r\n\x1a\n", head, *more, pixels])
 
 
 def lzw(data: bytes) -> bytes:
@@ -152,18 +153,13 @@ def lzw(data: bytes) -> bytes:
 def tiff(width: int, height: int, *, bits: int, compression: int, strip: bytes) -> bytes:
     """An RGB TIFF of one strip."""
     extra = 8 + len(strip)
-    tags = [
-        (256, 4, 1, width),
-        (257, 4, 1, height),
-        (258, 3, 3, extra),
-        (259, 3, 1, compression),
-        (262, 3, 1, 2),
-        (273, 4, 1, 8),
-        (277, 3, 1, 3),
-        (278, 4, 1, height),
-        (279, 4, 1, len(strip)),
-    ]
-    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    longs = {256: width, 257: height, 273: 8, 278: height, 279: len(strip)}
+    shorts = {259: compression, 262: 2, 277: 3}
+    tags = [(tag, 4, 1, value) for tag, value in longs.items()]
+    tags += [(tag, 3, 1, value) for tag, value in shorts.items()] + [(258, 3, 3, extra)]
+    directory = struct.pack("<H", len(tags)) + b"".join(
+        struct.pack("<HHII", *tag) for tag in sorted(tags)
+    )
     start = struct.pack("<2sHI", b"II", 42, extra + 6)
     return start + strip + struct.pack("<3H", bits, bits, bits) + directory + bytes(4)
 
@@ -185,335 +181,255 @@ def exif(orientation: int) -> Image.Exif:
     return tags
 
 
-def write(path: Path, data: bytes, *args: object, **expected: object) -> Case:
-    path.write_bytes(data)
-    return Case(path, *args, **expected)
-
-
 # -- good files ---------------------------------------------------------------------------------
 
 
-def modes(folder: Path) -> Iterator[Case]:
+def modes(folder: Path, add: Add) -> None:
     """Every kind of pixels of 8 bits and fewer."""
     rgb, alpha = noise(21, 34, 3), noise(21, 34, seed=1)
     plane, bits = rgb[..., 0], rgb[..., 0] > 127
-    yield write(folder / "rgb.png", encode(rgb, "PNG"), rgb)
-    yield write(folder / "rgb.bmp", encode(rgb, "BMP"), rgb)
-    yield write(folder / "rgb.ppm", encode(rgb, "PPM"), rgb)
-    yield write(folder / "rgb.webp", encode(rgb, "WEBP", lossless=True), rgb)
-    yield write(folder / "interlaced.png", png(rgb, interlaced=True), rgb)
-    yield write(folder / "1-bit.png", encode(bits, "PNG"), gray(bits * np.uint8(255)), ("gray",))
-    yield write(
-        folder / "bits.pbm",
-        encode(Image.fromarray(bits), "PPM"),
-        gray(bits * np.uint8(255)),
-        ("gray",),
-    )
-    yield write(folder / "l.png", encode(plane, "PNG"), gray(plane), ("gray",))
-    yield write(folder / "gray as rgb.png", encode(gray(plane), "PNG"), gray(plane), ("gray",))
+    add("rgb.png", rgb, rgb)
+    add("rgb.bmp", rgb, rgb)
+    add("rgb.ppm", rgb, rgb)
+    add("rgb.webp", rgb, rgb, lossless=True)
+    add("interlaced.png", png(rgb, interlaced=True), rgb)
+    add("1-bit.png", bits, gray(bits * np.uint8(255)), ("gray",))
+    add("bits.pbm", Image.fromarray(bits), gray(bits * np.uint8(255)), ("gray",))
+    add("l.png", plane, gray(plane), ("gray",))
+    add("gray as rgb.png", gray(plane), gray(plane), ("gray",))
     almost = gray(plane).copy()
     almost[20, 33, 2] ^= 1
-    yield write(folder / "almost gray.png", encode(almost, "PNG"), almost)
+    add("almost gray.png", almost, almost)
     ga = np.stack([plane, alpha], -1)
-    yield write(folder / "la.png", png(ga), on_white(gray(plane), alpha), ("gray", "alpha"), off=1)
+    add("la.png", png(ga), on_white(gray(plane), alpha), ("gray", "alpha"), off=1)
     rgba = np.dstack([rgb, alpha])
-    yield write(folder / "rgba.png", encode(rgba, "PNG"), on_white(rgb, alpha), ("alpha",), off=1)
+    add("rgba.png", rgba, on_white(rgb, alpha), ("alpha",), off=1)
     opaque = np.dstack([rgb, np.full_like(alpha, 255)])
-    yield write(folder / "opaque.png", encode(opaque, "PNG"), rgb)
-    yield from palettes(folder, plane)
+    add("opaque.png", opaque, rgb)
 
 
-def palettes(folder: Path, plane: np.ndarray) -> Iterator[Case]:
+def palettes(folder: Path, add: Add) -> None:
+    plane = noise(21, 34, 3)[..., 0]
     colours = noise(256, 3, seed=2)
     image = Image.fromarray(plane, "L")
     image.putpalette(colours.tobytes())
-    yield write(folder / "p.png", encode(image, "PNG"), colours[plane], ("palette",))
-    yield write(folder / "p.bmp", encode(image, "BMP"), colours[plane], ("palette",))
-    yield write(folder / "p.gif", encode(image, "GIF"), colours[plane], ("palette",))
-    yield write(folder / "p.tif", encode(image, "TIFF"), colours[plane], ("palette",))
-    clear = np.where(plane == 7, 0, 255)
-    expected = on_white(colours[plane], clear)
-    yield write(
-        folder / "pa.png", encode(image, "PNG", transparency=7), expected, ("palette", "alpha")
-    )
-    yield write(
-        folder / "pa.gif", encode(image, "GIF", transparency=7), expected, ("palette", "alpha")
-    )
+    for kind in ("png", "bmp", "gif", "tiff"):
+        add(f"p.{kind}", image, colours[plane], ("palette",))
+    expected = on_white(colours[plane], np.where(plane == 7, 0, 255))
+    for kind in ("png", "gif"):
+        add(f"pa.{kind}", image, expected, ("palette", "alpha"), transparency=7)
     opacities = noise(256, seed=3)
     data = encode(image, "PNG", transparency=opacities.tobytes())
     expected = on_white(colours[plane], opacities[plane])
-    yield write(folder / "pa opacities.png", data, expected, ("palette", "alpha"), off=1)
+    add("pa opacities.png", data, expected, ("palette", "alpha"), off=1)
 
 
-def sixteen_bits(folder: Path) -> Iterator[Case]:
+def sixteen_bits(folder: Path, add: Add) -> None:
     """PNG and PPM of 16 bits a sample."""
     deep = noise(21, 34, 4, dtype=np.uint16)
     rgb, alpha, dark = deep[..., :3], deep[..., 3], deep[..., :3] >> 4
     some, note = gray(rgb[..., 0]), "16-bit"
-    yield write(folder / "l16.png", png(deep[..., :1]), rounded(some), ("gray", note))
-    yield write(
-        folder / "dark l16.png",
-        png(dark[..., :1]),
-        gray(rounded(dark[..., 0])),
-        ("gray", note, "dark 16-bit"),
-    )
-    yield write(folder / "rgb16.png", png(rgb), rounded(rgb), (note,))
-    yield write(folder / "interlaced16.png", png(rgb, interlaced=True), rounded(rgb), (note,))
-    yield write(folder / "dark rgb16.png", png(dark), rounded(dark), (note, "dark 16-bit"))
-    yield write(folder / "rgba16.png", png(deep), on_white(rgb, alpha, 65535), ("alpha", note))
-    yield write(
-        folder / "la16.png",
-        png(deep[..., [0, 3]]),
-        on_white(some, alpha, 65535),
-        ("gray", "alpha", note),
-    )
+    add("l16.png", png(deep[..., :1]), rounded(some), ("gray", note))
+    dark_gray = gray(rounded(dark[..., 0]))
+    add("dark l16.png", png(dark[..., :1]), dark_gray, ("gray", note, "dark 16-bit"))
+    add("rgb16.png", png(rgb), rounded(rgb), (note,))
+    add("interlaced16.png", png(rgb, interlaced=True), rounded(rgb), (note,))
+    add("dark rgb16.png", png(dark), rounded(dark), (note, "dark 16-bit"))
+    add("rgba16.png", png(deep), on_white(rgb, alpha, 65535), ("alpha", note))
+    add("la16.png", png(deep[..., [0, 3]]), on_white(some, alpha, 65535), ("gray", "alpha", note))
     key = chunk(b"tRNS", rgb[4, 5].astype(">u2").tobytes())
     expected = rounded(rgb)
     expected[4, 5] = 255
-    yield write(folder / "rgb16 key.png", png(rgb, key), expected, ("alpha", note))
+    add("rgb16 key.png", png(rgb, key), expected, ("alpha", note))
     pgm = b"P5 34 21 65535\n" + rgb[..., 0].astype(">u2").tobytes()
-    yield write(folder / "l16.pgm", pgm, rounded(some), ("gray", note))
+    add("l16.pgm", pgm, rounded(some), ("gray", note))
     ppm = b"P6 34 21 65535\n" + rgb.astype(">u2").tobytes()
-    yield write(folder / "rgb16.ppm", ppm, rounded(rgb))
+    add("rgb16.ppm", ppm, rounded(rgb))
 
 
-def tiffs(folder: Path) -> Iterator[Case]:
+def tiffs(folder: Path, add: Add) -> None:
     """TIFF in its many ways."""
     rgb, deep = noise(32, 48, 3), noise(32, 48, 4, dtype=np.uint16)
     colour = deep[..., :3]
 
     def case(name, pixels, expected=None, *notes, off=0, reason="", **options):
-        tifffile.imwrite(folder / name, pixels, metadata=None, **options)
-        return Case(folder / name, expected, notes, reason, off)
+        tifffile.imwrite(folder / name, pixels, metadata=None, **{"photometric": "rgb"} | options)
+        add(name, None, expected, notes, reason, off)
 
-    yield write(folder / "rgb.tif", encode(rgb, "TIFF"), rgb)
-    yield write(folder / "lzw.tiff", encode(rgb, "TIFF", compression="tiff_lzw"), rgb)
-    yield case(
-        "planar.tif", rgb.transpose(2, 0, 1), rgb, photometric="rgb", planarconfig="separate"
-    )
-    yield case("tiled.tif", rgb, rgb, photometric="rgb", tile=(16, 16))
-    yield case("l16.tif", deep[..., 0], rounded(gray(deep[..., 0])), "gray", "16-bit")
+    add("rgb.tif", encode(rgb, "TIFF"), rgb)
+    add("lzw.tiff", encode(rgb, "TIFF", compression="tiff_lzw"), rgb)
+    case("planar.tif", rgb.transpose(2, 0, 1), rgb, planarconfig="separate")
+    case("tiled.tif", rgb, rgb, tile=(16, 16))
+    levels = rounded(gray(deep[..., 0]))
+    case("l16.tif", deep[..., 0], levels, "gray", "16-bit", photometric="minisblack")
     inverse = rounded(gray(65535 - deep[..., 0]))
-    yield case(
-        "white is zero.tif", deep[..., 0], inverse, "gray", "16-bit", photometric="miniswhite"
-    )
-    yield case("rgb16.tif", colour, rounded(colour), "16-bit", photometric="rgb")
-    yield case(
-        "dark rgb16.tif",
-        colour >> 6,
-        rounded(colour >> 6),
-        "16-bit",
-        "dark 16-bit",
-        photometric="rgb",
-    )
-    yield case("rgb16 big.tif", colour, rounded(colour), "16-bit", photometric="rgb", byteorder=">")
-    zipped = {"photometric": "rgb", "compression": "zlib", "predictor": True}
-    yield case("rgb16 zip.tif", colour, rounded(colour), "16-bit", **zipped)
-    yield case(
-        "rgb16 tiled.tif", colour, rounded(colour), "16-bit", photometric="rgb", tile=(16, 16)
-    )
-    planes = {"photometric": "rgb", "planarconfig": "separate"}
-    yield case(
-        "rgb16 planar.tif", colour.transpose(2, 0, 1), reason="layout R are not read", **planes
-    )
+    case("white is zero.tif", deep[..., 0], inverse, "gray", "16-bit", photometric="miniswhite")
+    case("rgb16.tif", colour, rounded(colour), "16-bit")
+    case("dark rgb16.tif", colour >> 6, rounded(colour >> 6), "16-bit", "dark 16-bit")
+    case("rgb16 big.tif", colour, rounded(colour), "16-bit", byteorder=">")
+    zipped = {"compression": "zlib", "predictor": True}
+    case("rgb16 zip.tif", colour, rounded(colour), "16-bit", **zipped)
+    case("rgb16 tiled.tif", colour, rounded(colour), "16-bit", tile=(16, 16))
+    planes = {"planarconfig": "separate"}
+    case("rgb16 planar.tif", colour.transpose(2, 0, 1), reason="layout R are not read", **planes)
     laid = on_white(colour, deep[..., 3], 65535)
-    yield case(
-        "rgba16.tif", deep, laid, "alpha", "16-bit", photometric="rgb", extrasamples=["unassalpha"]
-    )
+    case("rgba16.tif", deep, laid, "alpha", "16-bit", extrasamples=["unassalpha"])
     times = (colour * (deep[..., 3:] / 65535)).round().astype(np.uint16)
     multiplied = np.dstack([times, deep[..., 3]])
-    yield case(
-        "rgba16 times.tif",
-        multiplied,
-        laid,
-        "alpha",
-        "16-bit",
-        photometric="rgb",
-        extrasamples=["assocalpha"],
-        off=1,
+    case(
+        "rgba16 times.tif", multiplied, laid, "alpha", "16-bit", extrasamples=["assocalpha"], off=1
     )
     strip = lzw(colour.astype("<u2").tobytes())
     data = tiff(48, 32, bits=16, compression=5, strip=strip)
-    yield write(folder / "rgb16 lzw.tif", data, rounded(colour), ("16-bit",))
+    add("rgb16 lzw.tif", data, rounded(colour), ("16-bit",))
 
 
-def lossy(folder: Path) -> Iterator[Case]:
+def lossy(folder: Path, add: Add) -> None:
     """JPEG, and others with loss."""
     photo = photo_crop()
-    yield write(folder / "photo.jpg", encode(photo, "JPEG", **FINE), photo, off=NEARLY)
-    data = encode(photo, "JPEG", progressive=True, **FINE)
-    yield write(folder / "progressive.jpg", data, photo, off=NEARLY)
+    add("photo.jpg", photo, photo, off=NEARLY, **FINE)
+    add("progressive.jpg", photo, photo, off=NEARLY, progressive=True, **FINE)
     plane = photo[..., 0]
-    data = encode(plane, "JPEG", **FINE)
-    yield write(folder / "gray.jpeg", data, gray(plane), ("gray",), off=NEARLY)
+    add("gray.jpeg", plane, gray(plane), ("gray",), off=NEARLY, **FINE)
     smooth = np.array(Image.fromarray(photo).resize((64, 48), box=(0, 0, 8, 6)))
-    yield write(folder / "lossy.webp", encode(smooth, "WEBP", quality=95), smooth, off=16)
-    yield from inks(folder)
+    add("lossy.webp", smooth, smooth, off=16, quality=95)
 
 
-def inks(folder: Path) -> Iterator[Case]:
+def inks(folder: Path, add: Add) -> None:
     """CMYK: full of ink is 255 in memory, but 0 in what Adobe writes."""
     cmyk = np.repeat(np.repeat(noise(2, 3, 4), 16, 0), 16, 1)
     light = 1 - cmyk / 255
     expected = (255 * light[..., :3] * light[..., 3:]).round().astype(np.uint8)
     adobe = encode(Image.fromarray(cmyk, "CMYK"), "JPEG", quality=100)
-    yield write(folder / "adobe cmyk.jpg", adobe, expected, ("cmyk",), off=4)
+    add("adobe cmyk.jpg", adobe, expected, ("cmyk",), off=4)
     plain = encode(Image.fromarray(255 - cmyk, "CMYK"), "JPEG", quality=100)
-    yield write(folder / "cmyk.jpg", without(plain, 0xEE), expected, ("cmyk",), off=4)
-    yield write(
-        folder / "cmyk.tif",
-        encode(Image.fromarray(cmyk, "CMYK"), "TIFF"),
-        expected,
-        ("cmyk",),
-        off=1,
-    )
+    add("cmyk.jpg", without(plain, 0xEE), expected, ("cmyk",), off=4)
+    add("cmyk.tif", encode(Image.fromarray(cmyk, "CMYK"), "TIFF"), expected, ("cmyk",), off=1)
 
 
-def turned(folder: Path) -> Iterator[Case]:
+def turned(folder: Path, add: Add) -> None:
     """All orientations, and broken metadata."""
     rgb = noise(21, 34, 3)
     for orientation, upright in UPRIGHT.items():
         notes = () if orientation == 1 else ("rotated",)
-        data = encode(rgb, "PNG", exif=exif(orientation))
-        yield write(folder / f"turned {orientation}.png", data, upright(rgb), notes)
+        add(f"turned {orientation}.png", rgb, upright(rgb), notes, exif=exif(orientation))
         data = encode(rgb, "TIFF", tiffinfo={ORIENTATION: orientation})
-        yield write(folder / f"turned {orientation}.tif", data, upright(rgb), notes)
-    data = encode(photo_crop(), "JPEG", **FINE, exif=exif(6))
-    yield write(folder / "turned.jpg", data, UPRIGHT[6](photo_crop()), ("rotated",), off=NEARLY)
-    data = encode(rgb, "WEBP", lossless=True, exif=exif(5))
-    yield write(folder / "turned.webp", data, UPRIGHT[5](rgb), ("rotated",))
+        add(f"turned {orientation}.tif", data, upright(rgb), notes)
+    photo, options = photo_crop(), {"off": NEARLY, "exif": exif(6)}
+    add("turned.jpg", photo, UPRIGHT[6](photo), ("rotated",), **FINE, **options)
+    add("turned.webp", rgb, UPRIGHT[5](rgb), ("rotated",), lossless=True, exif=exif(5))
     deep = noise(21, 34, 3, dtype=np.uint16)
     tags = chunk(b"eXIf", exif(8).tobytes()[6:])
     expected = UPRIGHT[8](rounded(deep))
-    yield write(folder / "turned16.png", png(deep, tags), expected, ("16-bit", "rotated"))
-    path = folder / "turned16.tif"
-    tag = [(ORIENTATION, "H", 1, 8, True)]
-    tifffile.imwrite(path, deep, photometric="rgb", metadata=None, extratags=tag)
-    yield Case(path, expected, ("16-bit", "rotated"))
-    yield from bad_metadata(folder, rgb)
+    add("turned16.png", png(deep, tags), expected, ("16-bit", "rotated"))
+    options = {
+        "photometric": "rgb",
+        "metadata": None,
+        "extratags": [(ORIENTATION, "H", 1, 8, True)],
+    }
+    tifffile.imwrite(folder / "turned16.tif", deep, **options)
+    add("turned16.tif", None, expected, ("16-bit", "rotated"))
 
 
-def bad_metadata(folder: Path, rgb: np.ndarray) -> Iterator[Case]:
+def bad_metadata(folder: Path, add: Add) -> None:
+    rgb = noise(21, 34, 3)
     garbage = b"Exif\0\0MM\0*\xff\xff\xff\xff" + noise(50).tobytes()
-    yield write(folder / "bad exif.png", png(rgb, chunk(b"eXIf", garbage[6:])), rgb)
-    data = encode(photo_crop(), "JPEG", **FINE, exif=garbage)
-    yield write(folder / "bad exif.jpg", data, photo_crop(), off=NEARLY)
-    yield write(folder / "turned 9.png", encode(rgb, "PNG", exif=exif(9)), rgb)
+    add("bad exif.png", png(rgb, chunk(b"eXIf", garbage[6:])), rgb)
+    add("bad exif.jpg", photo_crop(), photo_crop(), off=NEARLY, **FINE, exif=garbage)
+    add("turned 9.png", encode(rgb, "PNG", exif=exif(9)), rgb)
     profile = b"no profile at all" * 20
-    yield write(folder / "bad icc.png", encode(rgb, "PNG", icc_profile=profile), rgb)
-    data = encode(photo_crop(), "JPEG", **FINE, icc_profile=profile)
-    yield write(folder / "bad icc.jpg", data, photo_crop(), off=NEARLY)
+    add("bad icc.png", rgb, rgb, icc_profile=profile)
+    add("bad icc.jpg", photo_crop(), photo_crop(), off=NEARLY, **FINE, icc_profile=profile)
     cut = chunk(b"iCCP", b"name\0\0" + zlib.compress(profile)[:9])
-    yield write(folder / "cut icc.png", png(rgb, cut), rgb)
+    add("cut icc.png", png(rgb, cut), rgb)
 
 
-def frames(folder: Path) -> Iterator[Case]:
+def frames(folder: Path, add: Add) -> None:
     """More than one image in a file: the first counts."""
     colours = [(200, 30, 10), (10, 200, 30), (30, 10, 200)]
     images = [Image.new("RGB", (34, 21), colour) for colour in colours]
     first = np.array(images[0])
     more = {"save_all": True, "append_images": images[1:]}
-    yield write(
-        folder / "many.gif", encode(images[0], "GIF", **more), first, ("palette", "animated")
-    )
-    yield write(
-        folder / "many.webp", encode(images[0], "WEBP", lossless=True, **more), first, ("animated",)
-    )
-    yield write(folder / "many.png", encode(images[0], "PNG", **more), first, ("animated",))
-    yield write(folder / "many.tif", encode(images[0], "TIFF", **more), first, ("animated",))
+    add("many.gif", encode(images[0], "GIF", **more), first, ("palette", "animated"))
+    for kind in ("webp", "png", "tiff"):
+        add(f"many.{kind}", images[0], first, ("animated",), **more, lossless=True)
     # What phones add to a photo, such as a map of depths, is no second frame of it.
     data = encode(Image.fromarray(photo_crop()), "MPO", **FINE, **more)
-    yield write(folder / "two.jpg", data, photo_crop(), off=NEARLY)
+    add("two.jpg", data, photo_crop(), off=NEARLY)
 
 
-def sizes(folder: Path) -> Iterator[Case]:
+def sizes(folder: Path, add: Add) -> None:
     for height, width in ((1, 1), (1, 4096), (4096, 1)):
         rgb = noise(height, width, 3)
         rgb[0, 0] = 1, 2, 3
-        yield write(folder / f"{width}x{height}.png", encode(rgb, "PNG"), rgb)
+        add(f"{width}x{height}.png", rgb, rgb)
 
 
 # -- bad files ----------------------------------------------------------------------------------
 
 
-def broken(folder: Path) -> Iterator[Case]:
+def broken(folder: Path, add: Add) -> None:
     """Images that are damaged, too large or of no use."""
     rgb = noise(48, 64, 3)
     good, jpeg = png(rgb), encode(photo_crop(), "JPEG", **FINE)
-    yield write(folder / "cut.png", good[: len(good) // 2], reason="[tT]runcated")
-    yield write(folder / "no end.png", good[:-12], reason="[tT]runcated")
-    yield write(
-        folder / "cut16.png",
-        png(noise(9, 9, 3, dtype=np.uint16))[:-60],
-        reason="truncated|Truncated",
-    )
-    yield write(folder / "cut.jpg", jpeg[: len(jpeg) // 2], reason="truncated")
-    yield write(folder / "cut header.jpg", jpeg[:30], reason="Truncated")
+    add("cut.png", good[: len(good) // 2], reason="[tT]runcated")
+    add("no end.png", good[:-12], reason="[tT]runcated")
+    add("cut16.png", png(noise(9, 9, 3, dtype=np.uint16))[:-60], reason="truncated|Truncated")
+    add("cut.jpg", jpeg[: len(jpeg) // 2], reason="truncated")
+    add("cut header.jpg", jpeg[:30], reason="Truncated")
     unwritten = jpeg[: len(jpeg) // 2] + bytes(9999)
-    yield write(folder / "unwritten.jpg", unwritten, reason="ends in zeros")
+    add("unwritten.jpg", unwritten, reason="ends in zeros")
     for name in ("rgb.tif", "rgb16.tif", "rgb.webp", "rgb.bmp", "p.gif", "rgb.ppm"):
         data = (folder / name).read_bytes()
-        reason = "cut|truncated|damaged|decode"
-        yield write(folder / f"cut {name}", data[: len(data) // 2], reason=reason)
+        add(f"cut {name}", data[: len(data) // 2], reason="cut|truncated|damaged|decode")
     for name, at in (("IHDR", 18), ("IDAT", len(good) - 600)):
         damaged = bytearray(good)
         damaged[at] ^= 4
-        reason = "broken PNG"
-        yield write(folder / f"bad {name}.png", bytes(damaged), reason=reason)
-    yield from bombs(folder, jpeg)
+        add(f"bad {name}.png", bytes(damaged), reason="broken PNG")
     half = np.full((21, 34), 0.5, np.float32)
-    yield write(folder / "float.tif", encode(half, "TIFF"), reason="mode F")
+    add("float.tif", encode(half, "TIFF"), reason="mode F")
     half[3, 4] = np.nan
-    yield write(folder / "nan.tif", encode(half, "TIFF"), reason="mode F")
+    add("nan.tif", encode(half, "TIFF"), reason="mode F")
     deep = noise(21, 34, dtype=np.uint16).astype(np.int32)
-    yield write(folder / "32-bit.tif", encode(deep, "TIFF"), reason="mode I")
+    add("32-bit.tif", encode(deep, "TIFF"), reason="mode I")
 
 
-def bombs(folder: Path, jpeg: bytes) -> Iterator[Case]:
+def bombs(folder: Path, add: Add) -> None:
     """Headers that promise 50,000x50,000 pixels."""
+    jpeg = encode(photo_crop(), "JPEG", **FINE)
     side, reason = 50_000, "50000x50000 pixels, more than"
     start = b"\x89PNG\r\n\x1a\n" + header(side, side, 8, 2)
     data = start + chunk(b"IDAT", zlib.compress(bytes(99))) + chunk(b"IEND", b"")
-    yield write(folder / "bomb.png", data, reason=reason)
+    add("bomb.png", data, reason=reason)
     data = tiff(side, side, bits=8, compression=1, strip=bytes(99))
-    yield write(folder / "bomb.tif", data, reason=reason)
+    add("bomb.tif", data, reason=reason)
     at = jpeg.index(b"\xff\xc0") + 5
     data = jpeg[:at] + struct.pack(">HH", side, side) + jpeg[at + 4 :]
-    yield write(folder / "bomb.jpg", data, reason=reason)
+    add("bomb.jpg", data, reason=reason)
     bmp = encode(noise(2, 2, 3), "BMP")
-    yield write(
-        folder / "bomb.bmp", bmp[:18] + struct.pack("<ii", side, side) + bmp[26:], reason=reason
-    )
-    yield write(folder / "bomb.ppm", b"P6 50000 50000 255\n" + bytes(99), reason=reason)
+    add("bomb.bmp", bmp[:18] + struct.pack("<ii", side, side) + bmp[26:], reason=reason)
+    add("bomb.ppm", b"P6 50000 50000 255\n" + bytes(99), reason=reason)
 
 
-def no_images(folder: Path) -> Iterator[Case]:
+def no_images(folder: Path, add: Add) -> None:
     """Files that are something else."""
     unknown = "not an image of the formats JPEG, PNG, .*"
-    yield write(folder / "empty.png", b"", reason="an empty file")
-    yield write(folder / "zeros.jpg", bytes(5000), reason=unknown)
-    yield write(
-        folder / "text.png",
-        b"no image\n" * 9,
-        reason=unknown,
-    )
+    add("empty.png", b"", reason="an empty file")
+    add("zeros.jpg", bytes(5000), reason=unknown)
+    add("text.png", b"no image\n" * 9, reason=unknown)
     page = b"\n<!DOCTYPE html><html>404 not found</html>"
-    yield write(folder / "page.jpg", page, reason=f"{unknown}.*<!DOCTYPE html>")
-    yield write(folder / "noise.png", noise(5000, seed=5).tobytes(), reason=unknown)
-    yield write(folder / "pointer.png", LFS, reason="Git LFS pointer.*git lfs pull")
+    add("page.jpg", page, reason=f"{unknown}.*<!DOCTYPE html>")
+    add("noise.png", noise(5000, seed=5).tobytes(), reason=unknown)
+    add("pointer.png", LFS, reason="Git LFS pointer.*git lfs pull")
     heic = b"\0\0\0\x18ftypheic" + noise(99).tobytes()
-    yield write(folder / "phone.HEIC", heic, reason="HEIF files are not read: convert")
-    yield write(folder / "phone.jpg", heic, reason=unknown)
+    add("phone.HEIC", heic, reason="HEIF files are not read: convert")
+    add("phone.jpg", heic, reason=unknown)
     raw = (folder / "rgb.tif").read_bytes()
-    yield write(folder / "camera.dng", raw, reason="camera raw files are not read")
-    yield write(
-        folder / "eps.png",
-        b"%!PS-Adobe-3.0 EPSF-3.0\n",
-        reason=unknown,
-    )
+    add("camera.dng", raw, reason="camera raw files are not read")
+    add("eps.png", b"%!PS-Adobe-3.0 EPSF-3.0\n", reason=unknown)
 
 
-def names(folder: Path) -> Iterator[Case]:
+def names(folder: Path, add: Add) -> None:
     """Good images under any name."""
     rgb = noise(21, 34, 3, seed=9)
     good = encode(rgb, "PNG")
@@ -526,37 +442,37 @@ def names(folder: Path) -> Iterator[Case]:
         "tab\t.png",
         "ünï 😀.png",
     ):
-        yield write(folder / name, good, rgb)
-    yield write(folder / ("n" * 251 + ".png"), good, rgb)
-    yield write(Path(os.fsdecode(os.fsencode(folder) + b"/bytes \xff\xfe.png")), good, rgb)
+        add(name, good, rgb)
+    add(("n" * 251 + ".png"), good, rgb)
+    add(os.fsdecode(b"bytes \xff\xfe.png"), good, rgb)
     data = encode(photo_crop(), "JPEG", **FINE)
-    yield write(folder / "wrong.png", data, photo_crop(), off=NEARLY)
+    add("wrong.png", data, photo_crop(), off=NEARLY)
 
 
-def links(folder: Path) -> Iterator[Case]:
+def links(folder: Path, add: Add) -> None:
     (folder / "link.png").symlink_to("rgb.png")
-    yield Case(folder / "link.png", noise(21, 34, 3))
+    add("link.png", None, noise(21, 34, 3))
     (folder / "loop.png").symlink_to("loop.png")
-    yield Case(folder / "loop.png", reason="symbolic links")
+    add("loop.png", None, reason="symbolic links")
     (folder / "dangling.png").symlink_to("nowhere\n.png")
-    yield Case(folder / "dangling.png", reason=r"No such file.*a link to nowhere\\n.png")
-    yield Case(folder / "never.png", reason="No such file|Not a directory")
-    yield Case(folder / "rgb.png" / "x.png", reason="No such file|Not a directory")
+    add("dangling.png", None, reason=r"No such file.*a link to nowhere\\n.png")
+    add("never.png", None, reason="No such file|Not a directory")
+    add("rgb.png/x.png", None, reason="No such file|Not a directory")
 
 
-def no_files(folder: Path) -> Iterator[Case]:
+def no_files(folder: Path, add: Add) -> None:
     (folder / "folder.png").mkdir()
-    yield Case(folder / "folder.png", reason="not a regular file")
+    add("folder.png", None, reason="not a regular file")
     os.mkfifo(folder / "pipe.png")
-    yield Case(folder / "pipe.png", reason="not a regular file")
+    add("pipe.png", None, reason="not a regular file")
     os.mknod(folder / "socket.png", stat.S_IFSOCK | 0o600)
-    yield Case(folder / "socket.png", reason="not a regular file")
+    add("socket.png", None, reason="not a regular file")
     (folder / "device.png").symlink_to("/dev/zero")
-    yield Case(folder / "device.png", reason="not a regular file")
+    add("device.png", None, reason="not a regular file")
     secret = folder / "secret.png"
     if os.geteuid():
         secret.touch(0o000)
-        yield Case(secret, reason="Permission denied")
+        add(secret.name, None, reason="Permission denied")
     else:  # whom no permission stops
         secret.symlink_to("/proc/self/mem")
-        yield Case(secret, reason="cannot be read: Input/output error")
+        add(secret.name, None, reason="cannot be read: Input/output error")

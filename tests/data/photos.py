@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from srlit.data.audit import audit
+from srlit.data.audit import Checks
 from srlit.data.datasets import PatchBatches
 from srlit.data.reader import PhotoReader
 from srlit.data.sampler import PhotoOrder
@@ -15,9 +15,12 @@ from tests.helpers import compose_config
 SETTINGS = {"seed": 1, "patch_size": 32, "batch_size": 4}
 
 
+def audit(paths, *, min_size=1, max_invalid_fraction=0.0, cache=None, store=None, scale=2):
+    return Checks(scale, max_invalid_fraction, cache, store)(paths, min_size)
+
+
 def audited(folder, **options):
-    paths = sorted(Path(folder).glob("*.*"))
-    return audit(paths, **{"min_size": 1, "max_invalid_fraction": 0} | options).photos
+    return audit(sorted(Path(folder).glob("*.*")), **options).photos
 
 
 def batches_of(reader, crops=1, **changes):

@@ -6,12 +6,13 @@ import torch
 from PIL import Image
 
 from srlit.data import scan
-from srlit.data.audit import BadDataError, audit
+from srlit.data.audit import BadDataError
 from srlit.data.image_folder import list_photos
 from srlit.data.photo_file import printable
 from srlit.data.reader import PhotoReader
 from srlit.data.store import PackedStore
 from tests.data.corpus import build
+from tests.data.photos import audit
 
 
 def test_the_audit_reports_each_bad_file_and_keeps_the_good(photo_folder, tmp_path, caplog):
@@ -32,28 +33,22 @@ def test_the_audit_reports_each_bad_file_and_keeps_the_good(photo_folder, tmp_pa
 def test_the_audit_remembers_and_notices_changes(photo_folder, tmp_path, monkeypatch):
     paths = sorted(photo_folder.iterdir())
     cache = tmp_path / "cache"
-    first = audit(paths, min_size=8, max_invalid_fraction=0, cache=cache)
+    first = audit(paths, min_size=8, cache=cache)
     looked = []
 
     original = scan.scan_file
     monkeypatch.setattr(
         scan, "scan_file", lambda path, writer: (looked.append(path), original(path, writer))[1]
     )
-    assert audit(paths, min_size=8, max_invalid_fraction=0, cache=cache) == first
+    assert audit(paths, min_size=8, cache=cache) == first
     assert not looked
     Image.new("RGB", (50, 60)).save(paths[3])
-    changed = audit(paths, min_size=8, max_invalid_fraction=0, cache=cache)
+    changed = audit(paths, min_size=8, cache=cache)
     assert looked == [paths[3]]
     assert changed.photos[3][1:3] == (50, 60)
     # A damaged cache is no obstacle.
     next(cache.glob("*.json")).write_text("{")
-    assert audit(paths, min_size=8, max_invalid_fraction=0, cache=cache) == changed
-
-
-def test_too_many_bad_files_stop_the_run(photo_folder):
-    (photo_folder / "empty.png").write_bytes(b"")
-    with pytest.raises(BadDataError, match="1 of 13 photos.*data.max_invalid_fraction=0.05"):
-        audit(sorted(photo_folder.iterdir()), min_size=8, max_invalid_fraction=0.05)
+    assert audit(paths, min_size=8, cache=cache) == changed
 
 
 # -- the corpus of good and bad files -------------------------------------------------------------
@@ -64,7 +59,11 @@ def test_the_corpus_is_audited_packed_and_read_again(tmp_path):
     cases = {case.path: case for case in build(tmp_path / "corpus")}
     listed = list_photos(tmp_path / "corpus", "folder")
     assert len(listed) > 100
-    found = audit(listed, min_size=1, max_invalid_fraction=1, store=tmp_path / "store")
+    folders = {"store": tmp_path / "store", "cache": tmp_path / "cache"}
+    found = audit(listed, max_invalid_fraction=1, **folders)
+    # Names of any bytes, notes and sizes go through the cache's JSON and back.
+    assert audit(listed, max_invalid_fraction=1, **folders) == found
+    assert any(not path.name.isprintable() for path in listed)
     assert {*listed} == {p.path for p in found.photos} | {path for path, _ in found.rejected}
     for path, reason in found.rejected:
         if path in cases:
@@ -78,38 +77,27 @@ def test_the_corpus_is_audited_packed_and_read_again(tmp_path):
             assert (reader[i].int() - expected.int()).abs().max() <= cases[photo.path].off
 
 
-def test_the_cache_returns_what_the_audit_found(tmp_path):
-    """Names of any bytes, notes and sizes go through the cache's JSON and back."""
-    build(tmp_path / "corpus")
-    listed = list_photos(tmp_path / "corpus", "folder")
-    options = {"min_size": 1, "max_invalid_fraction": 1, "cache": tmp_path / "cache"}
-    first = audit(listed, **options)
-    assert audit(listed, **options) == first
-    assert any(not path.name.isprintable() for path in listed)
-
-
 def test_upscaled_photos_are_noted(photo, tmp_path):
     sharp = Image.fromarray(photo[0].permute(1, 2, 0).numpy())
     sharp.save(tmp_path / "sharp.png")
     sharp.resize((902, 600), Image.Resampling.BICUBIC).save(tmp_path / "upscaled.png")
-    found = audit(sorted(tmp_path.iterdir()), min_size=1, max_invalid_fraction=0)
+    found = audit(sorted(tmp_path.iterdir()))
     assert [path.name for path in found.notes["upscaled"]] == ["upscaled.png"]
 
 
 def test_duplicates_are_noted_whatever_they_are_called(photo_folder):
     shutil.copy(photo_folder / "03.png", photo_folder / "x.png")
     Image.open(photo_folder / "04.png").save(photo_folder / "y.bmp")
-    found = audit(sorted(photo_folder.iterdir()), min_size=1, max_invalid_fraction=0)
+    found = audit(sorted(photo_folder.iterdir()))
     assert [path.name for path in found.notes["duplicate"]] == ["x.png", "y.bmp"]
 
 
-def test_nothing_usable_is_no_error_where_all_may_be_bad(tmp_path):
-    (tmp_path / "bad.png").write_bytes(b"x")
-    found = audit([tmp_path / "bad.png"], min_size=1, max_invalid_fraction=1)
-    assert (len(found.photos), len(found.rejected)) == (0, 1)
-    with pytest.raises(
-        BadDataError, match="1 of 1 photos.*more than data.max_invalid_fraction=0.5"
-    ):
-        audit([tmp_path / "bad.png"], min_size=1, max_invalid_fraction=0.5)
+def test_more_bad_files_than_allowed_are_an_error(photo_folder):
+    paths = [*sorted(photo_folder.iterdir()), photo_folder / "bad.png"]
+    paths[-1].write_bytes(b"x")
+    assert len(audit(paths, max_invalid_fraction=1).rejected) == 1
+    with pytest.raises(BadDataError, match="1 of 13 photos.*data.max_invalid_fraction=0.05"):
+        audit(paths, max_invalid_fraction=0.05)
+    assert not audit(paths[-1:], max_invalid_fraction=1).photos
     with pytest.raises(BadDataError, match="there are no photos"):
-        audit([], min_size=1, max_invalid_fraction=0.5)
+        audit([])

@@ -1,15 +1,12 @@
-import errno
 import os
 import time
 
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader
 
-from srlit.data import datasets
 from srlit.data.datasets import EvaluationPhotos
-from srlit.data.photo_file import PhotoError, TemporaryPhotoError
+from srlit.data.photo_file import PhotoError
 from srlit.data.reader import PhotoReader
 from tests.data.photos import audited, batches_in, batches_of
 
@@ -27,19 +24,6 @@ def test_two_ranks_see_what_one_sees(photo_folder):
     halves = [batches_in(photo_folder, batch_size=3, rank=r, world_size=2)[3] for r in (0, 1)]
     assert torch.equal(whole.pixels, torch.cat([h.pixels for h in halves]))
     assert torch.equal(whole.keys, torch.cat([h.keys for h in halves]))
-
-
-def test_an_epoch_visits_every_photo_once(tmp_path):
-    """Photos of one colour each tell which of them a patch came from."""
-    for i in range(12):
-        Image.new("RGB", (40, 40), (20 * i, 0, 0)).save(tmp_path / f"{i:02}.png")
-    data = batches_in(tmp_path)
-    epochs = [
-        [int(p[0, 0, 0]) // 20 for i in range(3 * e, 3 * e + 3) for p in data[i].pixels]
-        for e in (0, 1)
-    ]
-    assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(12))
-    assert epochs[0] != epochs[1]
 
 
 def test_a_photo_that_breaks_during_training_is_replaced(photo_folder, caplog):
@@ -69,15 +53,6 @@ def test_evaluation_photos_are_grouped_by_size_and_keyed_by_index(photo_folder):
         torch.cat([data[i].keys for i in range(len(data))]),
         torch.cat([ones[i].keys for i in range(13)]),
     )
-
-
-def test_spawned_workers_give_the_same_batches(photo_folder):
-    data = batches_in(photo_folder)
-    loader = DataLoader(
-        data, sampler=range(3), batch_size=None, num_workers=2, multiprocessing_context="spawn"
-    )
-    for i, batch in enumerate(loader):
-        assert torch.equal(batch.pixels, data[i].pixels)
 
 
 def test_batches_do_not_depend_on_the_order_of_requests(photo_folder):
@@ -129,40 +104,3 @@ def test_a_touched_file_is_still_used(photo_folder, caplog):
     again = batches_of(PhotoReader(data.reader.photos))
     assert all(torch.equal(again[i].pixels, before[i]) for i in range(3))
     assert "changed" not in caplog.text
-
-
-def test_a_replaced_data_set_stops_the_run(photo_folder):
-    data = batches_in(photo_folder, cache_mb=0)
-    for photo in data.reader.photos:
-        Image.new("RGB", (200, 200)).save(photo.path)
-        later(photo.path)
-    with pytest.raises(PhotoError, match="the data set changed, 3 photos in a row"):
-        data[0]
-
-
-def test_temporary_read_errors_are_retried(photo_folder, monkeypatch, caplog):
-    monkeypatch.setattr(datasets, "WAITS", (0.0, 0.0))
-    expected = batches_in(photo_folder, cache_mb=0)[0]
-    original, failures = os.open, [errno.EMFILE, errno.EIO]
-
-    def busy(*arguments, **named):
-        if failures:
-            raise OSError(failures.pop(), "busy")
-        return original(*arguments, **named)
-
-    batches = batches_in(photo_folder, cache_mb=0)
-    monkeypatch.setattr(os, "open", busy)
-    assert torch.equal(batches[0].pixels, expected.pixels)
-    assert caplog.text.count("trying again") == 2
-
-
-def test_permanent_read_errors_stop_the_run(photo_folder, monkeypatch):
-    monkeypatch.setattr(datasets, "WAITS", (0.0,))
-    batches = batches_in(photo_folder, cache_mb=0)
-
-    def away(*_, **__):
-        raise OSError(errno.EIO, "Input/output error")
-
-    monkeypatch.setattr(os, "open", away)
-    with pytest.raises(TemporaryPhotoError, match=r"\.png: .*[Ii]nput/output error"):
-        batches[0]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from srlit.data import image_formats, photo_file
+from srlit.data import photo_file
 from srlit.data.decode import decode, open_photo, pixels_of, read_photo, to_rgb
 from srlit.data.photo_file import PhotoError, printable
 from tests.data import corpus
@@ -183,14 +183,6 @@ def test_random_damage_is_a_photo_error_or_an_image(cases, tmp_path, name):
         path.write_bytes(bytes(damaged))
         result = outcome(path)
         assert result if isinstance(result, str) else result[0].shape[2] == 3
-
-
-def test_suffixes_are_either_read_or_unsupported():
-    assert not set(image_formats.SUFFIXES) & set(image_formats.UNSUPPORTED)
-    assert all(
-        suffix == suffix.lower() for suffix in (*image_formats.SUFFIXES, *image_formats.UNSUPPORTED)
-    )
-    assert all(image_formats.UNSUPPORTED.values())
 
 
 def test_transparency_and_profile_are_kept_by_open(tmp_path):

@@ -77,13 +77,9 @@ def test_unsupported_formats_are_listed_to_be_reported(photo_folder):
 
 
 def test_photos_of_the_validation_set_are_not_trained_on(photo_folder, tmp_path, caplog):
-    shutil.copytree(photo_folder, tmp_path / "val")
-    for path in (tmp_path / "val").iterdir():
-        path.rename(path.with_name(f"copy_{path.name}"))
-    kept = sorted((tmp_path / "val").iterdir())[:3]
-    for path in (tmp_path / "val").iterdir():
-        if path not in kept:
-            path.unlink()
+    (tmp_path / "val").mkdir()
+    for name in ("00.png", "01.png", "02.png"):
+        shutil.copy(photo_folder / name, tmp_path / "val" / f"copy_{name}")
     folders = {"train": photo_folder, "val": tmp_path / "val"}
     options = [f"data.photos.{k}_folder={v}" for k, v in folders.items()]
     data = small_module("folder", *options, "data.photos.holdout=1")

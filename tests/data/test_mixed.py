@@ -1,6 +1,5 @@
 import pytest
 import torch
-from PIL import Image
 
 from srlit.data.audit import Checks
 from srlit.data.decode import read_photo
@@ -11,6 +10,8 @@ from srlit.data.photo_sets import regroup
 from srlit.data.shards import StreamedPhotos, write_shards
 from srlit.data.transforms import training_pair
 from tests.data.photos import audited, small_module, write_flat, write_pairs
+
+CHECKS = Checks(2, 0.0, None)
 
 
 def data_of(tmp_path, photo, *overrides):
@@ -56,45 +57,66 @@ def test_validation_takes_the_named_sources(tmp_path, photo):
     assert [p.path.parent.parent.name for p in data._val_photos] == ["real"]
 
 
-def test_weights_are_checked(tmp_path):
-    write_flat(tmp_path / "a", 4)
-    sources = {"a": FolderPhotos(train_folder=str(tmp_path / "a"), holdout=1)}
-    with pytest.raises(ValueError, match="data.photos.weights names .'b'.: expected .'a'."):
-        MixedPhotos(sources=sources, weights={"b": 1})
-    with pytest.raises(ValueError, match="data.photos.val names"):
-        MixedPhotos(sources=sources, val=["c"])
-    with pytest.raises(ValueError, match="data.photos.weights names .'a'.: expected .'a', 'b'."):
-        MixedPhotos(sources={**sources, "b": sources["a"]}, weights={"a": 1})
-
-
-def test_without_weights_every_photo_counts_the_same(tmp_path):
-    write_flat(tmp_path / "a", 4)
-    write_flat(tmp_path / "b", 8)
-    sources = {
-        name: FolderPhotos(train_folder=str(tmp_path / name), holdout=1) for name in ("a", "b")
+@pytest.fixture
+def sources(tmp_path):
+    """Folders of 4 and of 8 photos, of which only the first one holds back some."""
+    write_flat(tmp_path / "all" / "a", 4)
+    write_flat(tmp_path / "all" / "b", 8)
+    return {
+        "a": FolderPhotos(train_folder=f"{tmp_path}/all/a", holdout=1),
+        "b": FolderPhotos(train_folder=f"{tmp_path}/all/b", holdout=0),
     }
-    mixed = MixedPhotos(sources=sources)
-    assert [group.weight for group in mixed.groups()] == [2, 6]
-    assert len(mixed.split("train")) == 8
-    assert len(mixed.split("val")) == len(mixed.split("test")) == 2
 
 
-def test_shards_may_be_one_of_the_sources(tmp_path, photo_folder):
-    write_flat(tmp_path / "more", 5)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weights": {"c": 1}}, r"weights names \['c'\]: expected \['a', 'b'\]"),
+        ({"weights": {"a": 1}}, r"weights names \['a'\]: expected \['a', 'b'\]"),
+        ({"val": ["c"]}, "val names"),
+    ],
+)
+def test_names_are_checked(sources, options, message):
+    with pytest.raises(ValueError, match=rf"data\.photos\.{message}"):
+        MixedPhotos(sources=sources, **options)
+    with pytest.raises(ValueError, match=r"data\.photos\.sources\.c is a mix"):
+        MixedPhotos(sources={"c": MixedPhotos(sources=sources)})
+
+
+def test_sources_without_holdout_are_left_out_of_validation_and_test(sources):
+    mix = MixedPhotos(sources=sources)
+    assert [path.parent.name for path in (*mix.split("val"), *mix.split("test"))] == ["a", "a"]
+    assert len(mix.audited("val", 1, CHECKS).photos) == 1
+    assert len(mix.split("train")) == 10
+    with pytest.raises(FileNotFoundError, match="sources.b.holdout=0 leaves no photos for val"):
+        MixedPhotos(sources=sources, val=["b"]).split("val")
+    alone = MixedPhotos(sources={"b": sources["b"]})
+    assert not alone.has("val")
+    with pytest.raises(FileNotFoundError, match="none of data.photos.sources has photos for val"):
+        alone.split("val")
+
+
+def test_without_weights_photos_come_as_from_one_folder(sources, tmp_path):
+    """So shards of a mix go on with the checkpoints of a folder."""
+    sources["a"].holdout = 0
+    (tmp_path / "all" / "a" / "zz_bad.png").write_bytes(b"x")
+    mix = MixedPhotos(sources=sources)
+    assert [group.weight for group in mix.groups()] == [5, 8]
+    checks = CHECKS._replace(max_invalid_fraction=0.5)
+    photos, counts, weights = regroup(mix.audited("train", 1, checks).photos, mix.groups())
+    one = FolderPhotos(train_folder=f"{tmp_path}/all", holdout=0).audited("train", 1, checks)
+    assert [photo.path for photo in photos] == [photo.path for photo in one.photos]
+    assert (counts, weights) == ([4, 8], None)
+
+
+def test_shards_may_be_one_of_the_sources(sources, tmp_path, photo_folder):
     write_shards(audited(photo_folder), tmp_path / "shards")
-    sources = {
-        "shards": StreamedPhotos(train=str(tmp_path / "shards")),
-        "folder": FolderPhotos(train_folder=str(tmp_path / "more"), holdout=1),
-    }
-    mixed = MixedPhotos(sources=sources, val=["folder"], test=["folder"])
-    found = mixed.audited("train", 1, Checks(scale=2, max_invalid_fraction=0, cache=None))
-    assert len(found.photos) == 15
-    for photo, name in [
-        (found.photos[0], "00.png"),
-        (found.photos[-1], found.photos[-1].path.name),
-    ]:
-        folder = photo_folder if photo is found.photos[0] else tmp_path / "more"
-        assert torch.equal(mixed.read(photo), read_photo(folder / name))
+    streamed = StreamedPhotos(train=str(tmp_path / "shards"))
+    mix = MixedPhotos(sources={"b": sources["b"], "shards": streamed}, val=["b"], test=["b"])
+    found = mix.audited("train", 1, CHECKS).photos
+    assert len(found) == 20
+    for photo, folder in ((found[0], tmp_path / "all" / "b"), (found[-1], photo_folder)):
+        assert torch.equal(mix.read(photo), read_photo(folder / photo.path.name))
 
 
 @pytest.mark.parametrize("order", [("real", "plain"), ("plain", "real")])
@@ -106,37 +128,12 @@ def test_sources_may_share_their_photos(tmp_path, photo, order):
         "plain": FolderPhotos(train_folder=f"{tmp_path}/hr", holdout=1),
     }
     mix = MixedPhotos(sources={name: sources[name] for name in order})
-    found = mix.audited("train", 1, Checks(2, 0.0, None)).photos
+    found = mix.audited("train", 1, CHECKS).photos
     photos, counts, _ = regroup(found, mix.groups())
     first = order.index("real") * counts[0]
     assert counts == [2, 2]
     assert [p.lr is not None for p in photos] == [first <= i < first + 2 for i in range(4)]
     assert all(torch.equal(mix.read(p), read_photo(p.path)) for p in photos)
-
-
-def test_a_mix_of_mixes_is_refused(tmp_path):
-    inner = MixedPhotos(sources={"a": FolderPhotos(train_folder=str(tmp_path))})
-    with pytest.raises(ValueError, match="data.photos.sources.b is a mix"):
-        MixedPhotos(sources={"b": inner})
-
-
-def test_sources_without_holdout_are_left_out_of_validation_and_test(tmp_path):
-    write_flat(tmp_path / "a", 4)
-    write_flat(tmp_path / "b", 8)
-    sources = {
-        "a": FolderPhotos(train_folder=f"{tmp_path}/a", holdout=1),
-        "b": FolderPhotos(train_folder=f"{tmp_path}/b", holdout=0),
-    }
-    mix = MixedPhotos(sources=sources)
-    assert [path.parent.name for path in (*mix.split("val"), *mix.split("test"))] == ["a", "a"]
-    assert len(mix.audited("val", 1, Checks(2, 0.0, None)).photos) == 1
-    assert len(mix.split("train")) == 10
-    with pytest.raises(FileNotFoundError, match="sources.b.holdout=0 leaves no photos for val"):
-        MixedPhotos(sources=sources, val=["b"]).split("val")
-    alone = MixedPhotos(sources={"b": sources["b"]})
-    assert not alone.has("val")
-    with pytest.raises(FileNotFoundError, match="none of data.photos.sources has photos for val"):
-        alone.split("val")
 
 
 def test_errors_name_the_key_of_the_source(tmp_path, photo):
@@ -158,34 +155,3 @@ def test_errors_name_the_key_of_the_source(tmp_path, photo):
     write_flat(tmp_path / "few", 2)
     with pytest.raises(ValueError, match="data.photos.sources.mine.holdout=5: cannot hold back"):
         train(FolderPhotos(train_folder=f"{tmp_path}/few", holdout=5))
-
-
-def test_sources_without_weights_resume_a_run_on_one_folder(tmp_path):
-    """Their batches are the same: shards of a mix go on with its checkpoints."""
-    write_flat(tmp_path / "all" / "a", 4)
-    write_flat(tmp_path / "all" / "b", 8)
-    Image.new("RGB", (40, 40), (1, 2, 3)).save(tmp_path / "all" / "a" / "extra.png")
-    (tmp_path / "all" / "a" / "zz_bad.png").write_bytes(b"x")
-    write_flat(tmp_path / "val", 2)
-    for i, path in enumerate((tmp_path / "val").iterdir()):
-        Image.new("RGB", (40, 40), (0, 0, 9 + i)).save(path)
-    bad = "data.max_invalid_fraction=0.5"
-    val = tmp_path / "val"
-    folder = [f"train_folder={tmp_path / 'all'}", f"val_folder={val}", "holdout=0"]
-    one = small_module("folder", *[f"data.photos.{option}" for option in folder], bad)
-    div2k, flickr2k = (f"data.photos.sources.{name}" for name in ("div2k", "flickr2k"))
-    several = small_module(
-        "folders",
-        f"{div2k}.train_folder={tmp_path / 'all' / 'a'}",
-        f"{div2k}.val_folder={val}",
-        f"{div2k}.test_folder=null",
-        f"+{div2k}.holdout=0",
-        f"{flickr2k}.train_folder={tmp_path / 'all' / 'b'}",
-        "data.photos.weights=null",
-        "data.photos.test=null",
-        bad,
-    )
-    one.check()
-    several.check()
-    assert [several.photos_of(i) for i in range(5)] == [one.photos_of(i) for i in range(5)]
-    several.load_state_dict(one.state_dict())

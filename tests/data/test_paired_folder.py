@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 
 from srlit.data.audit import BadDataError, Checks
-from srlit.data.paired_folder import PairFolders, match
+from srlit.data.paired_folder import PairFolders
 from srlit.data.reader import PhotoReader
 from tests.data.photos import small_module, write_pairs
 from tests.helpers import compose_config
@@ -99,18 +99,37 @@ def test_set5_as_pairs_is_matlabs_bicubic(shared_data):
 # -- what does not match --------------------------------------------------------------------------
 
 
-def test_photos_without_partner_are_named(tmp_path, photo):
-    write_pairs(tmp_path, photo)
-    (tmp_path / "lr" / "03.png").rename(tmp_path / "lr" / "other.png")
-    with pytest.raises(BadDataError, match="2 photos without partner.*03, other"):
-        data_of(tmp_path).check()
-
-
-def test_two_files_for_one_photo_are_named(tmp_path, photo):
-    write_pairs(tmp_path, photo)
-    (tmp_path / "lr" / "03x2.png").write_bytes((tmp_path / "lr" / "03.png").read_bytes())
-    with pytest.raises(BadDataError, match="several files stand for one photo: 03"):
-        data_of(tmp_path).check()
+@pytest.mark.parametrize(
+    ("scale", "hr", "lr", "error"),
+    [
+        (2, "01", "01x2", None),
+        (4, "01", "01x2", "2 photos without partner.*: 01, 01x2"),
+        (None, "01", "01x2", None),
+        (2, "01_HR", "01_LR2", None),
+        (4, "01_HR", "01_LR2", "2 photos without partner"),
+        (2, "640x480", "640x360", "2 photos without partner"),
+        (None, "640x480", "640x360", "2 photos without partner"),
+        (2, "640x480", "640x480x2", None),
+        (2, "fox", "foxLR", "2 photos without partner"),
+        (2, "fox", "fox_lr", None),
+        (None, "box1 box2", "box1 box2", None),
+        (None, "box1 box2", "box1 box3", "2 photos without partner.*: box2, box3"),
+        (None, "10 10x20 10x30", "10 10x20 10x30", None),
+        (None, "03", "03 03x2", "several files stand for one photo: 03"),
+    ],
+)
+def test_photos_are_matched_by_name(tmp_path, scale, hr, lr, error):
+    for kind, names in (("hr", hr), ("lr", lr)):
+        (tmp_path / kind).mkdir()
+        for name in names.split():
+            (tmp_path / kind / f"{name}.png").touch()
+    options = {"train_hr": f"{tmp_path}/hr", "train_lr": f"{tmp_path}/lr", "holdout": 0}
+    sets = PairFolders(**options, scale=scale)
+    if error:
+        with pytest.raises(BadDataError, match=rf"data\.photos\.train_hr.*{error}"):
+            sets.split("train")
+    else:
+        assert [sets.lr_of(path).stem for path in sets.split("train")] == lr.split()
 
 
 def test_pairs_of_another_scale_stop_the_run(tmp_path, photo):
@@ -123,7 +142,9 @@ def test_a_pair_with_a_broken_half_is_left_out(tmp_path, photo):
     write_pairs(tmp_path, photo, count=8)
     names = sorted((tmp_path / "lr").iterdir())
     data = data_of(tmp_path, "data.max_invalid_fraction=0.5")
-    broken = next(path for path in names if tmp_path / "hr" / path.name in data.sets.split("train"))
+    broken = next(
+        path for path in names if tmp_path / "hr" / path.name in data.photos.split("train")
+    )
     broken.write_bytes(b"")
     data.check()
     assert len(data._train_photos) == 5
@@ -137,31 +158,6 @@ def test_a_missing_folder_of_a_pair_is_named(tmp_path, photo):
         PairFolders(train_hr=str(tmp_path / "hr")).split("train")
     with pytest.raises(ValueError, match="data.photos.train_hr is not set"):
         PairFolders().split("train")
-
-
-def test_numbers_that_belong_to_a_name_stay_in_it(tmp_path, photo):
-    write_pairs(tmp_path, photo, count=2)
-    for kind in ("hr", "lr"):
-        for i, name in enumerate(("box1", "box2")):
-            (tmp_path / kind / f"{i:02}.png").rename(tmp_path / kind / f"{name}.png")
-    pairs = match(tmp_path / "hr", tmp_path / "lr", "k")
-    assert {hr.name: lr.name for hr, lr in pairs.items()} == {
-        "box1.png": "box1.png",
-        "box2.png": "box2.png",
-    }
-    (tmp_path / "lr" / "box2.png").rename(tmp_path / "lr" / "box3.png")
-    with pytest.raises(BadDataError, match="2 photos without partner"):
-        match(tmp_path / "hr", tmp_path / "lr", "k")
-
-
-def test_names_that_are_equal_are_not_stripped(tmp_path, photo):
-    write_pairs(tmp_path, photo, count=3)
-    for kind in ("hr", "lr"):
-        for i, name in enumerate(("10x20", "10x30", "10")):
-            (tmp_path / kind / f"{i:02}.png").rename(tmp_path / kind / f"{name}.png")
-    assert all(
-        hr.name == lr.name for hr, lr in match(tmp_path / "hr", tmp_path / "lr", "k").items()
-    )
 
 
 def test_bad_photos_of_both_halves_count_together(tmp_path, photo):
@@ -189,35 +185,6 @@ def test_several_crops_of_a_pair_decode_each_half_once(tmp_path, photo, monkeypa
     for _ in range(4):
         reader[0], reader.lr(0)
     assert len(decoded) == 2
-
-
-def test_only_the_scale_is_an_ending(tmp_path, photo):
-    """640x480 and 640x360 are two photos."""
-    write_pairs(tmp_path, photo, count=1)
-    for scale, high, low, fits in [
-        (2, "01", "01x2", True),
-        (4, "01", "01x2", False),
-        (None, "01", "01x2", True),
-        (2, "01_HR", "01_LR2", True),
-        (4, "01_HR", "01_LR2", False),
-        (2, "640x480", "640x360", False),
-        (None, "640x480", "640x360", False),
-        (2, "640x480", "640x480x2", True),
-        (2, "fox", "foxLR", False),
-        (2, "fox", "fox_lr", True),
-    ]:
-        for kind, name in (("hr", high), ("lr", low)):
-            (file,) = (tmp_path / kind).iterdir()
-            file.rename(file.with_name(f"{name}.png"))
-        sets = PairFolders(
-            train_hr=f"{tmp_path}/hr", train_lr=f"{tmp_path}/lr", holdout=0, scale=scale
-        )
-        if fits:
-            (path,) = sets.split("train")
-            assert sets.lr_of(path) == tmp_path / "lr" / f"{low}.png"
-        else:
-            with pytest.raises(BadDataError, match="2 photos without partner"):
-                sets.split("train")
 
 
 @pytest.mark.parametrize("data", ["data=pairs", "data=mixed"])

@@ -5,7 +5,6 @@ import shutil
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
-from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
@@ -60,14 +59,6 @@ def test_what_several_fetch_at_once_is_fetched_once(site, tmp_path, checksum):
             task.result()
     assert len(site.requests) == 1
     assert names(root / "a") == ["1.jpg", "2.jpg", "3.jpg"]
-
-
-def test_the_table_is_well_formed():
-    for archive in {archive for archives in ARCHIVES.values() for archive in archives}:
-        assert archive.url.startswith("https://")
-        assert Path(archive.file).suffix in {".zip", ".tar", ".tgz"}
-        assert archive.sha256 is None or len(bytes.fromhex(archive.sha256)) == 32
-        assert all(folder.photos for folder in archive.folders)
 
 
 @pytest.mark.parametrize("name", ARCHIVES)

@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from srlit.data import photo_file
-from srlit.data.decode import read_photo
-from srlit.data.photo_file import PhotoError, TemporaryPhotoError
+from srlit.data.photo_file import TemporaryPhotoError
 from srlit.data.reader import PhotoReader
 from srlit.data.store import PackedStore, StoreError
 from tests.data.photos import audited, batches_of
@@ -47,19 +46,6 @@ def test_a_shard_lost_during_a_run_changes_no_batch(photo_folder, tmp_path, capl
     assert len(warnings) == 1
 
 
-def test_photos_of_an_unreadable_shard_are_decoded(photo_folder, tmp_path, caplog, monkeypatch):
-    """Tests may run as root, who may read everything."""
-    photos = audited(photo_folder, store=tmp_path / "store")
-    (shard,) = shards_of(tmp_path / "store")
-    refuse_to_open(monkeypatch, shard, errno.EACCES)
-    store = PackedStore(tmp_path / "store")
-    assert len(store) == 0
-    assert f"{shard}: Permission denied" in caplog.text
-    assert "remove it" not in caplog.text
-    packed = batches_of(PhotoReader(photos, store=store))
-    assert same_batches(packed, batches_of(PhotoReader(photos)))
-
-
 def refuse_to_open(monkeypatch, path, number):
     original = type(path).open
 
@@ -71,11 +57,23 @@ def refuse_to_open(monkeypatch, path, number):
     monkeypatch.setattr(type(path), "open", refusing)
 
 
-def test_a_shard_lost_while_a_store_is_opened_is_ignored(photo_folder, tmp_path, monkeypatch):
-    audited(photo_folder, store=tmp_path / "store")
+@pytest.mark.parametrize(
+    ("number", "warning"),
+    [(errno.EACCES, "Permission denied; its photos are decoded"), (errno.ENOENT, "")],
+)
+def test_photos_of_an_unreadable_shard_are_decoded(
+    photo_folder, tmp_path, caplog, monkeypatch, number, warning
+):
+    """Tests may run as root, who may read everything."""
+    photos = audited(photo_folder, store=tmp_path / "store")
     (shard,) = shards_of(tmp_path / "store")
-    refuse_to_open(monkeypatch, shard, errno.ENOENT)
-    assert len(PackedStore(tmp_path / "store")) == 0
+    refuse_to_open(monkeypatch, shard, number)
+    store = PackedStore(tmp_path / "store")
+    assert len(store) == 0
+    assert caplog.text.count(str(shard)) == bool(warning)
+    assert warning in caplog.text
+    packed = batches_of(PhotoReader(photos, store=store))
+    assert same_batches(packed, batches_of(PhotoReader(photos)))
 
 
 def test_an_image_of_a_lost_shard_is_a_store_error(photo_folder, tmp_path):
@@ -123,14 +121,7 @@ def test_a_permanent_failure_stops_the_run_with_its_reason(photo_folder, monkeyp
     photos = audited(photo_folder)
     left = failing(monkeypatch, 4, error)  # one more than tries
     with pytest.raises(
-        PhotoError, match=f"png: .*({getattr(error, 'strerror', None) or 'memory'})"
+        TemporaryPhotoError, match=f"png: .*({getattr(error, 'strerror', None) or 'memory'})"
     ):
         batches_of(PhotoReader(photos))[0]
     assert len(left) == 1  # nobody looked at another photo
-
-
-def test_errors_keep_their_class_when_the_file_is_named(photo_folder, monkeypatch):
-    failing(monkeypatch, 9, OSError(errno.EIO, os.strerror(errno.EIO)))
-    with pytest.raises(TemporaryPhotoError, match="Input/output error"):
-        read_photo(next(photo_folder.iterdir()))
-    assert not issubclass(PhotoError, TemporaryPhotoError)

@@ -38,10 +38,8 @@ def test_groups_follow_their_weights_and_cycle_evenly():
 
 
 def test_several_crops_take_a_photo_several_times_in_a_row():
-    order, once = (
-        PhotoOrder([5], weights=None, seed=0, crops=3),
-        PhotoOrder([5], weights=None, seed=0),
-    )
+    order = PhotoOrder([5], weights=None, seed=0, crops=3)
+    once = PhotoOrder([5], weights=None, seed=0)
     assert epoch(order) == [p for p in epoch(once) for _ in range(3)]
 
 
@@ -94,14 +92,3 @@ def test_the_order_of_an_epoch_does_not_depend_on_its_block(count):
         keys = make_keys(3, (ORDER,), torch.tensor([number]))
         expected = uniform_field(keys, (count,))[0].argsort(stable=True)
         assert torch.equal(epoch_order(3, number, count), expected)
-
-
-def test_epochs_of_few_photos_are_drawn_together(monkeypatch):
-    calls = []
-    drawn = sampler_module.make_keys
-    monkeypatch.setattr(
-        sampler_module, "make_keys", lambda *given: (calls.append(given), drawn(*given))[1]
-    )
-    order = PhotoOrder([1], weights=None, seed=77)
-    assert [order.photo(sample) for sample in range(1000)] == [0] * 1000
-    assert len(calls) == 1

@@ -9,7 +9,6 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from srlit.data import store as store_module
-from srlit.data.decode import read_photo
 from srlit.data.reader import PhotoReader
 from srlit.data.store import PackedStore, StoreError, digest_of
 from tests.data.photos import audited, batches_of
@@ -26,23 +25,6 @@ def shard_in(store):
     return shard
 
 
-def test_packed_pixels_are_the_files_pixels(packed):
-    photos, folder = packed
-    store = PackedStore(folder)
-    assert len(store) == len(photos) == 12
-    for photo in photos:
-        assert torch.equal(store[photo.digest], read_photo(photo.path))
-
-
-def test_shards_are_plain_safetensors(packed):
-    photos, folder = packed
-    tensors = {
-        k: v for shard in folder.glob("[!.]*.safetensors") for k, v in load_file(shard).items()
-    }
-    assert set(tensors) == {photo.digest for photo in photos}
-    assert all(digest_of(pixels) == digest for digest, pixels in tensors.items())
-
-
 def test_packed_photos_and_plain_files_give_identical_batches(packed):
     photos, folder = packed
     files = batches_of(PhotoReader(photos))
@@ -54,49 +36,12 @@ def test_packed_photos_and_plain_files_give_identical_batches(packed):
         assert torch.equal(files[i].keys, store[i].keys)
 
 
-def test_packing_again_adds_only_new_photos(packed, photo_folder, tmp_path):
-    _, folder = packed
-    before = {path: path.stat().st_mtime_ns for path in folder.glob("[!.]*.safetensors")}
-    audited(photo_folder, store=folder, cache=tmp_path / "cache")
-    audited(photo_folder, store=folder, cache=tmp_path / "cache")
-    Image.new("RGB", (50, 60), (1, 2, 3)).save(photo_folder / "new.png")
-    audited(photo_folder, store=folder, cache=tmp_path / "cache")
-    shards = sorted(folder.glob("[!.]*.safetensors"), key=lambda path: path.stat().st_mtime_ns)
-    assert before.items() <= {path: path.stat().st_mtime_ns for path in shards}.items()
-    assert len(PackedStore(folder)) == 13
-    assert len(load_file(shards[-1])) == 1
-
-
-def test_moved_photos_are_found_in_the_store(packed, photo_folder, tmp_path):
-    _, folder = packed
-    photo_folder.rename(tmp_path / "moved")
-    moved = audited(tmp_path / "moved")
-    assert PhotoReader(moved, store=PackedStore(folder)).packed
-
-
 def test_a_changed_photo_is_not_taken_from_the_store(packed, photo_folder):
     _, folder = packed
     Image.new("RGB", (120, 96), (9, 9, 9)).save(photo_folder / "03.png")
     reader = PhotoReader(audited(photo_folder), store=PackedStore(folder))
     assert not reader.packed
     assert reader[3].unique().tolist() == [9]
-
-
-def test_bad_files_are_not_packed(photo_folder, tmp_path):
-    (photo_folder / "bad.png").write_text("no image")
-    (photo_folder / "03.png").write_bytes((photo_folder / "03.png").read_bytes()[:500])
-    store = tmp_path / "store"
-    audited(photo_folder, store=store, max_invalid_fraction=1)
-    assert len(PackedStore(store)) == 11
-    assert len(load_file(shard_in(store))) == 11
-
-
-def test_nothing_usable_leaves_no_shard(tmp_path):
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "bad.png").write_text("no image")
-    with pytest.raises(ValueError, match="1 of 1"):
-        audited(tmp_path / "photos", store=tmp_path / "store", max_invalid_fraction=0.5)
-    assert not list((tmp_path / "store").glob("[!.]*.safetensors"))
 
 
 # -- damage ---------------------------------------------------------------------------------------
@@ -126,7 +71,9 @@ def test_a_flipped_bit_is_found_by_the_checksum(packed):
     data[-1] ^= 1
     shard.write_bytes(data)
     store = PackedStore(folder)
-    assert [digest for digest in store if digest_of(store[digest]) != digest] == [photos[-1].digest]
+    assert [digest for digest in store if digest_of(store[digest]) != digest] == [
+        max(p.digest for p in photos)
+    ]
 
 
 # -- processes ------------------------------------------------------------------------------------
@@ -152,7 +99,7 @@ PACK = """
 import sys, time
 from pathlib import Path
 from srlit.data import scan
-from srlit.data.audit import audit
+from srlit.data.audit import Checks
 from srlit.data.store import packing
 
 folder, store, cache, last = sys.argv[1:]
@@ -166,7 +113,7 @@ def held(path, writer):
 scan.scan_file, scan.SMALL, scan.MIN_CHUNK, scan.cores = held, 0, 1, lambda: 2
 with packing(Path(store)):
     paths = sorted(Path(folder).glob("*.png"))
-    audit(paths, min_size=1, max_invalid_fraction=0, store=Path(store), cache=Path(cache))
+    Checks(1, 0, Path(cache), Path(store))(paths)
 """
 
 

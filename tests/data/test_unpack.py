@@ -70,6 +70,13 @@ def extract(archive, **changes):
     return folder
 
 
+def refused(archive, *, match, **changes):
+    """An archive is refused, and leaves nothing behind."""
+    with pytest.raises(DownloadError, match=match):
+        extract(archive, **changes)
+    assert leftovers(archive) == []
+
+
 def leftovers(archive):
     return sorted(path.name for path in archive.parent.iterdir() if path != archive)
 
@@ -78,15 +85,6 @@ def test_the_photos_of_some_folders_are_merged(archive):
     folder = extract(archive, photos=3)
     assert tree(folder) == {"1.jpg": b"one", "deep/2.PNG": b"two" * 10, "3.jpg": b"three"}
     assert leftovers(archive) == ["photos"]
-
-
-def test_by_default_all_photos_are_unpacked(archive):
-    assert len(tree(extract(archive, inside=("",)))) == 5
-
-
-def test_names_that_begin_with_a_dot_and_slash(tmp_path):
-    write_archive(tmp_path / "set.tar", {f"./{name}": FILES[name] for name in FILES})
-    assert len(tree(extract(tmp_path / "set.tar"))) == 3
 
 
 def test_only_an_empty_folder_is_filled(archive):
@@ -124,16 +122,14 @@ def test_names_that_lead_out_are_refused(tmp_path, name, suffix):
     archive = tmp_path / "inner" / f"set{suffix}"
     archive.parent.mkdir()
     write_archive(archive, {**FILES, name: b"evil"})
-    with pytest.raises(DownloadError, match=f"{archive}: .*{name}"):
-        extract(archive)
-    assert leftovers(archive) == []
+    refused(archive, match=f"{archive}: .*{name}")
     assert not list(tmp_path.rglob("evil.jpg"))
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
 def test_links_and_devices_are_left_out(tmp_path, kind):
-    (tmp_path / "secret").write_bytes(b"secret")
-    write_archive(tmp_path / "set.tar", members=[link("set/train/x.jpg", "/etc/passwd", kind)])
+    files = {f"./{name}": FILES[name] for name in FILES}
+    write_archive(tmp_path / "set.tar", files, [link("set/train/x.jpg", "/etc/passwd", kind)])
     assert len(tree(extract(tmp_path / "set.tar", photos=3))) == 3
 
 
@@ -163,9 +159,7 @@ def test_a_bomb_is_refused_before_anything_is_written(tmp_path, monkeypatch):
     archive = tmp_path / "set.zip"
     write_archive(archive, {"set/train/1.bmp": bytes(10_000_000)})
     monkeypatch.setattr(zipfile.ZipFile, "extract", None)
-    with pytest.raises(DownloadError, match="10,000,000"):
-        extract(archive)
-    assert leftovers(archive) == []
+    refused(archive, match="10,000,000")
 
 
 def test_a_zip_that_declares_too_small_a_size_writes_no_more(tmp_path):
@@ -173,15 +167,12 @@ def test_a_zip_that_declares_too_small_a_size_writes_no_more(tmp_path):
     write_archive(archive, {"set/train/1.bmp": bytes(1_000_000)})
     size = (1_000_000).to_bytes(4, "little")
     archive.write_bytes(archive.read_bytes().replace(size, (50).to_bytes(4, "little")))
-    with pytest.raises(DownloadError, match=str(archive)):
-        extract(archive)
-    assert leftovers(archive) == []
+    refused(archive, match=str(archive))
 
 
 def test_two_photos_of_one_name_are_refused(tmp_path):
     write_archive(tmp_path / "set.zip", {"set/train/1.jpg": b"1", "set/test/1.jpg": b"2"})
-    with pytest.raises(DownloadError, match=r"1\.jpg"):
-        extract(tmp_path / "set.zip")
+    refused(tmp_path / "set.zip", match=r"1\.jpg")
 
 
 # -- broken archives ----------------------------------------------------------------------------
@@ -192,9 +183,7 @@ def test_a_cut_archive_is_refused(archive, fraction):
     noise = random.Random(2)
     write_archive(archive, {f"set/train/{i}.jpg": noise.randbytes(5000) for i in range(10)})
     archive.write_bytes(archive.read_bytes()[: int(fraction * archive.stat().st_size)])
-    with pytest.raises(DownloadError, match=str(archive)):
-        extract(archive, photos=10)
-    assert leftovers(archive) == []
+    refused(archive, photos=10, match=str(archive))
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tgz"])
@@ -204,9 +193,7 @@ def test_a_flipped_byte_is_found(tmp_path, suffix):
     content = bytearray(archive.read_bytes())
     content[2500] ^= 1
     archive.write_bytes(content)
-    with pytest.raises(DownloadError, match=str(archive)):
-        extract(archive)
-    assert leftovers(archive) == []
+    refused(archive, match=str(archive))
 
 
 @pytest.mark.parametrize(
@@ -215,8 +202,7 @@ def test_a_flipped_byte_is_found(tmp_path, suffix):
 def test_no_archive(tmp_path, content):
     if content is not None:
         (tmp_path / "set.zip").write_bytes(content)
-    with pytest.raises(DownloadError, match=str(tmp_path)):
-        extract(tmp_path / "set.zip")
+    refused(tmp_path / "set.zip", match=str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -224,9 +210,7 @@ def test_no_archive(tmp_path, content):
     [(("set/train", "set/test"), 400, "3 photos .*expected 400"), (("nowhere",), None, "0 photos")],
 )
 def test_another_number_of_photos_than_expected(archive, inside, photos, message):
-    with pytest.raises(DownloadError, match=message):
-        extract(archive, inside=inside, photos=photos)
-    assert leftovers(archive) == []
+    refused(archive, inside=inside, photos=photos, match=message)
 
 
 # -- full disks ---------------------------------------------------------------------------------
@@ -235,8 +219,7 @@ def test_another_number_of_photos_than_expected(archive, inside, photos, message
 def test_space_is_needed_for_the_photos_taken(archive, monkeypatch):
     usage = shutil.disk_usage("/")._replace(free=30)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
-    with pytest.raises(DownloadError, match=r"38 bytes.*30 bytes.*paths\.data"):
-        extract(archive)
+    refused(archive, match=r"38 bytes.*30 bytes.*paths\.data")
     assert len(tree(extract(archive, inside=("set/test",)))) == 1
 
 
@@ -246,6 +229,4 @@ def test_a_disk_that_fills_up_while_unpacking_leaves_no_folder(archive, monkeypa
 
     monkeypatch.setattr(zipfile.ZipFile, "extract", full)
     monkeypatch.setattr(tarfile.TarFile, "extract", full)
-    with pytest.raises(DownloadError, match=r"paths\.data"):
-        extract(archive)
-    assert leftovers(archive) == []
+    refused(archive, match=r"paths\.data")
