@@ -11,14 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from srlit.config import (
-    ConfigError,
-    build,
-    did_you_mean,
-    entry_point,
-    in_multirun,
-    plain,
-)
+from srlit.config import ConfigError, build, did_you_mean, entry_point, in_multirun, plain
 
 if TYPE_CHECKING:
     from srlit.callbacks.lpips_checkpoint import LPIPSCheckpoint
@@ -216,12 +209,7 @@ def checkpoint_to_resume(cfg: DictConfig, folder: Path) -> Path | None:
         ConfigError: the folder holds a run and `resume` names no checkpoint of it.
         CheckpointError: `resume` names no checkpoint.
     """
-    from srlit.checkpoint.runs import (
-        checkpoints_of,
-        newest_intact,
-        read_record,
-        resolve_checkpoint,
-    )
+    from srlit.checkpoint.runs import checkpoints_of, newest_intact, read_record, resolve_checkpoint
 
     if cfg.resume == "auto":
         if (newest := newest_intact(folder)) is not None:

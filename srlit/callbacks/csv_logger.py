@@ -2,10 +2,8 @@
 
 import csv
 import io
-from argparse import Namespace
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import Logger
@@ -40,12 +38,7 @@ class CSVLogger(Logger):
         """Required by Lightning."""
         return 0
 
-    def log_hyperparams(
-        self,
-        params: dict[str, Any] | Namespace,
-        *args: Any,  # noqa: ANN401
-        **kwargs: Any,  # noqa: ANN401
-    ) -> None:
+    def log_hyperparams(self, *_: object, **__: object) -> None:
         """Nothing to do: they are in config.yaml."""
 
     @rank_zero_only
@@ -56,11 +49,10 @@ class CSVLogger(Logger):
             DiskError: the row could not be written.
         """
         row = {STEP: str(step), **{name: repr(float(value)) for name, value in metrics.items()}}
-        new = [name for name in row if name not in self._columns]
-        if new:
-            rows = read_rows(self.path)
-            self._columns += new
-            self._write([*rows, row])
+        if not row.keys() <= {*self._columns}:
+            rows = [*read_rows(self.path), row]
+            self._columns = list(dict.fromkeys([*self._columns, *row]))
+            self._write(rows)
             return
         try:
             with self.path.open("a", encoding="utf-8", newline="") as file:
@@ -96,11 +88,8 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     text = path.read_text(encoding="utf-8")
     whole = text[: text.rfind("\n") + 1]  # without a row that a kill cut off
     reader = csv.DictReader(io.StringIO(whole, newline=""))
-    return [
-        {name: value for name, value in row.items() if value}
-        for row in reader
-        if (row.get(STEP) or "").isdecimal()
-    ]
+    complete = (row for row in reader if (row.get(STEP) or "").isdecimal())
+    return [{name: value for name, value in row.items() if value} for row in complete]
 
 
 def is_validation(row: Mapping[str, str]) -> bool:

@@ -28,9 +28,7 @@ class DegradationImages(Callback):
     """
 
     def __init__(self, *, folder: str, pairs: int = 4, draws: int = 512) -> None:
-        self.folder = Path(folder) / "degradation"
-        self.pairs = pairs
-        self.draws = draws
+        self.folder, self.pairs, self.draws = Path(folder) / "degradation", pairs, draws
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the figures, unless an earlier start of the run has."""

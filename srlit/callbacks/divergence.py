@@ -1,7 +1,9 @@
 """Diverged trainings: updates that are not finite, flat images, colour casts, an unfair contest."""
 
 import logging
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from annotated_types import Interval
@@ -23,6 +25,7 @@ class DivergedError(ValueError):
     tells_all = True
 
 
+@dataclass(kw_only=True, eq=False)
 class Alarm:
     """A limit on the mean of a logged value over an interval.
 
@@ -36,24 +39,25 @@ class Alarm:
         ValueError: neither limit is given.
     """
 
-    def __init__(
-        self, *, key: str, message: str, low: float | None = None, high: float | None = None
-    ) -> None:
-        if low is None and high is None:
-            msg = f"callbacks.divergence.alarms: {key!r} has no limit: expected low or high"
+    key: str
+    message: str
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.low is None and self.high is None:
+            msg = f"callbacks.divergence.alarms: {self.key!r} has no limit: expected low or high"
             raise ValueError(msg)
-        self.key, self.message, self.low, self.high = key, message, low, high
 
     def is_raised(self, means: Mapping[str, float]) -> bool:
         """Whether the mean is beyond a limit; False where it was not measured."""
-        value = means.get(self.key)
-        if value is None:
-            return False
-        return (self.low is not None and value < self.low) or (
-            self.high is not None and value > self.high
-        )
+        value = means.get(self.key, math.nan)
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        return value < low or value > high
 
 
+@dataclass(kw_only=True, eq=False)
 class DivergenceGuard(Callback):
     """Rolls a diverged training back, or ends it; warns of images that look wrong.
 
@@ -70,28 +74,19 @@ class DivergenceGuard(Callback):
         intervals: logged intervals until an alarm warns.
     """
 
-    def __init__(
-        self,
-        *,
-        patience: Count = 5,
-        rollbacks: NonNegativeInt = 3,
-        lr_factor: Annotated[float, Interval(gt=0, le=1)] = 0.5,
-        alarms: Mapping[str, Alarm] | None = None,
-        intervals: Count = 5,
-    ) -> None:
-        self.patience, self.rollbacks, self.lr_factor = patience, rollbacks, lr_factor
-        self.alarms = dict(alarms or {})
-        self.intervals = intervals
+    patience: Count = 5
+    rollbacks: NonNegativeInt = 3
+    lr_factor: Annotated[float, Interval(gt=0, le=1)] = 0.5
+    alarms: Mapping[str, Alarm] = field(default_factory=dict)
+    intervals: Count = 5
+
+    def __post_init__(self) -> None:
         self._in_a_row: dict[str, int] = {}
         self._rolled_back = 0
         self._raised: dict[str, int] = {}
 
     def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        *_: Any,  # noqa: ANN401
-        **__: Any,  # noqa: ANN401
+        self, trainer: Trainer, pl_module: LightningModule, *_: object, **__: object
     ) -> None:
         """Check the updates; on a GPU only at an interval's end, when the host waits anyway."""
         assert isinstance(pl_module, Phase)
@@ -117,13 +112,10 @@ class DivergenceGuard(Callback):
 
     def _report(self, trainer: Trainer, phase: Phase, network: str, skipped: list[int]) -> None:
         """Warn of skipped updates and name the photos of the first one's batch."""
-        log.warning(
-            "loss or gradient of the %s not finite in iteration %s: not updated. Photos of %d: %s",
-            network,
-            ", ".join(map(str, skipped)),
-            skipped[0],
-            photos_of(trainer, skipped[0]),
-        )
+        iterations = ", ".join(map(str, skipped))
+        photos = f"Photos of {skipped[0]}: {photos_of(trainer, skipped[0])}"
+        text = "loss or gradient of the %s not finite in iteration %s: not updated. %s"
+        log.warning(text, network, iterations, photos)
         phase.write_row({f"skipped/{network}": float(len(skipped))})
 
     def _roll_back(self, trainer: Trainer, phase: Phase) -> None:
@@ -167,20 +159,16 @@ class DivergenceGuard(Callback):
             self._raised[name] = self._raised.get(name, 0) + 1 if alarm.is_raised(means) else 0
             if self._raised[name] == self.intervals:
                 value = means[alarm.key]
-                log.warning(
-                    "iteration %d: %s (%s = %.4g)", phase.iteration, alarm.message, alarm.key, value
-                )
+                said = f"{alarm.message} ({alarm.key} = {value:.4g})"
+                log.warning("iteration %d: %s", phase.iteration, said)
                 phase.write_row({f"alarm/{name}": value})
 
     # -- checkpoints ----------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         """The counts."""
-        return {
-            "in_a_row": self._in_a_row,
-            "rolled_back": self._rolled_back,
-            "raised": self._raised,
-        }
+        counts = {"in_a_row": self._in_a_row, "raised": self._raised}
+        return {**counts, "rolled_back": self._rolled_back}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue counting."""

@@ -25,9 +25,7 @@ class ImageLogger(Callback):
     """
 
     def __init__(self, *, folder: str, count: int = 3, crop: int = 256) -> None:
-        self.folder = Path(folder) / "panels"
-        self.count = count
-        self.crop = crop
+        self.folder, self.count, self.crop = Path(folder) / "panels", count, crop
         self._rows: list[torch.Tensor] = []
 
     def on_validation_batch_end(
@@ -82,6 +80,5 @@ def read_panel(path: Path) -> list[list[torch.Tensor]]:
 def centre(image: torch.Tensor, side: int) -> torch.Tensor:
     """The central square of (3, h, w), or less where the image is smaller."""
     h, w = image.shape[1:]
-    side_h, side_w = min(side, h), min(side, w)
-    top, left = (h - side_h) // 2, (w - side_w) // 2
-    return image[:, top : top + side_h, left : left + side_w]
+    top, left = (max(0, size - side) // 2 for size in (h, w))
+    return image[:, top : top + side, left : left + side]

@@ -71,21 +71,13 @@ class Preemption(Callback):
     # -- stopping -------------------------------------------------------------------------------
 
     def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        *_: Any,  # noqa: ANN401
-        **__: Any,  # noqa: ANN401
+        self, trainer: Trainer, pl_module: LightningModule, *_: object, **__: object
     ) -> None:
         """Stop after an iteration."""
         self._stop_if_asked(trainer, pl_module)
 
     def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        *_: Any,  # noqa: ANN401
-        **__: Any,  # noqa: ANN401
+        self, trainer: Trainer, pl_module: LightningModule, *_: object, **__: object
     ) -> None:
         """Stop during a validation, which starts again after the resume."""
         if not trainer.sanity_checking and trainer.world_size == 1:
@@ -99,12 +91,8 @@ class Preemption(Callback):
             return
         number = signal.Signals(asked)
         path = save_iteration(trainer, phase, self.folder)
-        log.warning(
-            "%s: stopped after iteration %d and saved %s; resume=auto continues",
-            number.name,
-            phase.iteration,
-            path,
-        )
+        saved = f"stopped after iteration {phase.iteration} and saved {path}"
+        log.warning("%s: %s; resume=auto continues", number.name, saved)
         if all_reduce_max(int(self.requeue)) and trainer.is_global_zero:
             requeue_slurm_job()
         raise Stopped(EXIT_CODES[number])

@@ -1,6 +1,7 @@
 """Where `conf/` lies, and what its root files declare."""
 
 import math
+import textwrap
 from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
@@ -16,6 +17,21 @@ FOLDERS = [CONF_DIR]
 # Arithmetic for files of conf/ whose numbers follow the scale: ${srlit.sum:4,${scale}}.
 OmegaConf.register_new_resolver("srlit.sum", lambda *terms: sum(terms), replace=True)
 OmegaConf.register_new_resolver("srlit.product", lambda *factors: math.prod(factors), replace=True)
+
+
+HELP = """{}
+
+Keys of conf/{}.yaml, set as KEY=VALUE (a new key as +KEY=VALUE):
+
+{}
+
+Files to choose from, as GROUP=NAME (+experiment=NAME, +sweep=NAME):
+
+{}
+
+--cfg job prints everything that was composed, --config-dir DIR adds your own files,
+-m runs several values of a key, --hydra-help shows Hydra's own options.
+"""
 
 
 def root_file(config_name: str) -> DictConfig:
@@ -89,23 +105,7 @@ def help_text(config_name: str, about: str) -> str:
     if config_name == "train":
         used |= {"experiment", "sweep", "term"}
     chosen = [f"  {group}: {', '.join(options(group))}" for group in sorted(used)]
-    return "\n".join(
-        [
-            about,
-            "",
-            f"Keys of conf/{config_name}.yaml, set as KEY=VALUE (a new key as +KEY=VALUE):",
-            "",
-            *(f"  {line}" for line in keys.splitlines()),
-            "",
-            "Files to choose from, as GROUP=NAME (+experiment=NAME, +sweep=NAME):",
-            "",
-            *chosen,
-            "",
-            "--cfg job prints everything that was composed, --config-dir DIR adds your own files,",
-            "-m runs several values of a key, --hydra-help shows Hydra's own options.",
-            "",
-        ]
-    )
+    return HELP.format(about, config_name, textwrap.indent(keys, "  "), "\n".join(chosen))
 
 
 declare_options()

@@ -1,32 +1,22 @@
 """The root keys of each command with their types and ranges, and ranges of others' classes."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
-from annotated_types import Interval, Len
-from pydantic import AfterValidator, StringConstraints
+from annotated_types import Interval, Len, Predicate
+from pydantic import StringConstraints
 
 from srlit.types import Count, Fraction, NonNegative, NonNegativeInt
 
 
-def _is_folder(path: str) -> str:
-    assert Path(path).expanduser().is_dir()
-    return path
+def _found(kind: Callable[[Path], bool]) -> Predicate:
+    return Predicate(lambda path: kind(Path(path).expanduser()))
 
 
-def _is_file(path: str) -> str:
-    assert Path(path).expanduser().is_file()
-    return path
-
-
-def _exists(path: str) -> str:
-    assert Path(path).expanduser().exists()
-    return path
-
-
-Folder = Annotated[str, AfterValidator(_is_folder), "an existing folder"]
-File = Annotated[str, AfterValidator(_is_file), "an existing file"]
-FileOrFolder = Annotated[str, AfterValidator(_exists), "an existing file or folder"]
+Folder = Annotated[str, _found(Path.is_dir), "an existing folder"]
+File = Annotated[str, _found(Path.is_file), "an existing file"]
+FileOrFolder = Annotated[str, _found(Path.exists), "an existing file or folder"]
 Name = Annotated[str, Len(1), "text, not empty"]
 Device = Annotated[
     str,
@@ -54,10 +44,25 @@ class Paths(TypedDict):
     store: Name | None
 
 
+class Command(TypedDict):
+    """Root keys of every other command."""
+
+    name: Name
+    paths: Paths
+
+
+class Restorer(Command):
+    """Root keys of commands that restore photos by networks from files."""
+
+    scale: Count
+    device: Device
+    trust: list[Name]
+
+
 class Train(TypedDict):
     """Root keys of srlit.train."""
 
-    label: Name
+    label: Name  # checked before the name, which is made of it
     previous_phase: Name | None
     name: Name
     scale: Count
@@ -72,7 +77,7 @@ class Train(TypedDict):
     paths: Paths
 
 
-class Evaluate(TypedDict):
+class Evaluate(Restorer):
     """Root keys of srlit.evaluate."""
 
     checkpoints: Name | list[Name]
@@ -89,38 +94,27 @@ class Evaluate(TypedDict):
     data_sets: list[Name] | None
     degradations: list[Name] | None
     split: Literal["test", "val"]
-    scale: Count
-    name: Name
     tile: Count | None
     overlap: NonNegativeInt
-    device: Device
-    trust: list[Name]
     replay: File | None
     images: NonNegativeInt
     figures: dict[str, dict[str, Any]] | None
     weights: Weights
-    paths: Paths
 
 
-class Select(TypedDict):
+class Select(Restorer):
     """Root keys of srlit.select."""
 
     run: Name | list[Name]
     metric: Name | None
     minimum: dict[str, float] | None
     tolerance: dict[str, NonNegative] | None
-    scale: Count
-    device: Device
-    trust: list[Name]
-    name: Name
     weights: Weights
-    paths: Paths
 
 
-class Upscale(TypedDict):
+class Upscale(Restorer):
     """Root keys of srlit.upscale."""
 
-    scale: Count
     input: FileOrFolder
     checkpoint: Name
     stage: Literal[1] | None
@@ -129,13 +123,9 @@ class Upscale(TypedDict):
     tile: Count | None
     overlap: NonNegativeInt
     overwrite: bool
-    device: Device
-    trust: list[Name]
-    name: Name
-    paths: Paths
 
 
-class Prepare(TypedDict):
+class Prepare(Command):
     """Root keys of srlit.prepare."""
 
     scale: Count
@@ -144,8 +134,6 @@ class Prepare(TypedDict):
     pack: bool
     verify: bool
     shards: Name | None
-    name: Name
-    paths: Paths
 
 
 class NewWeights(TypedDict):
@@ -154,16 +142,14 @@ class NewWeights(TypedDict):
     dir: Name | None
 
 
-class PrepareWeights(TypedDict):
+class PrepareWeights(Command):
     """Root keys of srlit.prepare weights."""
 
     nets: list[Name]
     weights: NewWeights
-    name: Name
-    paths: Paths
 
 
-class Report(TypedDict):
+class Report(Command):
     """Root keys of srlit.report."""
 
     subject: Literal["run", "degradation", "model"]
@@ -178,8 +164,6 @@ class Report(TypedDict):
     severities: Count
     draws: Count
     seed: NonNegativeInt
-    name: Name
-    paths: Paths
 
 
 ROOTS: dict[str, type] = {

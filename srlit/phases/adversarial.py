@@ -77,30 +77,24 @@ class AdversarialPhase(Phase):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Both optimizers and their schedules; rows show the first one's learning rate."""
-        return self.with_schedules(
-            [
-                self.make_generator_optimizer(self.generator.parameters()),
-                self.make_discriminator_optimizer(self.discriminator.parameters()),
-            ]
-        )
+        generator = self.make_generator_optimizer(self.generator.parameters())
+        discriminator = self.make_discriminator_optimizer(self.discriminator.parameters())
+        return self.with_schedules([generator, discriminator])
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Update the discriminator, then the generator, by the same restored batch."""
-        optimizers: Any = self.optimizers(use_pl_optimizer=False)
-        generator_optimizer, discriminator_optimizer = optimizers
+        g_optimizer, d_optimizer = self.trainer.optimizers
         generator_buffers = clone_buffers(self.generator)
         restored = self.restored(batch.parts(self.micro_batches))
 
         for number in self.discriminator_updates(self.iteration):
             losses = (self.discriminator_loss(part, number) for part in restored())
             buffers = clone_buffers(self.discriminator)
-            self.update(
-                "discriminator", self.discriminator, discriminator_optimizer, losses, buffers
-            )
+            self.update("discriminator", self.discriminator, d_optimizer, losses, buffers)
 
         with frozen(self.discriminator):
             losses = (self.generator_loss(part) for part in restored())
-            self.update("generator", self.generator, generator_optimizer, losses, generator_buffers)
+            self.update("generator", self.generator, g_optimizer, losses, generator_buffers)
 
         self.update_ema()
         self.finish_iteration()
@@ -118,13 +112,10 @@ class AdversarialPhase(Phase):
 
     def discriminator_updates(self, iteration: int) -> range:
         """Numbers of the discriminator's updates in an iteration, counted from the first of all."""
-        since_start = iteration - self.d_start_iteration
-        if since_start < 0:
-            return range(0)
-        return range(
-            math.floor(since_start * self.d_updates_per_g_update),
-            math.floor((since_start + 1) * self.d_updates_per_g_update),
-        )
+        begin = max(0, iteration - self.d_start_iteration)
+        end = max(0, iteration - self.d_start_iteration + 1)
+        ratio = self.d_updates_per_g_update
+        return range(math.floor(begin * ratio), math.floor(end * ratio))
 
     def discriminator_loss(self, restored: Restored, number: int) -> Scalar:
         """The criterion, by one forward pass over real and restored images, and the penalty.
@@ -138,14 +129,9 @@ class AdversarialPhase(Phase):
         loss = self.criterion.discriminator(real_logits, fake_logits)
         if self.criterion.chance is not None:
             self.running_means.record({"d_loss_vs_chance": loss / self.criterion.chance})
-        self.running_means.record(
-            {
-                "discriminator": loss,
-                "logits/real": real_logits.mean(),
-                "logits/fake": fake_logits.mean(),
-                "logits/gap": real_logits.mean() - fake_logits.mean(),
-            }
-        )
+        real, fake = real_logits.mean(), fake_logits.mean()
+        logits = {"logits/real": real, "logits/fake": fake, "logits/gap": real - fake}
+        self.running_means.record({"discriminator": loss} | logits)
         if self.penalty is not None and self.penalty.is_due(number):
             penalty = self.penalty(self.logits, *images.chunk(2))
             self.running_means.record({"penalty": penalty})
@@ -166,10 +152,8 @@ class AdversarialPhase(Phase):
 
         Only a relativistic criterion needs the logits of real images, without a gradient.
         """
-        if (
-            self.iteration < self.d_start_iteration
-            or not self.loss.weights_at(self.iteration)[GIVEN]
-        ):
+        has_weight = self.loss.weights_at(self.iteration)[GIVEN] != 0
+        if self.iteration < self.d_start_iteration or not has_weight:
             return None
         real_logits = None
         if self.criterion.relativistic:

@@ -6,6 +6,7 @@ iteration. Optimisation is manual: `Phase.update` is one update of one network f
 to the optimizer's step.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from torch.amp import GradScaler
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.utils._pytree import tree_leaves
 from torchmetrics import MeanMetric
 
 from srlit.losses.composite import CompositeLoss, LossParts
@@ -90,18 +92,13 @@ class Phase(LightningModule):
             raise ValueError(msg)
         self.automatic_optimization = False
         self.generator = generator.to(memory_format=torch.channels_last)
-        self.loss = loss
-        self.metrics = metrics
-        self.schedule = schedule
-        self.iterations = iterations
-        self.seed = seed
-        self.grad_clip_norm = grad_clip_norm
-        self.micro_batches = micro_batches
+        self.loss, self.metrics, self.schedule = loss, metrics, schedule
+        self.iterations, self.seed = iterations, seed
+        self.grad_clip_norm, self.micro_batches = grad_clip_norm, micro_batches
         self.running_means = RunningMeans(log_every)
         self.finite_check = FiniteCheck(log_every)
         self.card = dict(card)
-        self.iteration = 0
-        self.validated = 0
+        self.iteration = self.validated = 0
         self.validation: dict[str, float] = {}
         self._val_means: dict[str, MeanMetric] = {}
         # In a tuple: the EMA callback stores the average, it is no part of this module's state.
@@ -257,9 +254,9 @@ class Phase(LightningModule):
                 scheduler.step()
         if self.running_means.ends_at(self.iteration):
             means = self.running_means.flush()
+            row = {f"train/{name}": mean for name, mean in (means | loss_fractions(means)).items()}
             self.write_row(
-                {f"train/{name}": value for name, value in (means | loss_fractions(means)).items()}
-                | {"learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"]}
+                row | {"learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"]}
             )
         if self.iteration >= self.iterations:
             self.trainer.should_stop = True  # Lightning validates once more, then ends
@@ -281,7 +278,7 @@ class Phase(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last validation."""
-        self._val_means = {}
+        self._val_means = defaultdict(lambda: MeanMetric(nan_strategy="disable").to(self.device))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Measure every image of a batch, restored by the EMA of the generator."""
@@ -292,10 +289,7 @@ class Phase(LightningModule):
             inputs["stage1_output"] = self.restore_stage1(batch.lr)
         loss = self.loss(sr, batch.hr, loss_inputs=inputs).total.expand(len(sr))
         for name, value in (self.metrics(sr, batch.hr, batch.lr) | {"loss": loss}).items():
-            mean = self._val_means.setdefault(
-                name, MeanMetric(nan_strategy="disable").to(value.device)
-            )
-            mean.update(value)
+            self._val_means[name].update(value)
 
     @torch.no_grad()
     def restore(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
@@ -329,11 +323,9 @@ class Phase(LightningModule):
         if restored.stage1_output is not None:
             inputs["stage1_output"] = restored.stage1_output
         if "ema_sr" in self.loss.needs(self.iteration):
-            inputs["ema_sr"] = (
-                restored.sr.detach()
-                if self.ema is self.generator
-                else self.generate_with_ema(restored.batch.lr)
-            )
+            has_ema = self.ema is not self.generator
+            lr, sr = restored.batch.lr, restored.sr.detach()
+            inputs["ema_sr"] = self.generate_with_ema(lr) if has_ema else sr
         return inputs
 
     def on_validation_epoch_end(self) -> None:
@@ -351,14 +343,9 @@ class Phase(LightningModule):
 
     def is_finite(self) -> bool:
         """Whether networks, EMA and optimizer states are finite; one synchronisation."""
-        states = [
-            state for optimizer in self.trainer.optimizers for state in optimizer.state.values()
-        ]
-        tensors = [
-            *self.state_dict().values(),
-            *self.ema.state_dict().values(),
-            *(part for state in states for part in state.values() if isinstance(part, Tensor)),
-        ]
+        optimizers = [optimizer.state_dict() for optimizer in self.trainer.optimizers]
+        values = tree_leaves([self.state_dict(), self.ema.state_dict(), optimizers])
+        tensors = (value for value in values if isinstance(value, Tensor))
         finite = [tensor.isfinite().all().to(self.device) for tensor in tensors]
         return bool(torch.stack(finite).all())
 
@@ -410,10 +397,5 @@ def keep_buffers_if(finite: Bool[Tensor, ""], network: nn.Module, before: Sequen
 def loss_fractions(means: Mapping[str, float]) -> dict[str, float]:
     """What fraction of the generator's loss each weighted term makes up."""
     prefix, total = "weighted/", means.get("loss", 0.0)
-    if not total:
-        return {}
-    return {
-        f"loss_fraction/{name.removeprefix(prefix)}": value / total
-        for name, value in means.items()
-        if name.startswith(prefix)
-    }
+    weighted = {name: mean for name, mean in means.items() if total and name.startswith(prefix)}
+    return {name.replace(prefix, "loss_fraction/"): mean / total for name, mean in weighted.items()}

@@ -50,7 +50,5 @@ class FiniteCheck:
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
         """Continue with notes that were not read."""
         for network, notes in state.items():
-            for iteration, finite in zip(
-                notes["iterations"], notes["finite"].to(device).unbind(), strict=True
-            ):
-                self.note(network, iteration, finite)
+            finite = notes["finite"].to(device)
+            self._notes[network].extend(zip(notes["iterations"], finite, strict=True))

@@ -6,12 +6,13 @@ were. `DistributedDataParallel` averages during the backward pass instead, which
 transfer, but allows only one backward pass per forward pass of the wrapped module.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch._utils import _take_tensors
 
 from srlit.types import Scalar
 
@@ -37,17 +38,16 @@ def average_gradients(parameters: Sequence[nn.Parameter], loss: Scalar) -> None:
     all_present = all(p.grad is not None for p in parameters)
     average([*gradients, loss, present])
     if not all_present:  # only then is anything read from the device
-        for parameter, gradient, fraction in zip(
-            parameters, gradients, present.tolist(), strict=True
-        ):
-            parameter.grad = gradient if fraction > 0 else None
+        fractions = present.tolist()
+        for parameter, mean, fraction in zip(parameters, gradients, fractions, strict=True):
+            parameter.grad = mean if fraction > 0 else None
 
 
 @torch.no_grad()
 def average(tensors: Sequence[Tensor]) -> None:
     """Replace each tensor by its mean over all processes, in place."""
     pending = []
-    for bucket in buckets(tensors):
+    for bucket in _take_tensors(tensors, BUCKET_BYTES):
         flat = _flatten(bucket)
         pending.append((bucket, flat, dist.all_reduce(flat, async_op=True)))
     for bucket, flat, work in pending:
@@ -61,25 +61,10 @@ def broadcast(tensors: Iterable[Tensor]) -> None:
     """Replace each tensor by the first process's, in place."""
     if world_size() == 1:
         return
-    for bucket in buckets(tensors):
+    for bucket in _take_tensors(tensors, BUCKET_BYTES):
         flat = _flatten(bucket)
         dist.broadcast(flat, src=0)
         _unflatten(flat, bucket)
-
-
-def buckets(tensors: Iterable[Tensor], limit: int = BUCKET_BYTES) -> Iterator[list[Tensor]]:
-    """Group tensors of one dtype and device, up to `limit` bytes; a larger one stands alone."""
-    groups: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
-    for tensor in tensors:
-        groups.setdefault((tensor.dtype, tensor.device), []).append(tensor)
-    for group in groups.values():
-        bucket: list[Tensor] = []
-        for tensor in group:
-            if bucket and sum(t.nbytes for t in bucket) + tensor.nbytes > limit:
-                yield bucket
-                bucket = []
-            bucket.append(tensor)
-        yield bucket
 
 
 def _flatten(tensors: Sequence[Tensor]) -> Tensor:

@@ -32,11 +32,10 @@ class RestorationPhase(Phase):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Update the generator."""
-        optimizer: Any = self.optimizers(use_pl_optimizer=False)
+        [optimizer] = self.trainer.optimizers
         buffers = clone_buffers(self.generator)
-        losses = (
-            self.generator_loss(self.generate(part)) for part in batch.parts(self.micro_batches)
-        )
+        parts = batch.parts(self.micro_batches)
+        losses = (self.generator_loss(self.generate(part)) for part in parts)
         self.update("generator", self.generator, optimizer, losses, buffers)
         self.update_ema()
         self.finish_iteration()
@@ -44,8 +43,7 @@ class RestorationPhase(Phase):
     def generator_loss(self, restored: Restored) -> Scalar:
         """The weighted sum of all terms."""
         batch, sr, _ = restored
-        parts = self.loss(
-            sr, batch.hr, loss_inputs=self.loss_inputs(restored), iteration=self.iteration
-        )
+        inputs = self.loss_inputs(restored)
+        parts = self.loss(sr, batch.hr, loss_inputs=inputs, iteration=self.iteration)
         self.record_losses(parts, batch, sr)
         return parts.total

@@ -30,9 +30,8 @@ class RunningMeans:
             value = tensor.detach().float()
             finite = value.isfinite().float()
             value = value.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-            held = name in self._sums
-            self._sums[name] = self._sums[name] + value if held else value
-            self._counts[name] = self._counts[name] + finite if held else finite
+            self._sums[name] = self._sums.get(name, 0) + value
+            self._counts[name] = self._counts.get(name, 0) + finite
 
     def flush(self) -> dict[str, float]:
         """Means since the last flush, read at once; NaN where no value was finite."""

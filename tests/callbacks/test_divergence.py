@@ -6,6 +6,7 @@ import pytest
 import torch
 from lightning.pytorch.plugins import MixedPrecision
 from lightning.pytorch.trainer.connectors.accelerator_connector import _AcceleratorConnector
+from torch.utils._pytree import tree_leaves
 
 from srlit.callbacks.divergence import Alarm, DivergedError
 from srlit.checkpoint import load_checkpoint
@@ -68,18 +69,9 @@ def spoiled(monkeypatch, spoil, network, iterations):
 
 
 def run(tmp_path, *overrides):
-    train(
-        compose_config(
-            "train",
-            *ADVERSARIAL,
-            "callbacks.divergence.patience=2",
-            "callbacks.divergence.rollbacks=1",
-            *overrides,
-            f"paths.runs={tmp_path}",
-            f"paths.cache={tmp_path}/cache",
-            "name=a",
-        )
-    )
+    limits = ("callbacks.divergence.patience=2", "callbacks.divergence.rollbacks=1")
+    paths = (f"paths.runs={tmp_path}", f"paths.cache={tmp_path}/cache", "name=a")
+    train(compose_config("train", *ADVERSARIAL, *limits, *overrides, *paths))
 
 
 def rows_of(tmp_path):
@@ -91,13 +83,8 @@ def last_of(tmp_path):
 
 
 def finite(node):
-    if isinstance(node, torch.Tensor):
-        return bool(node.isfinite().all())
-    if isinstance(node, dict):
-        return all(finite(value) for value in node.values())
-    if isinstance(node, (list, tuple)):
-        return all(finite(value) for value in node)
-    return True
+    tensors = [leaf for leaf in tree_leaves(node) if isinstance(leaf, torch.Tensor)]
+    return all(tensor.isfinite().all() for tensor in tensors)
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -153,9 +140,7 @@ def test_a_checkpoint_whose_discriminator_is_not_finite_is_not_rolled_back_to(
 def fp16(monkeypatch):
     """Loss scaling, which Lightning refuses on processors, with a scale that they can hold."""
     plugin = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=2.0**8))
-    monkeypatch.setattr(
-        _AcceleratorConnector, "_check_and_init_precision", lambda connector: plugin
-    )
+    monkeypatch.setattr(_AcceleratorConnector, "_check_and_init_precision", lambda _: plugin)
     return plugin
 
 
@@ -185,60 +170,54 @@ def test_under_fp16_an_overflow_halves_the_scale_and_is_not_reported(
     assert "not finite" not in caplog.text
 
 
-def test_a_training_that_stays_diverged_ends(tmp_path, monkeypatch):
-    spoiled(monkeypatch, spoil_loss, "generator", set(range(4, 100)))
-    with pytest.raises(DivergedError, match=r"generator .* for 2 .*1 rollbacks.*grad_clip_norm"):
+@pytest.mark.parametrize(
+    ("network", "begin", "match"),
+    [
+        ("generator", 4, r"generator .* for 2 .*1 rollbacks.*grad_clip_norm"),
+        ("discriminator", 0, "iteration 2 .no checkpoint yet."),
+    ],
+)
+def test_a_training_that_stays_diverged_ends(tmp_path, monkeypatch, network, begin, match):
+    spoiled(monkeypatch, spoil_loss, network, set(range(begin, 100)))
+    with pytest.raises(DivergedError, match=match):
         run(tmp_path)
 
 
-def test_before_the_first_validation_there_is_no_checkpoint_to_roll_back_to(tmp_path, monkeypatch):
-    spoiled(monkeypatch, spoil_loss, "discriminator", set(range(100)))
-    with pytest.raises(DivergedError, match="iteration 2 .no checkpoint yet."):
-        run(tmp_path)
+def rates_of(tmp_path):
+    rates = [row["learning_rate"] for row in rows_of(tmp_path)]
+    return [float(rate) for rate in rates if rate]
 
 
 def test_a_rollback_lowers_every_learning_rate(tmp_path, monkeypatch):
-    run(tmp_path / "healthy")
+    whole, lowered = tmp_path / "healthy", tmp_path / "diverged"
+    run(whole)
     spoiled(monkeypatch, spoil_weight, "generator", {4})
-    run(
-        tmp_path / "diverged",
-        "callbacks.divergence.lr_factor=0.25",
-        "callbacks.divergence.patience=1",
-    )
-    healthy, diverged = last_of(tmp_path / "healthy"), last_of(tmp_path / "diverged")
-    for one, other in zip(healthy["lr_schedulers"], diverged["lr_schedulers"], strict=True):
+    run(lowered, "callbacks.divergence.lr_factor=0.25", "callbacks.divergence.patience=1")
+    schedules = zip(last_of(whole)["lr_schedulers"], last_of(lowered)["lr_schedulers"], strict=True)
+    for one, other in schedules:
         assert [rate / 4 for rate in one["base_lrs"]] == pytest.approx(other["base_lrs"])
-    rates = [
-        float(r["learning_rate"]) for r in rows_of(tmp_path / "diverged") if r["learning_rate"]
-    ]
-    expected = [
-        float(r["learning_rate"]) for r in rows_of(tmp_path / "healthy") if r["learning_rate"]
-    ]
-    assert [b / a for a, b in zip(expected[:-1], rates[:-1], strict=True)] == pytest.approx(
-        [1, 1, 0.25]
-    )
+    pairs = list(zip(rates_of(whole), rates_of(lowered), strict=True))[:-1]
+    assert [found / expected for expected, found in pairs] == pytest.approx([1, 1, 0.25])
 
 
 # -- alarms ---------------------------------------------------------------------------------------
 
 
-def flat(self, lr):
-    """The output of a generator that has collapsed."""
-    sr = self.generator(lr)
-    return 0.02 * sr + 0.5
+COLLAPSED = (0.02, torch.full((3, 1, 1), 0.5))
+DRIFTING = (1, torch.tensor([0.3, 0.0, -0.3])[:, None, None])
 
 
-def red(self, lr):
-    """The output of a generator whose colours drift."""
-    return self.generator(lr) + torch.tensor([0.3, 0.0, -0.3])[:, None, None]
-
-
-@pytest.mark.parametrize(("forward", "alarm"), [(flat, "collapse"), (red, "colour")])
-def test_alarms_of_the_image_statistics(tmp_path, monkeypatch, caplog, forward, alarm):
-    monkeypatch.setattr(Phase, "forward", forward)
+@pytest.mark.parametrize(
+    ("factor", "offset", "alarm", "statistic"),
+    [(*COLLAPSED, "collapse", "contrast"), (*DRIFTING, "colour", "colour_error")],
+)
+def test_alarms_of_the_image_statistics(
+    tmp_path, monkeypatch, caplog, factor, offset, alarm, statistic
+):
+    monkeypatch.setattr(Phase, "forward", lambda phase, lr: factor * phase.generator(lr) + offset)
     run(tmp_path, "callbacks.divergence.intervals=2")
     assert f"alarm/{alarm}" in rows_of(tmp_path)[0]
-    assert {"collapse": "contrast", "colour": "colour_error"}[alarm] in caplog.text
+    assert statistic in caplog.text
 
 
 def test_the_alarm_of_a_saturated_discriminator(tmp_path, monkeypatch, caplog):
@@ -247,10 +226,10 @@ def test_the_alarm_of_a_saturated_discriminator(tmp_path, monkeypatch, caplog):
 
     def certain(self, image):
         logits = original(self, image)
-        if len(image) == 4:  # the discriminator's update: real ones first
-            target = torch.tensor([0.9, 0.9, 0.0, 0.0]).view(4, 1, 1, 1)
-            return target + 0.001 * logits
-        return logits
+        if len(image) != 4:
+            return logits  # the generator's update
+        target = torch.tensor([0.9, 0.9, 0.0, 0.0]).view(4, 1, 1, 1)  # real ones first
+        return target + 0.001 * logits
 
     monkeypatch.setattr(AdversarialPhase, "logits", certain)
     run(tmp_path, "callbacks.divergence.intervals=2")

@@ -4,7 +4,7 @@ import torch
 
 from srlit.callbacks.ema import EMA
 from srlit.callbacks.lpips_checkpoint import LPIPSCheckpoint
-from tests.phases.tiny_phases import adversarial, fit, restoration
+from tests.phases.tiny_phases import adversarial, at_each_end, fit, restoration
 
 
 def train_with(ema, phase, folder):
@@ -14,17 +14,10 @@ def train_with(ema, phase, folder):
 def test_the_average_follows_its_formula(tmp_path):
     phase = restoration(iterations=5)
     weight = phase.generator.stem.weight
-    history = [weight.detach().clone()]
-    original = phase.finish_iteration
-
-    def finish():
-        history.append(weight.detach().clone())
-        original()
-
-    phase.finish_iteration = finish
+    expected = weight.detach().clone()
+    history = at_each_end(phase, lambda: weight.detach().clone())
     train_with(EMA(decay=0.3), phase, tmp_path)
-    expected = history[0]
-    for i, new in enumerate(history[1:], start=1):
+    for i, new in enumerate(history, start=1):
         decay = min(0.3, (1 + i) / (10 + i))
         expected = decay * expected + (1 - decay) * new
     torch.testing.assert_close(phase.ema.stem.weight, expected)

@@ -6,11 +6,9 @@ from tests.phases.tiny_phases import fit, restoration
 
 
 def test_panels_show_lr_sr_hr(tmp_path):
-    callbacks = [
-        ImageLogger(folder=str(tmp_path), count=1, crop=24),
-        LPIPSCheckpoint(folder=str(tmp_path), metric="loss"),
-    ]
-    fit(restoration(iterations=2), tmp_path, callbacks=callbacks)
+    selector = LPIPSCheckpoint(folder=str(tmp_path), metric="loss")
+    images = ImageLogger(folder=str(tmp_path), count=1, crop=24)
+    fit(restoration(iterations=2), tmp_path, callbacks=[images, selector])
     (panel,) = (tmp_path / "panels").iterdir()
     assert panel.name == "iteration_0000002.png"
     assert Image.open(panel).size == (3 * 24 + 2 * 4, 24)

@@ -3,11 +3,14 @@
 import logging
 import os
 import signal
+from types import SimpleNamespace
 
 import pytest
 from lightning.fabric.plugins.environments import SLURMEnvironment
 
-from srlit.callbacks.preemption import Preemption, requeue_slurm_job, slurm_environment
+from srlit.callbacks import preemption
+from srlit.callbacks.preemption import Preemption, Stopped, requeue_slurm_job, slurm_environment
+from srlit.phases.restoration import RestorationPhase
 from srlit.train import build_trainer, train
 from tests.helpers import TINY, compose_config
 
@@ -17,9 +20,8 @@ def slurm(tmp_path, monkeypatch):
     """A job of SLURM, whose `scontrol` writes down what it was asked."""
     asked = tmp_path / "asked"
     program = tmp_path / "scontrol"
-    program.write_text(
-        f'#!/bin/sh\necho "$@" > {asked}\n[ "$2" != 13 ] || {{ echo no >&2; exit 1; }}'
-    )
+    fail = '[ "$2" != 13 ] || { echo no >&2; exit 1; }'
+    program.write_text(f'#!/bin/sh\necho "$@" > {asked}\n{fail}')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("SLURM_NTASKS", "1")
@@ -27,33 +29,31 @@ def slurm(tmp_path, monkeypatch):
     return lambda: asked.read_text().strip() if asked.exists() else None
 
 
-def test_a_slurm_job_is_put_back_into_the_queue(slurm, monkeypatch):
-    monkeypatch.setenv("SLURM_JOB_ID", "4711")
-    requeue_slurm_job()
-    assert slurm() == "requeue 4711"
-
-
-def test_a_job_of_an_array_is_named_by_both_numbers(slurm, monkeypatch):
-    monkeypatch.setenv("SLURM_JOB_ID", "4711")
-    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "4700")
-    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
-    requeue_slurm_job()
-    assert slurm() == "requeue 4700_3"
-
-
 @pytest.mark.parametrize(
-    ("job", "said"), [("13", "failed: no"), ("1; rm", "cannot requeue SLURM job '1; rm'")]
+    ("environment", "asked", "said"),
+    [
+        ({"JOB_ID": "4711"}, "requeue 4711", "job 4711 is requeued"),
+        (
+            {"JOB_ID": "4711", "ARRAY_JOB_ID": "4700", "ARRAY_TASK_ID": "3"},
+            "requeue 4700_3",
+            "4700_3",
+        ),
+        ({"JOB_ID": "13"}, "requeue 13", "failed: no"),
+        ({"JOB_ID": "1; rm"}, None, "cannot requeue SLURM job '1; rm'"),
+        ({}, None, "cannot requeue SLURM job ''"),
+    ],
 )
-def test_what_cannot_be_requeued_is_told(slurm, monkeypatch, caplog, job, said):
-    monkeypatch.setenv("SLURM_JOB_ID", job)
-    requeue_slurm_job()
+def test_a_slurm_job_is_requeued(slurm, monkeypatch, caplog, environment, asked, said):
+    for name, value in environment.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    with caplog.at_level(logging.INFO):
+        requeue_slurm_job()
+    assert slurm() == asked
     assert said in caplog.text
-    assert slurm() == ("requeue 13" if job == "13" else None)
 
 
 def test_elsewhere_nothing_is_requeued(slurm, monkeypatch):
     monkeypatch.delenv("SLURM_NTASKS")
-    monkeypatch.setenv("SLURM_JOB_ID", "4711")
     requeue_slurm_job()
     assert slurm() is None
 
@@ -70,14 +70,10 @@ def test_lightning_does_not_requeue_too(slurm, monkeypatch, tmp_path):
     assert slurm_environment() == []
 
 
-class FakeTrainer:
-    received_sigterm = False
-
-
 def test_signals_are_noted_and_given_back(tmp_path, caplog):
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     callback = Preemption(folder=str(tmp_path))
-    callback.on_train_start(FakeTrainer(), None)
+    callback.on_train_start(SimpleNamespace(received_sigterm=False), None)
     os.kill(os.getpid(), signal.SIGUSR1)
     assert callback.received == signal.SIGUSR1
     with caplog.at_level(logging.WARNING):
@@ -86,16 +82,12 @@ def test_signals_are_noted_and_given_back(tmp_path, caplog):
     assert "Ctrl-C again to stop at once" in caplog.text
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
-    callback.teardown(FakeTrainer(), None, "fit")
+    callback.teardown(None, None, "fit")
     assert {number: signal.getsignal(number) for number in before} == before
 
 
 def test_a_job_is_requeued_though_sigterm_follows(tmp_path, monkeypatch):
     """SLURM sends it when the time is up, perhaps within the same iteration."""
-    from srlit.callbacks import preemption
-    from srlit.callbacks.preemption import Stopped
-    from srlit.phases.restoration import RestorationPhase
-
     original = RestorationPhase.training_step
 
     def step(self, batch, batch_idx):
@@ -114,9 +106,7 @@ def test_a_job_is_requeued_though_sigterm_follows(tmp_path, monkeypatch):
 
 
 def test_a_signal_that_lightning_took_before_is_not_lost(tmp_path):
-    trainer = FakeTrainer()
-    trainer.received_sigterm = True
     callback = Preemption(folder=str(tmp_path))
-    callback.on_train_start(trainer, None)
-    callback.teardown(trainer, None, "fit")
+    callback.on_train_start(SimpleNamespace(received_sigterm=True), None)
+    callback.teardown(None, None, "fit")
     assert callback.received == signal.SIGTERM

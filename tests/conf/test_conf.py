@@ -139,15 +139,8 @@ NAMED = {
 def test_every_data_set_runs(name, tmp_path, data_sets):
     overrides = [f"data={name}", f"paths.data={data_sets}", "data.cache_mb=1"]
     if name == "bsd100":  # only for the test
-        evaluate(
-            compose_config(
-                "evaluate",
-                *overrides,
-                "data.eval_crop=48",
-                f"paths.runs={tmp_path}",
-                "metrics.names=[mae]",
-            )
-        )
+        small = ("data.eval_crop=48", "metrics.names=[mae]", f"paths.runs={tmp_path}")
+        evaluate(compose_config("evaluate", *overrides, *small))
         assert (tmp_path / "evaluation" / "table.json").is_file()
         return
     if name == "litdata":

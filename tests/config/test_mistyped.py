@@ -8,46 +8,29 @@ import pytest
 from srlit.config import check_config
 from tests.helpers import compose_config
 
-REQUIRED = {
-    "upscale": ["input=.", "checkpoint=runs/a"],
-    "select": ["run=runs/a"],
-    "report": ["degradation"],
-}
+REQUIRED = {"upscale": ["input=.", "checkpoint=a"], "select": ["run=a"], "report": ["degradation"]}
 
 # Command, what was typed, the key and value that the error shows, and what it expects.
 MISTYPED = [
     ("train", "iterations=10k", "iterations=10k", "whole number >= 1"),
-    ("train", "iterations=0", "iterations=0", "whole number >= 1"),
     ("train", "iterations=1.5e3", "iterations=1500.0", "whole number >= 1"),
     ("train", "seed=abc", "seed=abc", "whole number >= 0"),
     ("train", "seed=null", "seed=null", "whole number >= 0"),
-    ("train", "seed=-1", "seed=-1", "whole number >= 0"),
     ("train", "scale=two", "scale=two", "whole number >= 1"),
-    ("train", "scale=true", "scale=true", "whole number >= 1"),
     ("train", "compile=yes_please", "compile=yes_please", "true or false"),
-    ("train", "compile=on", "compile=on", "true or false"),
-    ("train", "compile=1", "compile=1", "true or false"),
-    ("train", "log_every=[1]", "log_every=[1]", "whole number"),
     ("train", "validate_every=-5", "validate_every=-5", "whole number >= 1"),
     ("train", "name=", "name=", "text, not empty"),
     ("train", "weights.dir=nowhere", "weights.dir=nowhere", "existing folder"),
     ("train", "weights.allow_untrained=no", "weights.allow_untrained=no", "true or false"),
     ("train", "data.batch_size=2.5", "data.batch_size=2.5", "whole number"),
-    ("train", "data.batch_size=0", "data.batch_size=0", "whole number >= 1"),
     ("train", "data.workers=-3", "data.workers=-3", "whole number >= 0"),
     ("train", "data.augmentation.hue=-1", "data.augmentation.hue=-1", "number >= 0"),
-    ("train", "data.patch_size=large", "data.patch_size=large", "whole number"),
-    ("train", "data.augmentation.geometry=no", "data.augmentation.geometry=no", "true or false"),
     ("train", "phase.grad_clip_norm=-1", "phase.grad_clip_norm=-1", "number > 0"),
-    ("train", "phase.micro_batches=0", "phase.micro_batches=0", "whole number >= 1"),
     ("train", "phase.optimizer.lr=nan", "phase.optimizer.lr=nan", "number >= 0"),
     ("train", "phase.optimizer.lr=-1e-3", "phase.optimizer.lr=-0.001", "number >= 0"),
-    ("train", "phase.optimizer.lr=fast", "phase.optimizer.lr=fast", "number >= 0"),
     ("train", "+phase.optimizer.betas=[2,3]", "phase.optimizer.betas=[2, 3]", "a list of 2"),
-    ("train", "+phase.optimizer.betas=[0.9]", "phase.optimizer.betas=[0.9]", "a list of 2"),
     ("train", "phase.optimizer.weight_decay=inf", "phase.optimizer.weight_decay=inf", "number"),
     ("train", "loss.weights.l1=-1", "loss.weights.l1=-1", "number >= 0"),
-    ("train", "loss.weights.ssim=lots", "loss.weights.ssim=lots", "number >= 0"),
     ("train", "schedule.patience=soon", "schedule.patience=soon", "whole number"),
     ("train", "trainer.precision=bf17", "trainer.precision=bf17", "bf16-mixed"),
     ("train", "trainer.accelerator=gpus", "trainer.accelerator=gpus", "gpu"),
@@ -57,6 +40,9 @@ MISTYPED = [
     ("train", "model.norm=grop", "model.norm=grop", "group"),
     ("train", "metrics.names=psnr", "metrics.names=psnr", "a list of text"),
     ("train", "phase=adversarial", "phase.discriminator=null", "_target_"),
+    ("evaluate", "scale=2.5", "scale=2.5", "whole number >= 1"),
+    ("upscale", "scale=0", "scale=0", "whole number >= 1"),
+    ("select", "scale=-1", "scale=-1", "whole number >= 1"),
     ("evaluate", "device=gpu", "device=gpu", "cuda"),
     ("evaluate", "data.eval_crop=-4", "data.eval_crop=-4", "whole number >= 1"),
     ("evaluate", "split=tests", "split=tests", "test or val"),
@@ -69,14 +55,11 @@ MISTYPED = [
     ("upscale", "input=nowhere", "input=nowhere", "existing file or folder"),
     ("upscale", "format=.gif", "format=.gif", ".png or .webp or .jpg"),
     ("upscale", "stage=2", "stage=2", "1 or null"),
-    ("upscale", "overlap=-1", "overlap=-1", "whole number >= 0"),
     ("select", "minimum=24", "minimum=24", "mapping from text to a number"),
-    ("select", "device=0", "device=0", "cuda:N"),
     ("prepare", "pack=yes", "pack=yes", "true or false"),
     ("prepare", "splits=[training]", "splits[0]=training", "train or val or test"),
     ("report", "severities=many", "severities=many", "whole number >= 1"),
     ("report", "photo=nowhere.png", "photo=nowhere.png", "existing file"),
-    ("report", "models=unet", "models=unet", "a list of text"),
 ]
 
 
@@ -112,10 +95,7 @@ def test_a_mistyped_value_stops_before_a_folder_is_made(
         (["seed=1,2", "compile=no"], "compile=no"),
         (["seed=1,x"], "seed=x"),
         (["model=edsr,unt"], "did you mean unet?"),
-        (
-            ["+experiment=phase3", "+sweep=loss_weights", "loss.weights.l1=1,-2"],
-            "loss.weights.l1=-2",
-        ),
+        (["+sweep=loss_weights", "loss.weights.l1=1,-2"], "loss.weights.l1=-2"),
     ],
 )
 def test_no_job_of_a_grid_starts_where_one_is_mistyped(command, tmp_path, typed, shown):
@@ -127,14 +107,11 @@ def test_no_job_of_a_grid_starts_where_one_is_mistyped(command, tmp_path, typed,
     ("typed", "meant"),
     [
         ("model=unt", "unet"),
-        ("criterion=hing", "hinge"),
         ("+experiment=fase1", "phase1"),
-        ("loss=l1_vg", "l1_vgg"),
         ("itreations=3", "iterations"),
         ("+itreations=3", "iterations"),
         ("phase.grad_clip_nrm=1", "phase.grad_clip_norm"),
         ("model.widht=3", "model.width"),
-        ("+model.widht=3", "model.width"),
         ("loss.weights.lpip=1", "loss.weights.lpips"),
         ("weights.dirr=x", "weights.dir"),
     ],

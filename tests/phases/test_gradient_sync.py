@@ -13,7 +13,6 @@ from srlit.phases.gradient_sync import (
     all_reduce_max,
     average_gradients,
     broadcast,
-    buckets,
     open_control_group,
 )
 
@@ -151,13 +150,3 @@ def test_broadcast_buffers_of_every_dtype_are_the_first_processs(found):
 def test_one_process_gets_its_own_number():
     assert all_reduce_max(5) == 5
     assert all_reduce_max(0) == 0
-
-
-def test_buckets_hold_one_type_and_are_limited():
-    tensors = [torch.zeros(10), torch.zeros(10).double(), torch.zeros(10), torch.zeros(100)]
-    sizes = [[(t.dtype, len(t)) for t in bucket] for bucket in buckets(tensors, limit=80)]
-    assert sizes == [
-        [(torch.float32, 10), (torch.float32, 10)],
-        [(torch.float32, 100)],
-        [(torch.float64, 10)],
-    ]

@@ -1,5 +1,7 @@
 """Which strategy Lightning takes, and what becomes of errors of collectives."""
 
+from unittest.mock import Mock
+
 import lightning
 import pytest
 import torch.distributed as dist
@@ -35,15 +37,11 @@ def test_several_processes_train_by_phase_ddp(options, processes):
 @pytest.fixture
 def torchrun(monkeypatch):
     """This process as one of two that torchrun started."""
-    for name, value in {
-        "TORCHELASTIC_RUN_ID": "none",
-        "WORLD_SIZE": "2",
-        "RANK": "0",
-        "LOCAL_RANK": "0",
-        "GROUP_RANK": "0",
-        "LOCAL_WORLD_SIZE": "2",
-    }.items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
+        monkeypatch.setenv(name, "2")
+    for name in ("RANK", "LOCAL_RANK", "GROUP_RANK"):
+        monkeypatch.setenv(name, "0")
 
 
 def test_torchrun_and_devices_must_agree(torchrun):
@@ -69,21 +67,14 @@ def test_a_multirun_takes_processes_of_torchrun(monkeypatch, torchrun):
 @pytest.mark.parametrize(
     ("raised", "expected", "match"),
     [
-        (
-            RuntimeError("[gloo/unbound_buffer.cc:81] Timed out waiting 7000ms for recv"),
-            TimeoutError,
-            r"trainer\.timeout_s=7",
-        ),
+        (RuntimeError("[gloo/a.cc:81] Timed out waiting"), TimeoutError, r"trainer\.timeout_s=7"),
         (RuntimeError("[gloo/pair.cc:1] Connection closed by peer"), ConnectionError, "ended"),
         (dist.DistStoreError("timed out after 7 seconds"), TimeoutError, r"trainer\.timeout_s=7"),
         (RuntimeError("shapes do not match"), RuntimeError, "shapes"),
     ],
 )
 def test_errors_of_collectives_are_explained(monkeypatch, raised, expected, match):
-    def fail(self, *_):
-        raise raised
-
-    monkeypatch.setattr(lightning.Trainer, "fit", fail)
+    monkeypatch.setattr(lightning.Trainer, "fit", Mock(side_effect=raised))
     with pytest.raises(expected, match=match) as caught:
         make(timeout_s=7).fit(restoration())
     assert caught.type is expected

@@ -94,6 +94,13 @@ def training_rows(phase, folder, **changes):
     return [row for row in rows_of(phase, folder, **changes) if "learning_rate" in row]
 
 
+def at_each_end(phase, read):
+    """What `read` gives at the end of each iteration, filled by the training."""
+    found, original = [], phase.finish_iteration
+    phase.finish_iteration = lambda: (found.append(read()), original())
+    return found
+
+
 def copy_of(network):
     return {name: value.clone() for name, value in network.state_dict().items()}
 
