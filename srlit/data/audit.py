@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
@@ -124,14 +125,14 @@ def check_rejected(
 
 
 def scan_changed(
-    paths: Sequence[Path], cache: "AuditCache", store: Path | None
+    paths: Sequence[Path], known: "AuditCache", store: Path | None
 ) -> dict[Path, Entry]:
     """Entries of all files; those are scanned that are new, changed, or missing in the store."""
     packed = PackedStore(store)
     found = {
         path: entry
         for path in dict.fromkeys(paths)
-        if (entry := cache.get(path))
+        if (entry := known.get(path))
         and entry.stamp == stamp_of(path)
         and (store is None or entry.digest in packed)
     }
@@ -141,11 +142,11 @@ def scan_changed(
         for path, entry in scan_all(changed, store, frozenset(packed)):
             found[path] = entry
             if time.monotonic() - saved > SAVE_EVERY:
-                cache.save(found)
+                known.save(found)
                 saved = time.monotonic()
     finally:  # an interrupt too
         if changed:
-            cache.save(found)
+            known.save(found)
     return found
 
 
@@ -158,14 +159,12 @@ class AuditCache:
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
-        self._known: dict[str, dict[str, Entry]] = {}  # by folder of photos, then by name
+        self._known = cache(self._read)  # of a folder of photos, by name
 
     def get(self, path: Path) -> Entry | None:
         """What is known of a file."""
         parent, name = _locate(path)
-        if parent not in self._known:
-            self._known[parent] = self._read(parent)
-        return self._known[parent].get(name)
+        return self._known(parent).get(name)
 
     def save(self, entries: Mapping[Path, Entry]) -> None:
         """Store these too, bad files excepted: they are tried again."""
@@ -173,10 +172,10 @@ class AuditCache:
         for path, entry in entries.items():
             if not entry.reason and self.get(path) != entry:
                 parent, name = _locate(path)
-                self._known[parent][name] = entry
+                self._known(parent)[name] = entry
                 changed.add(parent)
         for parent in changed if self.folder else ():
-            content = {"format": CACHE_FORMAT, "folder": parent, "entries": self._known[parent]}
+            content = {"format": CACHE_FORMAT, "folder": parent, "entries": self._known(parent)}
             try:
                 write_json(self._file(parent), content)
             except OSError as error:

@@ -1,5 +1,6 @@
 """One photo file to RGB pixels, or to the reason why not."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -141,10 +142,9 @@ def _load(image: ImageFile) -> Image.Image:
 
 def _is_rotated(image: ImageFile) -> bool:
     """Whether EXIF asks for another orientation."""
-    try:
+    with suppress(Exception):  # broken EXIF; the pixels are good
         return image.getexif().get(Base.Orientation) in range(2, 9)
-    except Exception:  # noqa: BLE001 - broken EXIF; the pixels are good
-        return False
+    return False
 
 
 def _upright(pixels: Image.Image, source: ImageFile) -> Image.Image:
@@ -172,7 +172,6 @@ def _is_gray(pixels: UInt8[np.ndarray, "3 h w"]) -> bool:
 
 
 def _is_animated(image: ImageFile) -> bool:
-    try:
+    with suppress(Exception):  # a broken second frame; the first one is good
         return bool(getattr(image, "is_animated", False))
-    except Exception:  # noqa: BLE001 - a broken second frame; the first one is good
-        return False
+    return False

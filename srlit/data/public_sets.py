@@ -104,15 +104,14 @@ FLICKR2K = Archive(
 # BSD100 is the test set of BSDS300 (Martin et al. 2001). BSDS500 took over BSDS300's training and
 # test photos as its "train" and "val" and added 200 new ones as "test": so "val" is BSD100, as JPEG
 # of 481x321 pixels (the PNG copies that go round with benchmarks are cropped to 480x320).
+BSDS_IMAGES = "BSR/BSDS500/data/images"
 BSDS500 = Archive(
     url="https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/BSR/BSR_bsds500.tgz",
     sha256="97e49d31764f3912f0c4122707d53062ac9e783ba0f095e447a4d53c1a41af8e",
     size=70_763_455,
     folders=(
-        Folder(
-            "bsds400", ("BSR/BSDS500/data/images/train", "BSR/BSDS500/data/images/test"), photos=400
-        ),
-        Folder("bsd100", ("BSR/BSDS500/data/images/val",), photos=100),
+        Folder("bsds400", (f"{BSDS_IMAGES}/train", f"{BSDS_IMAGES}/test"), 400),
+        Folder("bsd100", (f"{BSDS_IMAGES}/val",), 100),
     ),
 )
 

@@ -9,7 +9,6 @@ import importlib
 import json
 import logging
 import os
-import shutil
 import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -26,12 +25,13 @@ from srlit.data.photo_sets import PhotoSets
 from srlit.data.reader import Pixels, read_unchanged
 from srlit.data.scan import Entry, stamp_of
 from srlit.types import Positive
-from srlit.utils.atomic import write_json
+from srlit.utils.atomic import atomic_folder, write_json
 from srlit.utils.file_lock import exclusive_lock
 
 log = logging.getLogger(__name__)
 
 INDEX = "index.json"
+StorageOptions = Mapping[str, Any] | None  # of boto3's S3 client
 REMOTE = ("s3://", "gs://", "r2://", "azure://", "local:")
 
 
@@ -88,19 +88,13 @@ def write_shards(photos: Sequence[Photo], folder: str | Path, *, chunk_mb: Posit
         ModuleNotFoundError: litdata is not installed.
     """
     target = Path(folder).expanduser()
-    sibling = target.with_name(f".{target.name}.partial")
     lock = target.with_name(f".{target.name}.lock")
     with exclusive_lock(lock, f"writing shards into {target}"):
         if target.is_dir() and any(target.iterdir()):
             _check_same(photos, target)
             return
-        shutil.rmtree(sibling, ignore_errors=True)
-        try:
+        with atomic_folder(target) as sibling:
             _write_chunks(photos, sibling, int(chunk_mb * 2**20))
-            os.sync()  # the name must not reach the disk before the photos
-            sibling.replace(target)
-        finally:
-            shutil.rmtree(sibling, ignore_errors=True)
     log.info("%s: shards of %d photos", target, len(photos))
 
 
@@ -171,7 +165,7 @@ class Shards:
         location: a folder, or an address such as s3://bucket/prefix.
         cache_dir: folder for shards from remote storage; None reads photos one by one.
         cache_gb: its size in GiB; where the shards do not fit, photos are read one by one.
-        storage_options: of boto3's S3 client.
+        options: of boto3's S3 client.
 
     Attributes:
         photos: the photos; their paths are names only.
@@ -182,11 +176,7 @@ class Shards:
     """
 
     def __init__(
-        self,
-        location: str,
-        cache_dir: str | None,
-        cache_gb: float,
-        storage_options: Mapping[str, Any] | None,
+        self, location: str, cache_dir: str | None, cache_gb: float, options: StorageOptions
     ) -> None:
         self.location = location
         self._remote = location.startswith(REMOTE)
@@ -197,7 +187,7 @@ class Shards:
             "input_dir": location if self._remote else str(root),
             "cache_dir": cache_dir and str(Path(cache_dir).expanduser()),
             "max_cache_size": int(cache_gb * 2**30),
-            "storage_options": dict(storage_options or {}),
+            "storage_options": dict(options or {}),
         }
         self._opened: tuple[int, Any] | None = None
         try:
@@ -270,7 +260,7 @@ class StreamedPhotos(PhotoSets):
     test: str | None = None
     cache_dir: str | None = None
     cache_gb: Positive = 50
-    storage_options: Mapping[str, Any] | None = None
+    storage_options: StorageOptions = None
 
     def __post_init__(self) -> None:
         self._opened: dict[str, Shards] = {}

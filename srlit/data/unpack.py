@@ -1,6 +1,5 @@
 """Photos from an archive into a folder, which appears once all of them are on the disk."""
 
-import os
 import shutil
 import tarfile
 import zipfile
@@ -10,10 +9,12 @@ from contextlib import contextmanager
 from gzip import BadGzipFile
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
+from tempfile import mkdtemp
 
 from rich.progress import track
 
 from srlit.data.image_formats import SUFFIXES
+from srlit.utils.atomic import atomic_folder
 from srlit.utils.download import CHUNK, DownloadError, check_free_space, disk_errors
 
 # What zipfile and tarfile raise on broken, hostile or encrypted archives.
@@ -46,32 +47,20 @@ def unpack(
     """
     if is_filled(folder):
         return
-    with disk_errors(folder, key), _temporary(folder) as temporary:
+    with disk_errors(folder, key), atomic_folder(folder) as target:
+        extracted = Path(mkdtemp(dir=target))
         with _refusing(archive):
-            _extract(archive, temporary / "archive", inside, key)
-        found = _merge([temporary / "archive" / base for base in inside], temporary / "photos")
+            _extract(archive, extracted, inside, key)
+        found = _merge([extracted / base for base in inside], target)
         if found != photos and (photos is not None or not found):
             msg = f"{archive}: {found} photos below {', '.join(inside)}, expected {photos or 1}"
             raise DownloadError(f"{msg}; remove the file to download it again")
-        os.sync()  # the name must not reach the disk before the pixels
-        (temporary / "photos").replace(folder)
+        shutil.rmtree(extracted)
 
 
 def is_filled(folder: Path) -> bool:
     """Whether a folder was unpacked before, or put there by hand."""
     return folder.is_dir() and any(folder.iterdir())
-
-
-@contextmanager
-def _temporary(folder: Path) -> Iterator[Path]:
-    """An empty folder beside `folder`, always the same, so that a killed run's is removed."""
-    temporary = folder.with_name(f".{folder.name}.unpacking")
-    shutil.rmtree(temporary, ignore_errors=True)
-    (temporary / "photos").mkdir(parents=True)
-    try:
-        yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager
@@ -122,7 +111,7 @@ def _check_size(archive: Path, unpacked: int, folder: Path, key: str) -> None:
     """Refuse bombs and full disks; zipfile and tarfile never write more than is declared."""
     if unpacked > MAX_RATIO * archive.stat().st_size:
         raise tarfile.TarError(f"{unpacked:,} bytes when unpacked, over {MAX_RATIO} times its size")
-    check_free_space(folder.parent, unpacked, key)
+    check_free_space(folder, unpacked, key)
 
 
 def _merge(folders: Sequence[Path], target: Path) -> int:

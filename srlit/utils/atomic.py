@@ -63,6 +63,23 @@ def atomic_file(path: Path, size: int | None = None) -> Iterator[Path]:
         raise disk_error(path, error, size) from error
 
 
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder to fill, which then takes the place of `folder`, missing or empty.
+
+    Its name is always the same, so that what a killed process left is removed by the next one.
+    """
+    sibling = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(sibling, ignore_errors=True)
+    sibling.mkdir(parents=True)
+    try:
+        yield sibling
+        os.sync()  # the name must not reach the disk before the files
+        sibling.replace(folder)
+    finally:
+        shutil.rmtree(sibling, ignore_errors=True)
+
+
 def remove_torn(folder: Path) -> None:
     """Remove temporary files of killed processes; no other may be writing in the folder."""
     for path in folder.rglob(".*.tmp*"):

@@ -50,34 +50,28 @@ class Case:
     off: int = 0
 
 
-Add = Callable[..., None]  # as `Corpus.add`
-
-
-class Corpus:
-    """Files in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.cases = folder, []
-
-    def add(self, name, data, pixels=None, notes=(), reason="", off=0, **options):
-        """A case; its file is written, in the format of its name, unless `data` is None."""
-        path = self.folder / name
-        if data is not None:
-            content = data if isinstance(data, bytes) else encode(data, path.suffix, **options)
-            path.write_bytes(content)
-        self.cases.append(Case(path, pixels, notes, reason, off))
+Add = Callable[..., None]  # as `add` in `build`
 
 
 def build(folder: Path) -> list[Case]:
     """Write all files."""
     folder.mkdir(parents=True, exist_ok=True)
-    corpus = Corpus(folder)
+    cases = []
+
+    def add(name, data, pixels=None, notes=(), reason="", off=0, **options):
+        """A case; its file is written, in the format of its name, unless `data` is None."""
+        path = folder / name
+        if data is not None:
+            content = data if isinstance(data, bytes) else encode(data, path.suffix, **options)
+            path.write_bytes(content)
+        cases.append(Case(path, pixels, notes, reason, off))
+
     for group in (
         *(modes, palettes, sixteen_bits, tiffs, lossy, inks, turned, bad_metadata, frames, sizes),
         *(broken, bombs, no_images, names, links, no_files),
     ):
-        group(folder, corpus.add)
-    return corpus.cases
+        group(folder, add)
+    return cases
 
 
 # -- bytes --------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from srlit.data.audit import Checks
@@ -32,6 +33,11 @@ def batches_of(reader, crops=1, **changes):
 
 def batches_in(folder, cache_mb=1, crops=1, **changes):
     return batches_of(PhotoReader(audited(folder), cache_mb=cache_mb), crops, **changes)
+
+
+def same(one, other):
+    """Whether two batches are the same."""
+    return torch.equal(one.pixels, other.pixels) and torch.equal(one.keys, other.keys)
 
 
 def write_flat(folder, count, size=(40, 40)):

@@ -5,7 +5,6 @@ import pytest
 import torch
 from PIL import Image
 
-from srlit.data import scan
 from srlit.data.audit import BadDataError
 from srlit.data.image_folder import list_photos
 from srlit.data.photo_file import printable
@@ -28,27 +27,6 @@ def test_the_audit_reports_each_bad_file_and_keeps_the_good(photo_folder, tmp_pa
     assert set(reasons) == {"empty.png", "text.png", "cut.png", "thin.png"}
     assert "9x200 pixels, smaller than 48" in reasons["thin.png"]
     assert all(str(photo_folder / name) in caplog.text for name in reasons)
-
-
-def test_the_audit_remembers_and_notices_changes(photo_folder, tmp_path, monkeypatch):
-    paths = sorted(photo_folder.iterdir())
-    cache = tmp_path / "cache"
-    first = audit(paths, min_size=8, cache=cache)
-    looked = []
-
-    original = scan.scan_file
-    monkeypatch.setattr(
-        scan, "scan_file", lambda path, writer: (looked.append(path), original(path, writer))[1]
-    )
-    assert audit(paths, min_size=8, cache=cache) == first
-    assert not looked
-    Image.new("RGB", (50, 60)).save(paths[3])
-    changed = audit(paths, min_size=8, cache=cache)
-    assert looked == [paths[3]]
-    assert changed.photos[3][1:3] == (50, 60)
-    # A damaged cache is no obstacle.
-    next(cache.glob("*.json")).write_text("{")
-    assert audit(paths, min_size=8, cache=cache) == changed
 
 
 # -- the corpus of good and bad files -------------------------------------------------------------

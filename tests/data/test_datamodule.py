@@ -1,20 +1,18 @@
 import pytest
-import torch
 
 from srlit.data.reader import PhotoReader
-from tests.data.photos import batches_of, small_module
+from tests.data.photos import batches_of, same, small_module
 
 
 def module_of(folder, *overrides):
-    return small_module(
-        "folder", f"data.photos.train_folder={folder}", "data.photos.holdout=2", *overrides
-    )
+    options = [f"data.photos.train_folder={folder}", "data.photos.holdout=2"]
+    data = small_module("folder", *options, *overrides)
+    data.check()
+    return data
 
 
 def test_resume_refuses_another_order_of_visits(photo_folder):
     one, other = module_of(photo_folder), module_of(photo_folder, "data.crops_per_photo=4")
-    one.check()
-    other.check()
     one.load_state_dict(one.state_dict())
     with pytest.raises(ValueError, match="order they are visited in"):
         other.load_state_dict(one.state_dict())
@@ -30,7 +28,6 @@ class Processes:
 
 def test_resume_refuses_another_number_of_processes(photo_folder):
     data = module_of(photo_folder)
-    data.check()
     data.trainer = Processes(2)
     state = data.state_dict()
     data.trainer = Processes(4)
@@ -42,7 +39,6 @@ def test_resume_refuses_another_number_of_processes(photo_folder):
 
 def test_every_process_has_photos_to_validate_on(photo_folder):
     data = module_of(photo_folder, "data.eval_batch_size=4")
-    data.check()
     counts = []
     for rank in (0, 1):
         data.trainer = Processes(2, rank)
@@ -55,17 +51,13 @@ def test_every_process_has_photos_to_validate_on(photo_folder):
 
 def test_a_missing_test_folder_does_not_stop_a_training(photo_folder):
     data = module_of(photo_folder, "data.photos.test_folder=nowhere")
-    data.check()
     assert len(data._train_photos) == 10
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_any_number_of_workers_gives_the_same_batches(photo_folder, workers):
     data = module_of(photo_folder, f"data.workers={workers}")
-    data.check()
     loaded = list(data.train_dataloader())
     assert len(loaded) == 7
     reference = batches_of(PhotoReader(data._train_photos), seed=0, batch_size=3)
-    for i, batch in enumerate(loaded):
-        assert torch.equal(batch.pixels, reference[i].pixels)
-        assert torch.equal(batch.keys, reference[i].keys)
+    assert all(same(batch, reference[i]) for i, batch in enumerate(loaded))

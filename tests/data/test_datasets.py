@@ -8,13 +8,12 @@ from PIL import Image
 from srlit.data.datasets import EvaluationPhotos
 from srlit.data.photo_file import PhotoError
 from srlit.data.reader import PhotoReader
-from tests.data.photos import audited, batches_in, batches_of
+from tests.data.photos import audited, batches_in, batches_of, same
 
 
 def test_a_batch_is_a_function_of_seed_and_iteration(photo_folder):
     first, again = batches_in(photo_folder)[5], batches_in(photo_folder)[5]
-    assert torch.equal(first.pixels, again.pixels)
-    assert torch.equal(first.keys, again.keys)
+    assert same(first, again)
     assert not torch.equal(first.pixels, batches_in(photo_folder)[6].pixels)
     assert not torch.equal(first.pixels, batches_in(photo_folder, seed=2)[5].pixels)
 
@@ -49,10 +48,8 @@ def test_evaluation_photos_are_grouped_by_size_and_keyed_by_index(photo_folder):
     assert sizes == [(4, 3, 64, 64), (2, 3, 64, 64), (1, 3, 44, 30), (4, 3, 64, 64), (2, 3, 64, 64)]
     ones = EvaluationPhotos(reader, seed=0, scale=2, crop=64, batch_size=1)
     assert len(ones) == 13
-    assert torch.equal(
-        torch.cat([data[i].keys for i in range(len(data))]),
-        torch.cat([ones[i].keys for i in range(13)]),
-    )
+    keys = [torch.cat([part[i].keys for i in range(len(part))]) for part in (data, ones)]
+    assert torch.equal(*keys)
 
 
 def test_batches_do_not_depend_on_the_order_of_requests(photo_folder):
@@ -60,9 +57,7 @@ def test_batches_do_not_depend_on_the_order_of_requests(photo_folder):
     data = batches_in(photo_folder)
     there = [data[i] for i in (0, 63, 64, 200)]
     back = [batches_in(photo_folder)[i] for i in (200, 64, 63, 0)][::-1]
-    for one, other in zip(there, back, strict=True):
-        assert torch.equal(one.pixels, other.pixels)
-        assert torch.equal(one.keys, other.keys)
+    assert all(map(same, there, back))
 
 
 def test_several_crops_per_visit_decode_once(photo_folder, monkeypatch):

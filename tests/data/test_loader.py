@@ -10,7 +10,7 @@ from srlit.data.loader import BatchLoader, default_workers, make_loader
 from srlit.data.reader import PhotoReader
 from srlit.data.store import PackedStore
 from srlit.types import Photos
-from tests.data.photos import audited, batches_of
+from tests.data.photos import audited, batches_of, same
 
 
 @pytest.fixture
@@ -38,8 +38,7 @@ def test_every_loader_gives_the_same_batches_in_order(batches):
         found = make_loader(batches, range(3, 9), workers=workers, packed=True)
         assert len(found) == 6
         for i, batch in zip(range(3, 9), found, strict=True):
-            assert torch.equal(batch.pixels, batches[i].pixels)
-            assert torch.equal(batch.keys, batches[i].keys)
+            assert same(batch, batches[i])
 
 
 def test_packed_photos_need_no_workers(batches):

@@ -12,7 +12,10 @@ from tests.helpers import compose_config
 
 def data_of(root, *overrides):
     folders = [f"data.photos.train_{kind}={root / kind}" for kind in ("hr", "lr")]
-    return small_module("pairs", *folders, "data.photos.holdout=1", "iterations=5", *overrides)
+    options = ["data.photos.holdout=1", "iterations=5", *overrides]
+    data = small_module("pairs", *folders, *options)
+    data.check()
+    return data
 
 
 def corners(hr, scale):
@@ -24,7 +27,6 @@ def corners(hr, scale):
 def test_patches_of_a_pair_show_the_same(tmp_path, photo, suffix):
     write_pairs(tmp_path, photo, suffix=suffix)
     data = data_of(tmp_path)
-    data.check()
     for batch in data.train_dataloader():
         assert batch.real is None
         assert batch.lr.shape == (3, 3, 16, 16)
@@ -36,7 +38,6 @@ def test_real_pairs_are_augmented_alike_and_not_degraded(tmp_path, photo):
 
     write_pairs(tmp_path, photo)
     data = data_of(tmp_path, "data.augmentation.geometry=true", "degradation=realesrgan")
-    data.check()
     turned = 0
     for photos in data.train_dataloader():
         batch = training_pair(photos, data.augmentation, data.degradation)
@@ -51,7 +52,6 @@ def test_real_pairs_are_augmented_alike_and_not_degraded(tmp_path, photo):
 def test_validation_takes_the_partner_in_place_of_the_degradation(tmp_path, photo):
     write_pairs(tmp_path, photo)
     data = data_of(tmp_path, "degradation@eval_degradation=realesrgan", "data.eval_crop=40")
-    data.check()
     (photos,) = data.val_dataloader()
     batch = data.on_after_batch_transfer(photos, 0)
     assert batch.hr.shape[-2:] == (40, 40)
@@ -70,7 +70,6 @@ def test_whole_photos_are_cropped_to_what_both_show(tmp_path, photo):
                 root / "lr" / f"{i:02}.png"
             )
         data = data_of(root, "data.eval_crop=null")
-        data.check()
         (photos,) = data.val_dataloader()
         assert photos.pixels.shape[-2:] == (96, 120)
         assert torch.equal(photos.lr, corners(photos.pixels, 2))
@@ -135,29 +134,17 @@ def test_photos_are_matched_by_name(tmp_path, scale, hr, lr, error):
 def test_pairs_of_another_scale_stop_the_run(tmp_path, photo):
     write_pairs(tmp_path, photo, scale=3)
     with pytest.raises(BadDataError, match="pairs are not scale=2 apart:\n.*120x96.*40x32"):
-        data_of(tmp_path).check()
+        data_of(tmp_path)
 
 
 def test_a_pair_with_a_broken_half_is_left_out(tmp_path, photo):
     write_pairs(tmp_path, photo, count=8)
-    names = sorted((tmp_path / "lr").iterdir())
-    data = data_of(tmp_path, "data.max_invalid_fraction=0.5")
-    broken = next(
-        path for path in names if tmp_path / "hr" / path.name in data.photos.split("train")
-    )
-    broken.write_bytes(b"")
-    data.check()
-    assert len(data._train_photos) == 5
-    assert {path.name for path, _ in data.rejected} == {broken.name}
-    assert any("its partner" in reason for _, reason in data.rejected)
-
-
-def test_a_missing_folder_of_a_pair_is_named(tmp_path, photo):
-    write_pairs(tmp_path, photo)
-    with pytest.raises(ValueError, match="data.photos.train_lr is not set"):
-        PairFolders(train_hr=str(tmp_path / "hr")).split("train")
-    with pytest.raises(ValueError, match="data.photos.train_hr is not set"):
-        PairFolders().split("train")
+    (tmp_path / "lr" / "03.png").write_bytes(b"")
+    sets = PairFolders(train_hr=f"{tmp_path}/hr", train_lr=f"{tmp_path}/lr", holdout=0)
+    found = sets.audited("train", 1, Checks(2, 0.5, None))
+    assert len(found.photos) == 7
+    assert {path.name for path, _ in found.rejected} == {"03.png"}
+    assert any("its partner" in reason for _, reason in found.rejected)
 
 
 def test_bad_photos_of_both_halves_count_together(tmp_path, photo):

@@ -78,6 +78,16 @@ def test_another_folder_in_the_set_costs_only_its_own_files(photo_folder, tmp_pa
     assert scanned == []
 
 
+def test_a_changed_file_is_scanned_again(photo_folder, tmp_path, scanned):
+    before = audited(photo_folder, cache=tmp_path / "cache")
+    Image.new("RGB", (50, 60)).save(photo_folder / "03.png")
+    scanned.clear()
+    after = audited(photo_folder, cache=tmp_path / "cache")
+    assert scanned == [photo_folder / "03.png"]
+    assert after[3][1:3] == (50, 60)
+    assert after[:3] + after[4:] == before[:3] + before[4:]
+
+
 def test_a_relative_folder_finds_the_same_cache(photo_folder, tmp_path, scanned, monkeypatch):
     audited(photo_folder, cache=tmp_path / "cache")
     scanned.clear()

@@ -23,7 +23,7 @@ from srlit.data.photo_file import PhotoError
 from srlit.data.reader import PhotoReader
 from srlit.data.shards import ShardError, Shards, StreamedPhotos, write_shards
 from srlit.train import build_data
-from tests.data.photos import audit, audited, batches_in, batches_of
+from tests.data.photos import audit, audited, batches_in, batches_of, same
 from tests.helpers import TINY, compose_config
 
 pytest.importorskip("litdata")
@@ -44,10 +44,6 @@ def reader_of(location, **options):
     """A reader of all photos of one set."""
     sets = StreamedPhotos(train=str(location), **options)
     return PhotoReader(sets.audited("train", 1, CHECKS).photos, read=sets.read)
-
-
-def same(one, other):
-    return torch.equal(one.pixels, other.pixels) and torch.equal(one.keys, other.keys)
 
 
 # -- the same as files --------------------------------------------------------------------------

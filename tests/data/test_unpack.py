@@ -107,8 +107,8 @@ unpack.unpack(Path(sys.argv[1]), Path(sys.argv[2]), key="paths.data")
 def test_a_killed_process_leaves_no_folder_and_the_next_one_starts_afresh(archive):
     command = [sys.executable, "-c", KILLED, str(archive), str(archive.parent / "photos")]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
-    assert leftovers(archive) == [".photos.unpacking"]
-    (archive.parent / ".photos.unpacking" / "photos" / "stale.jpg").write_bytes(b"stale")
+    assert leftovers(archive) == [".photos.partial"]
+    (archive.parent / ".photos.partial" / "stale.jpg").write_bytes(b"stale")
     assert len(tree(extract(archive))) == 3
     assert leftovers(archive) == ["photos"]
 
