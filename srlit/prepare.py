@@ -39,7 +39,9 @@ def prepare(cfg: DictConfig) -> "dict[str, Audit]":
     from srlit.data.audit_report import print_listing, write_listing
     from srlit.data.store import packing
 
-    check_splits(cfg)
+    if unknown := set(cfg.splits) - set(SPLITS):
+        msg = f"splits={list(cfg.splits)}: {sorted(unknown)}: expected some of {list(SPLITS)}"
+        raise ConfigError(msg)
     if cfg.download:
         fetch(cfg)
     sets: PhotoSets = build(cfg.data.photos)
@@ -75,17 +77,6 @@ def fail_on_gaps(cfg: DictConfig, found: "dict[str, Audit]", missing: dict[str, 
         gaps.append(f"{len(bad)} files cannot be used: {cfg.paths.run}/files.json lists them")
     if gaps:
         raise SystemExit("\n".join(gaps))
-
-
-def check_splits(cfg: DictConfig) -> None:
-    """See that the splits are known.
-
-    Raises:
-        ConfigError: some are not.
-    """
-    if unknown := set(cfg.splits) - set(SPLITS):
-        msg = f"splits={list(cfg.splits)}: {sorted(unknown)}: expected some of {list(SPLITS)}"
-        raise ConfigError(msg)
 
 
 def fetch(cfg: DictConfig) -> None:
@@ -130,14 +121,9 @@ def warn_of_unpacked(store: Path, found: "dict[str, Audit]") -> None:
 
     packed = PackedStore(store)
     photos = [photo for audit in found.values() for photo in audit.photos]
-    left = sum(photo.digest not in packed for photo in photos)
-    if left:
-        log.warning(
-            "pack=true: %d of %d photos are not packed: those of shards (data=litdata) are trained "
-            "on from there",
-            left,
-            len(photos),
-        )
+    if left := sum(photo.digest not in packed for photo in photos):
+        reason = "those of shards (data=litdata) are trained on from there"
+        log.warning("pack=true: %d of %d photos are not packed: %s", left, len(photos), reason)
 
 
 def verify(store: Path | None) -> None:
@@ -240,23 +226,13 @@ def prepare_weights(cfg: DictConfig) -> list[Path]:
     return [save_features(net, folder) for net in cfg.nets]
 
 
-@entry_point("prepare")
-def _compose_and_prepare(cfg: DictConfig) -> None:
-    prepare(cfg)
-
-
-@entry_point("prepare_weights")
-def _compose_and_prepare_weights(cfg: DictConfig) -> None:
-    prepare_weights(cfg)
-
-
 def main() -> None:
     """Command line: photos, or `weights` as its first word."""
     if sys.argv[1:2] == ["weights"]:
         del sys.argv[1]
-        _compose_and_prepare_weights()
+        entry_point("prepare_weights")(prepare_weights)()
     else:
-        _compose_and_prepare()
+        entry_point("prepare")(prepare)()
 
 
 if __name__ == "__main__":

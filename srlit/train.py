@@ -31,8 +31,7 @@ def train(cfg: DictConfig) -> float:
     """
     import torch
 
-    from srlit.checkpoint import RunRecord
-    from srlit.checkpoint.runs import read_best
+    from srlit.checkpoint.runs import RunRecord, read_best
     from srlit.metrics.ranking import measured_name
 
     folder = Path(cfg.paths.run)
@@ -293,7 +292,7 @@ def initialise(cfg: DictConfig, phase: "Phase") -> None:
 
 def _follows(cfg: DictConfig) -> Path:
     """The selected checkpoint of the newest finished run of the phase before."""
-    from srlit.checkpoint import find_previous, resolve_checkpoint
+    from srlit.checkpoint.runs import find_previous, resolve_checkpoint
 
     if cfg.previous_phase is None:
         msg = "init_from=auto needs `previous_phase`, the label of the phase before"

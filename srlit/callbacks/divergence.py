@@ -11,7 +11,7 @@ from lightning import Callback, LightningModule, Trainer
 
 from srlit.callbacks.ema import EMA
 from srlit.callbacks.lpips_checkpoint import LPIPSCheckpoint
-from srlit.checkpoint import generator_weights, load_checkpoint
+from srlit.checkpoint.loading import generator_weights, load_checkpoint
 from srlit.data.datamodule import PhotoDataModule
 from srlit.phases.base import Phase
 from srlit.types import Count, NonNegativeInt

@@ -21,8 +21,8 @@ from torch import Tensor
 from srlit.utils.atomic import atomic_file
 
 CONTENT, DIGEST = "srlit", "srlit_sha256"
-TENSOR, CHANNELS_LAST, ITEMS = "$tensor", "$channels_last", "$items"
 NO_DIGEST = "0" * 64
+TENSOR, CHANNELS_LAST, ITEMS = "$tensor", "$channels_last", "$items"
 MAX_HEADER_BYTES = 32 << 20
 
 Scalar = str | int | float | bool | None
@@ -72,10 +72,10 @@ def load(path: Path) -> tuple[dict[str, Any], bool]:
     header = _read_header(path)
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
-        if not {CONTENT, DIGEST} & metadata.keys():
-            return {name: file.get_tensor(name) for name in file.keys()}, False  # noqa: SIM118
-        _check_digest(path, header, metadata)
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if not {CONTENT, DIGEST} & metadata.keys():
+        return tensors, False
+    _check_digest(path, header, metadata)
     return _decode(json.loads(metadata[CONTENT]), tensors), True
 
 
@@ -175,11 +175,7 @@ def _decode(node: Any, tensors: dict[str, Tensor]) -> Any:  # noqa: ANN401 - JSO
 
 def _without_shared_memory(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The same values, dense on the CPU, each in memory of its own, as safetensors asks for."""
-    seen: set[int] = set()
-    found = {}
-    for name, tensor in tensors.items():
-        dense = tensor.detach().cpu().contiguous()
-        address = dense.untyped_storage().data_ptr()
-        found[name] = dense.clone() if address in seen else dense
-        seen.add(address)
-    return found
+    dense = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    owners = {tensor.untyped_storage().data_ptr(): name for name, tensor in dense.items()}
+    kept = set(owners.values())
+    return {name: tensor if name in kept else tensor.clone() for name, tensor in dense.items()}

@@ -43,7 +43,7 @@ def unwrap(loaded: object, bytes_in_file: int) -> dict[str, Tensor]:
     """
     tables = [loaded.get(name) for name in WRAPPERS] if isinstance(loaded, dict) else []
     # A name may be there for nothing, such as an EMA that was not kept.
-    weights: Any = next((table for table in tables if _is_table(table)), loaded)
+    weights: Any = next(filter(_is_table, tables), loaded)
     if not _is_table(weights):
         keys = ", ".join(k for k in loaded if type(k) is str) if isinstance(loaded, dict) else ""
         msg = (

@@ -1,7 +1,6 @@
 """Descriptions of a file's content for error messages: short, and safe for a terminal."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from torch import Tensor
 
@@ -11,10 +10,9 @@ MAX_NAMED = 4
 
 def shapes(weights: Mapping[str, Tensor]) -> str:
     """The number of weights, and the names and shapes of the first few."""
-    first = [f"{printable(k)} {tuple(w.shape)}" for k, w in list(weights.items())[:MAX_NAMED]]
-    return (
-        f"{len(weights)} tensors: {', '.join(first)}{', ...' if len(weights) > MAX_NAMED else ''}"
-    )
+    named = [f"{printable(k)} {tuple(w.shape)}" for k, w in weights.items()]
+    more = ["..."] if len(named) > MAX_NAMED else []
+    return f"{len(named)} tensors: {', '.join(named[:MAX_NAMED] + more)}"
 
 
 def weight_differences(expected: Mapping[str, Tensor], came: Mapping[str, Tensor]) -> list[str]:
@@ -27,19 +25,13 @@ def weight_differences(expected: Mapping[str, Tensor], came: Mapping[str, Tensor
     return [*found, f"came {shapes(unknown)}"] if unknown else found
 
 
-def card_differences(
-    recorded: Any,  # noqa: ANN401 - a tree of plain values
-    current: Any,  # noqa: ANN401
-    key: str,
-) -> list[str]:
+def card_differences(recorded: object, current: object, key: str) -> list[str]:
     """The differences between two configurations, one line per key."""
     if isinstance(recorded, dict) and isinstance(current, dict):
-        names = [*recorded, *(name for name in current if name not in recorded)]
-        return [
-            line
-            for name in names
-            for line in card_differences(recorded.get(name), current.get(name), f"{key}.{name}")
-        ]
+        found: list[str] = []
+        for name in recorded | current:
+            found += card_differences(recorded.get(name), current.get(name), f"{key}.{name}")
+        return found
     if recorded == current:
         return []
     return [f"{printable(key)}: {printable(recorded)} in the checkpoint, {printable(current)} now"]

@@ -12,11 +12,8 @@ TARGET = "_target_"
 
 
 def rebuild(
-    node: Any,  # noqa: ANN401 - a tree of plain values
-    source: str,
-    packages: Collection[str],
-    trust: Collection[str] = (),
-) -> Any:  # noqa: ANN401
+    node: object, source: str, packages: Collection[str], trust: Collection[str] = ()
+) -> Any:  # noqa: ANN401 - an object, or a tree that holds some
     """Build a stored, plain configuration; a dict with `_target_` becomes an object.
 
     Args:

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from pydantic import TypeAdapter
 
 from srlit.checkpoint.loading import CheckpointError, load_checkpoint
 from srlit.utils.atomic import DiskError, remove_torn, write_json
 
 log = logging.getLogger(__name__)
 
-RECORD = "run.json"
-BEST = "best.json"
+RECORD, BEST = "run.json", "best.json"
 SUFFIX = ".safetensors"
 LAST = f"checkpoints/last{SUFFIX}"
 LOCK, OWNER = ".lock", ".owner"
@@ -94,6 +94,9 @@ class RunRecord:
             log.error("%s", error)  # noqa: TRY400 - the first error's trace is shown
 
 
+READ_RECORD = TypeAdapter(RunRecord)
+
+
 @contextmanager
 def own_folder(folder: Path) -> Iterator[None]:
     """Lock a folder for training; a killed owner's lock is gone with it, forked children or not.
@@ -117,8 +120,8 @@ def own_folder(folder: Path) -> Iterator[None]:
 def read_record(folder: Path) -> RunRecord | None:
     """The record in a run's folder; None if it is missing or damaged."""
     try:
-        return RunRecord(**json.loads((folder / RECORD).read_text()))
-    except (OSError, ValueError, TypeError):
+        return READ_RECORD.validate_json((folder / RECORD).read_bytes())
+    except (OSError, ValueError):
         return None
 
 
@@ -128,8 +131,7 @@ def read_best(folder: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: the run has selected none yet.
     """
-    path = folder / BEST
-    if not path.is_file():
+    if not (path := folder / BEST).is_file():
         msg = f"{folder}: no {BEST}: no checkpoint has been selected in this folder yet"
         raise CheckpointError(msg)
     best: dict[str, Any] = json.loads(path.read_text())
@@ -191,19 +193,14 @@ def newest_intact(folder: Path) -> Path | None:
 
 def find_previous(runs: Path, label: str, model: dict[str, Any]) -> Path | None:
     """The newest finished run with this label and generator; frozen stages may differ."""
+    wanted = ("finished", label, _without_frozen(model))
     found: list[tuple[float, Path]] = []
-    for path in runs.rglob(RECORD):
-        record = read_record(path.parent)
-        if record is None or not (path.parent / BEST).is_file():
-            continue
-        if (record.status, record.label) == ("finished", label) and _is_same(record.model, model):
-            found.append((record.ended or 0.0, path.parent))
+    for folder in (path.parent for path in runs.rglob(RECORD) if (path.parent / BEST).is_file()):
+        record = read_record(folder)
+        if record and (record.status, record.label, _without_frozen(record.model)) == wanted:
+            found.append((record.ended or 0.0, folder))
     return max(found)[1] if found else None
 
 
-def _is_same(recorded: Any, model: dict[str, Any]) -> bool:  # noqa: ANN401 - from a file
-    """Whether two configurations describe the same network, apart from its frozen stages."""
-    if not isinstance(recorded, dict):
-        return False
-    ours, theirs = ({k: v for k, v in part.items() if k != "frozen"} for part in (model, recorded))
-    return ours == theirs
+def _without_frozen(model: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in model.items() if key != "frozen"}

@@ -50,11 +50,4 @@ class Checkpoint(TypedDict):
 
 CHECKPOINT = TypeAdapter(Checkpoint)
 # What only a training has, and needs to go on.
-RESUMED = (
-    "validated",
-    "running_means",
-    "finite_check",
-    "callbacks",
-    "optimizer_states",
-    "lr_schedulers",
-)
+RESUMED = sorted(Checkpoint.__optional_keys__)

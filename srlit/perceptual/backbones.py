@@ -23,8 +23,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from srlit.utils.atomic import atomic_file, write_text
-from srlit.utils.download import sha256_of
 from srlit.utils.file_lock import exclusive_lock
+from srlit.utils.fingerprint import file_sha256
 
 log = logging.getLogger(__name__)
 
@@ -279,7 +279,7 @@ def read_features(net: str, path: Path) -> nn.Sequential:
         MissingWeightsError: the file is damaged, or another network's.
     """
     digest = digest_file(path)
-    if digest.is_file() and digest.read_text().split()[:1] != [sha256_of(path)]:
+    if digest.is_file() and digest.read_text().split()[:1] != [file_sha256(path)]:
         msg = f"{path}: damaged, its SHA-256 differs from {digest}; remove both"
         raise MissingWeightsError(msg)
     try:
@@ -302,7 +302,7 @@ def save_features(net: str, folder: Path) -> Path:
             if not path.exists():  # another process may have written it meanwhile
                 _write_features(path, torchvision_state(net))
     read_features(net, path)
-    log.info("%s: verified, sha256 %s", path, sha256_of(path))
+    log.info("%s: verified, sha256 %s", path, file_sha256(path))
     return path
 
 
@@ -310,4 +310,4 @@ def _write_features(path: Path, state: dict[str, Tensor]) -> None:
     with atomic_file(path) as sibling:
         save_file({name: value.contiguous() for name, value in state.items()}, sibling)
         # First the digest: features without one count as put there by hand.
-        write_text(digest_file(path), f"{sha256_of(sibling)}  {path.name}\n")
+        write_text(digest_file(path), f"{file_sha256(sibling)}  {path.name}\n")

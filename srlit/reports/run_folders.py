@@ -11,8 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel
 
 from srlit.callbacks.csv_logger import STEP, read_rows
-from srlit.checkpoint import RunRecord
-from srlit.checkpoint.runs import BEST, RECORD, read_record
+from srlit.checkpoint.runs import BEST, RECORD, RunRecord, read_record
 from srlit.reports.warnings import Warnings, read_json
 
 METRICS = "metrics.csv"

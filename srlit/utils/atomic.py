@@ -1,6 +1,5 @@
 """Atomic writing of files: each is complete or absent."""
 
-import errno
 import json
 import os
 import re
@@ -8,19 +7,12 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EACCES, EDQUOT, EFBIG, EIO, ENOSPC, EPERM, EROFS
 from pathlib import Path
 from typing import Any
 
 # Full disks, quotas, size limits, and folders that may not be written to.
-REFUSALS = {
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EIO,
-}
+REFUSALS = {ENOSPC, EDQUOT, EFBIG, EROFS, EACCES, EPERM, EIO}
 
 
 class DiskError(OSError):

@@ -4,11 +4,9 @@ A download grows in `.NAME.part` beside its target; `.NAME.part.json` records wh
 file it is. The target appears by a rename, once size and checksum are right.
 """
 
-import hashlib
 import json
 import logging
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +23,7 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from srlit.utils.atomic import write_json
+from srlit.utils.fingerprint import file_sha256
 
 log = logging.getLogger(__name__)
 
@@ -33,11 +32,7 @@ WAITS = (1.0, 4.0, 16.0, 60.0)  # seconds before each further attempt
 CHUNK = 2**20
 # Some university servers answer only to what looks like a browser.
 AGENT = "Mozilla/5.0 (compatible; srlit)"
-RETRIED = (
-    HTTPStatus.REQUEST_TIMEOUT,
-    HTTPStatus.TOO_MANY_REQUESTS,
-    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
-)
+RETRIED = (408, 416, 429)  # request timeout, range not satisfiable, too many requests
 
 
 class DownloadError(ValueError):
@@ -135,7 +130,7 @@ class _Download:
         """Download the file, and once more if its checksum is wrong."""
         for _ in range(2):
             self._attempts(waits)
-            found = sha256_of(self.part)
+            found = file_sha256(self.part)
             if self.sha256 in (None, found):
                 break
             log.warning("%s: sha256 %s, expected %s", self.url, found, self.sha256)
@@ -175,7 +170,7 @@ class _Download:
             if response.status != HTTPStatus.PARTIAL_CONTENT:
                 self._discard()
                 write_json(self.record, found._asdict())
-            elif not (known and known.may_equal(found) and _start(response) == self.arrived):
+            elif not (known and known.may_equal(found) and _starts_at(response, self.arrived)):
                 self._discard()
                 raise _AttemptError("the server continues another file than was begun")
             self._receive(response, found.total or self.size)
@@ -245,10 +240,9 @@ def _version(url: str, response: HTTPResponse) -> Version:
     return Version(url, validator, int(total) if total.isdecimal() else None)
 
 
-def _start(response: HTTPResponse) -> int | None:
-    """The position at which a partial response starts."""
-    match = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-    return int(match[1]) if match else None
+def _starts_at(response: HTTPResponse, position: int) -> bool:
+    content_range = response.headers.get("Content-Range", "")
+    return content_range.startswith(f"bytes {position}-")
 
 
 def _chunks(response: HTTPResponse) -> Iterator[bytes]:
@@ -258,12 +252,6 @@ def _chunks(response: HTTPResponse) -> Iterator[bytes]:
             yield chunk
     except (OSError, HTTPException) as error:
         raise _AttemptError(str(error)) from error
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from srlit.checkpoint import load_checkpoint
-from srlit.checkpoint.io import AtomicCheckpointIO
+from srlit.checkpoint.file_format import save
 from srlit.checkpoint.runs import checkpoint_name
 from srlit.utils.atomic import DiskError
 
@@ -44,8 +44,15 @@ def checkpoint(iteration, numbers=16_000):
 
 def good_one(folder):
     path = folder / checkpoint_name(1)
-    AtomicCheckpointIO().save_checkpoint(checkpoint(1), path)
+    save(checkpoint(1), path)
     return path
+
+
+def assert_not_replaced(path, match):
+    """Saving over a checkpoint fails, and it is still there."""
+    with pytest.raises(DiskError, match=match):
+        save(checkpoint(2), path)
+    assert load_checkpoint(path)["iteration"] == 1
 
 
 # A checkpoint takes 16 pages: on the smaller disks the second one ends here or there.
@@ -55,7 +62,7 @@ def test_a_disk_that_fills_up_keeps_the_last_good_checkpoint(tmp_path, pages):
         path = good_one(disk)
         second = disk / checkpoint_name(2)
         try:
-            AtomicCheckpointIO().save_checkpoint(checkpoint(2), second)
+            save(checkpoint(2), second)
         except DiskError as error:
             assert error.errno == errno.ENOSPC
             assert re.match(rf"{second}: .* 64,[0-9]+ bytes needed, [0-9,]+ bytes free", str(error))
@@ -70,27 +77,21 @@ def test_a_disk_that_fills_up_keeps_the_last_good_checkpoint(tmp_path, pages):
 def test_a_disk_that_fills_up_under_a_replaced_checkpoint(tmp_path):
     with mounted(tmp_path / "disk", f"size={30 * PAGE}") as disk:
         path = good_one(disk)
-        with pytest.raises(DiskError, match="No space left"):
-            AtomicCheckpointIO().save_checkpoint(checkpoint(2), path)
-        assert load_checkpoint(path)["iteration"] == 1
+        assert_not_replaced(path, "No space left")
 
 
 def test_a_read_only_disk(tmp_path):
     with mounted(tmp_path / "disk", f"size={100 * PAGE}") as disk:
         path = good_one(disk)
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-        with pytest.raises(DiskError, match="Read-only file system"):
-            AtomicCheckpointIO().save_checkpoint(checkpoint(2), path)
-        assert load_checkpoint(path)["iteration"] == 1
+        assert_not_replaced(path, "Read-only file system")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_one_may_not_write_to(tmp_path):
     path = good_one(tmp_path)
     path.parent.chmod(0o500)
-    with pytest.raises(DiskError, match="Permission denied"):
-        AtomicCheckpointIO().save_checkpoint(checkpoint(2), path)
-    assert load_checkpoint(path)["iteration"] == 1
+    assert_not_replaced(path, "Permission denied")
 
 
 def test_a_limit_on_file_sizes(tmp_path):
@@ -100,12 +101,10 @@ def test_a_limit_on_file_sizes(tmp_path):
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (32_000, before[1]))
-        with pytest.raises(DiskError, match=r"File too large\. 64,[0-9]+ bytes needed"):
-            AtomicCheckpointIO().save_checkpoint(checkpoint(2), path)
+        assert_not_replaced(path, r"File too large\. 64,[0-9]+ bytes needed")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
-    assert load_checkpoint(path)["iteration"] == 1
 
 
 def test_a_training_on_a_disk_that_fills_up_says_so_and_goes_on_elsewhere(tmp_path):
@@ -115,10 +114,7 @@ def test_a_training_on_a_disk_that_fills_up_says_so_and_goes_on_elsewhere(tmp_pa
     assert go(plain, *ADVERSARIAL) == 0
     size = max(p.stat().st_size for p in plain.rglob("*.safetensors"))
     with mounted(tmp_path / "disk", f"size={size + size // 2}") as disk:  # one, but not two
-        ended = go(disk, *ADVERSARIAL)
-        assert ended == 1
-        left = [load_checkpoint(p)["iteration"] for p in disk.rglob("iteration_*.safetensors")]
-        assert left
-        rescued = tmp_path / "rescued"
-        shutil.copytree(disk, rescued)
-    assert go(rescued, *ADVERSARIAL) == 0
+        assert go(disk, *ADVERSARIAL) == 1
+        assert [load_checkpoint(path) for path in disk.rglob("iteration_*.safetensors")]
+        shutil.copytree(disk, tmp_path / "rescued")
+    assert go(tmp_path / "rescued", *ADVERSARIAL) == 0

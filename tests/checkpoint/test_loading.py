@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from srlit.checkpoint import CheckpointError, generator_weights, load_checkpoint, load_weights
+from srlit.checkpoint import CheckpointError, file_format, load_checkpoint, load_weights
 from srlit.checkpoint.io import AtomicCheckpointIO
+from srlit.checkpoint.loading import generator_weights
 from tests.checkpoint.samples import MODEL, checkpoint, save
 
 
@@ -71,8 +72,6 @@ def test_a_section_of_the_wrong_type_is_named(tmp_path, change, key):
 
 
 def test_a_missing_section_is_named(tmp_path):
-    from srlit.checkpoint import file_format
-
     content = checkpoint()
     del content["iteration"]
     file_format.save(content, tmp_path / "c.safetensors")

@@ -7,15 +7,7 @@ import pytest
 from tests.checkpoint import attacks
 from tests.helpers import REPOSITORY, run
 
-READERS = (
-    "upscale",
-    "evaluate",
-    "select",
-    "init_from",
-    "resume",
-    "lightning",
-    "load_generator",
-)
+READERS = ("upscale", "evaluate", "select", "init_from", "resume", "lightning", "load_generator")
 BUILDING = {"upscale", "evaluate", "select", "load_generator"}
 
 

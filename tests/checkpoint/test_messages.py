@@ -1,3 +1,5 @@
+import re
+
 import torch
 
 from srlit.checkpoint.messages import card_differences, printable, weight_differences
@@ -5,18 +7,14 @@ from srlit.checkpoint.messages import card_differences, printable, weight_differ
 
 def test_differences_name_the_key():
     recorded, current = {"a": 1, "b": {"c": 2}}, {"a": 1, "b": {"c": 3, "d": 4}}
-    lines = card_differences(recorded, current, "model")
-    assert [line.partition(":")[0] for line in lines] == ["model.b.c", "model.b.d"]
-    assert "2" in lines[0]
-    assert "3" in lines[0]
+    [changed, added] = card_differences(recorded, current, "model")
+    assert re.match(r"model\.b\.c: 2.*3", changed)
+    assert added.startswith("model.b.d: ")
 
 
 def test_weights_that_do_not_fit_are_named_with_their_shapes():
-    ours, theirs = (
-        {"a": torch.ones(2), "b": torch.ones(3)},
-        {"a": torch.ones(2), "c": torch.ones(4)},
-    )
-    expected, came = weight_differences(ours, theirs)
+    ours = {"a": torch.ones(2), "b": torch.ones(3)}
+    expected, came = weight_differences(ours, {"a": torch.ones(2), "c": torch.ones(4)})
     assert ("b (3,)" in expected, "c (4,)" in came) == (True, True)
     assert weight_differences(ours, ours) == []
 

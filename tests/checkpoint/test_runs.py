@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from srlit.checkpoint import CheckpointError, RunRecord, find_previous, resolve_checkpoint
-from srlit.checkpoint.runs import newest_intact, own_folder
+from srlit.checkpoint import CheckpointError, resolve_checkpoint
+from srlit.checkpoint.runs import RunRecord, find_previous, newest_intact, own_folder
 from srlit.utils.atomic import write_json
 from tests.checkpoint.samples import save_run
 

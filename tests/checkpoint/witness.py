@@ -7,6 +7,7 @@ everything that Python does and cannot be removed. Prints a JSON object: reader 
 import json
 import os
 import pickle
+import re
 import resource
 import sys
 import time
@@ -22,33 +23,11 @@ from tests.checkpoint.samples import checkpoint, save
 from tests.helpers import TINY, compose_config
 
 # What no refusal does: start something, speak to somebody, load code, change files.
-FORBIDDEN = {
-    "code.__new__",
-    "compile",
-    "exec",
-    "function.__new__",
-    "import",
-    "marshal.loads",
-    "os.exec",
-    "os.fork",
-    "os.forkpty",
-    "os.mkdir",
-    "os.posix_spawn",
-    "os.putenv",
-    "os.remove",
-    "os.rename",
-    "os.rmdir",
-    "os.spawn",
-    "os.system",
-    "os.truncate",
-    "pty.spawn",
-    "shutil.rmtree",
-    "socket.bind",
-    "socket.connect",
-    "socket.getaddrinfo",
-    "subprocess.Popen",
-    "urllib.Request",
-}
+FORBIDDEN = re.compile(
+    r"(code|function)\.__new__|compile|exec|import|marshal\.loads|pty\.spawn|shutil\.rmtree"
+    r"|os\.(exec|fork|forkpty|mkdir|posix_spawn|putenv|remove|rename|rmdir|spawn|system|truncate)"
+    r"|socket\.(bind|connect|getaddrinfo)|subprocess\.Popen|urllib\.Request"
+)
 # What spandrel's unpickler may look up, as it is what tensors are made of.
 TENSORS = ("collections", "torch._utils", "torch")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -91,7 +70,7 @@ def is_forbidden(event, arguments):
     if event == "pickle.find_class":
         return arguments[0] not in TENSORS
     writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITING
-    return bool(writes) or event in FORBIDDEN
+    return bool(writes) or bool(FORBIDDEN.fullmatch(event))
 
 
 # -- readers -------------------------------------------------------------------------------

@@ -33,11 +33,7 @@ LONGER = (
 def go(folder, *overrides):
     train(
         compose_config(
-            "train",
-            *LONGER,
-            f"paths.runs={folder}/runs",
-            f"paths.cache={folder}/cache",
-            *overrides,
+            "train", *LONGER, f"paths.runs={folder}/runs", f"paths.cache={folder}/cache", *overrides
         )
     )
     return folder / "runs" / "a"

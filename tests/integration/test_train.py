@@ -182,7 +182,7 @@ def test_three_phases_in_a_row_by_multirun(tmp_path):
 
 
 def test_init_from_takes_the_judged_weights(tmp_path):
-    from srlit.checkpoint import generator_weights
+    from srlit.checkpoint.loading import generator_weights
 
     train_small(tmp_path, "name=a", "label=phase1")
     cfg = compose_config(

@@ -7,7 +7,7 @@ from torchvision.utils import save_image
 
 from srlit.callbacks.csv_logger import CSVLogger
 from srlit.callbacks.image_logger import panel_name
-from srlit.checkpoint import RunRecord
+from srlit.checkpoint.runs import RunRecord
 from srlit.evaluation.comparison_images import comparison
 from srlit.evaluation.measure import Results
 from srlit.evaluation.summary import Summary, write_results
