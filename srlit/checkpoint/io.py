@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from lightning.fabric.plugins import CheckpointIO
-from lightning.fabric.utilities.types import _PATH
 
 from srlit.checkpoint.file_format import save
 from srlit.checkpoint.loading import load_checkpoint
@@ -13,11 +12,9 @@ from srlit.checkpoint.loading import load_checkpoint
 class AtomicCheckpointIO(CheckpointIO):
     """Checkpoints that are whole or absent, and hold their own SHA-256."""
 
+    # Lightning's further options (storage, device, unpickling) have no meaning for this format.
     def save_checkpoint(
-        self,
-        checkpoint: dict[str, Any],
-        path: _PATH,
-        storage_options: Any | None = None,  # noqa: ANN401, ARG002 - Lightning's signature
+        self, checkpoint: dict[str, Any], path: str | Path, *_: object, **__: object
     ) -> None:
         """Write a checkpoint.
 
@@ -27,15 +24,10 @@ class AtomicCheckpointIO(CheckpointIO):
         """
         save(checkpoint, Path(path))
 
-    def load_checkpoint(
-        self,
-        path: _PATH,
-        map_location: Any | None = None,  # noqa: ANN401, ARG002 - Lightning's signature
-        weights_only: bool | None = None,  # noqa: ARG002 - there is nothing else in it
-    ) -> dict[str, Any]:
+    def load_checkpoint(self, path: str | Path, *_: object, **__: object) -> dict[str, Any]:
         """Read a checkpoint, and check its SHA-256."""
         return load_checkpoint(Path(path))
 
-    def remove_checkpoint(self, path: _PATH) -> None:
+    def remove_checkpoint(self, path: str | Path) -> None:
         """Remove a checkpoint."""
         Path(path).unlink(missing_ok=True)

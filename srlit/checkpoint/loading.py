@@ -80,7 +80,7 @@ def _read(path: Path) -> tuple[Any, bool]:
         raise CheckpointError(msg) from error
 
 
-def _validated(path: Path, loaded: object) -> dict[str, Any]:
+def _validated(path: Path, loaded: dict[str, Any]) -> dict[str, Any]:
     """The checkpoint, each of whose sections has the right type.
 
     Raises:
@@ -93,5 +93,4 @@ def _validated(path: Path, loaded: object) -> dict[str, Any]:
         key = printable(".".join(map(str, first["loc"])))
         msg = f"{path}: not an srlit checkpoint: {key}: {first['msg']}"
         raise CheckpointError(msg) from error
-    assert isinstance(loaded, dict)
     return loaded

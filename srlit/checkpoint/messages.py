@@ -17,10 +17,9 @@ def shapes(weights: Mapping[str, Tensor]) -> str:
 
 def weight_differences(expected: Mapping[str, Tensor], came: Mapping[str, Tensor]) -> list[str]:
     """Why weights do not fit a network: those it lacks, and those it has no place for."""
-    both = expected.keys() & came.keys()
-    others = {k for k in both if expected[k].shape != came[k].shape}
-    missing = {k: w for k, w in expected.items() if k not in both or k in others}
-    unknown = {k: w for k, w in came.items() if k not in both or k in others}
+    fit = {k for k in expected.keys() & came.keys() if expected[k].shape == came[k].shape}
+    missing = {k: w for k, w in expected.items() if k not in fit}
+    unknown = {k: w for k, w in came.items() if k not in fit}
     found = [f"expected {shapes(missing)}"] if missing else []
     return [*found, f"came {shapes(unknown)}"] if unknown else found
 

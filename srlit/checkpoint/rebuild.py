@@ -53,17 +53,14 @@ def _resolve(
         except (ImportError, AttributeError) as error:
             msg = f"{source} names {printable(target)}: {printable(error)}"
             raise CheckpointError(msg) from error
-        if callable(found) and (top in trust or _is_own(found, packages)):
+        is_own_class = inspect.isclass(found) and _is_below(found.__module__, packages)
+        if callable(found) and (top in trust or is_own_class):
             return found
     msg = (
         f"{source} names {printable(target)!r}, which is no class of {' or '.join(packages)}. "
         f"Other modules are imported only where you name them: trust=[{printable(top) or 'MODULE'}]"
     )
     raise CheckpointError(msg)
-
-
-def _is_own(found: object, packages: Collection[str]) -> bool:
-    return inspect.isclass(found) and _is_below(found.__module__, packages)
 
 
 def _is_below(module: str, packages: Collection[str]) -> bool:

@@ -134,8 +134,7 @@ def read_best(folder: Path) -> dict[str, Any]:
     if not (path := folder / BEST).is_file():
         msg = f"{folder}: no {BEST}: no checkpoint has been selected in this folder yet"
         raise CheckpointError(msg)
-    best: dict[str, Any] = json.loads(path.read_text())
-    return best
+    return dict(json.loads(path.read_text()))
 
 
 def resolve_checkpoint(name: str) -> Path:

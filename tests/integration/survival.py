@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from srlit.checkpoint import load_checkpoint
-from tests.helpers import TINY, compose_config
+from tests.helpers import TINY_TRAINING, compose_config
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
@@ -31,23 +31,11 @@ VALIDATION = "phases.base.Phase.validation_step"
 D_LOSS = "phases.adversarial.AdversarialPhase.discriminator_loss"
 # Intervals that cross each other: a checkpoint falls into the middle of a logged interval.
 ADVERSARIAL = (
-    *TINY,
-    "+experiment=phase3",
-    "init_from=null",
-    "model=edsr_small",
-    "model.width=8",
-    "model.blocks=1",
-    "discriminator=patchgan_small",
-    "loss=l1_lpips_gan",
-    "logger.tensorboard=null",
-    "callbacks.image_logger=null",
-    "metrics.names=[psnr_rgb_b0]",
-    "callbacks.lpips_checkpoint.metric=psnr_rgb_b0",
-    "callbacks.lpips_checkpoint.top_k=1",
-    f"iterations={ITERATIONS}",
-    "validate_every=3",
-    "log_every=2",
-    "resume=auto",
+    *TINY_TRAINING,
+    *("+experiment=phase3", "init_from=null", "discriminator=patchgan_small", "loss=l1_lpips_gan"),
+    *("logger.tensorboard=null", "callbacks.image_logger=null", "metrics.names=[psnr_rgb_b0]"),
+    *("callbacks.lpips_checkpoint.metric=psnr_rgb_b0", "callbacks.lpips_checkpoint.top_k=1"),
+    *(f"iterations={ITERATIONS}", "validate_every=3", "log_every=2", "resume=auto"),
 )
 
 
@@ -185,25 +173,6 @@ def unseeded(turn: int) -> None:
     Phase.on_train_batch_start = lambda self, batch, batch_idx: None
 
 
-MOMENTS = {
-    moment.__name__: moment
-    for moment in (
-        between_the_updates,
-        within_a_save,
-        before_the_rename,
-        before_the_ranking,
-        within_a_rotation,
-        within_a_validation,
-        within_a_row,
-        asked_to_stop,
-        asked_to_stop_validating,
-        whole_group_asked_by_sigterm,
-        whole_group_asked_by_ctrl_c,
-        unseeded,
-    )
-}
-
-
 # -- trainings ----------------------------------------------------------------------------------
 
 
@@ -215,7 +184,7 @@ def _child(folder: str, overrides: tuple[str, ...], moment: str | None, turn: in
     from srlit.train import train
 
     if moment:
-        MOMENTS[moment](turn)
+        globals()[moment](turn)
     train(compose_config("train", *overrides, "paths.runs=runs", "paths.cache=cache", "name=a"))
 
 

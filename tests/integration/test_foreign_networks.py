@@ -60,20 +60,12 @@ def test_weights_of_another_size_are_told(tmp_path, weights):
 
 def evaluated(folder, photos, *checkpoints):
     """Rows of a small evaluation of checkpoints, and their names."""
-    rows = evaluate(
-        compose_config(
-            "evaluate",
-            f"checkpoints=[{','.join(map(str, checkpoints))}]",
-            "data=folder",
-            f"data.photos.train_folder={photos}",
-            "data.photos.holdout=2",
-            "data.eval_crop=48",
-            "metrics.names=[mae]",
-            "device=cpu",
-            "paths.store=null",
-            f"paths.runs={folder}",
-        )
+    options = (
+        *(f"checkpoints=[{','.join(map(str, checkpoints))}]", "device=cpu", "metrics.names=[mae]"),
+        *("data=folder", f"data.photos.train_folder={photos}", "data.photos.holdout=2"),
+        *("data.eval_crop=48", "paths.store=null", f"paths.runs={folder}"),
     )
+    rows = evaluate(compose_config("evaluate", *options))
     return rows, [row["name"] for row in rows]
 
 
@@ -112,19 +104,14 @@ def test_stage_1_alone_can_be_looked_at(tmp_path, photo_folder):
     model = {"_target_": "srlit.models.two_stage.TwoStage", "scale": 2}
     model |= {"num_feat": 8, "num_block": 1, "num_grow_ch": 4}
     state = {f"generator.{name}": value for name, value in network.state_dict().items()}
-    file_format.save(
-        {"card": {"name": "t", "model": model}, "state_dict": state, "iteration": 1},
-        tmp_path / "t.safetensors",
-    )
+    file = tmp_path / "t.safetensors"
+    card = {"name": "t", "model": model}
+    file_format.save({"card": card, "state_dict": state, "iteration": 1}, file)
     source = photo_folder / "00.png"
 
     def upscaled(name, *overrides):
-        usual = (f"input={source}", f"output={tmp_path / name}", "device=cpu", "tile=null")
-        [path] = upscale(
-            compose_config(
-                "upscale", f"checkpoint={tmp_path / 't.safetensors'}", *usual, *overrides
-            )
-        )
+        files = (f"checkpoint={file}", f"input={source}", f"output={tmp_path / name}")
+        [path] = upscale(compose_config("upscale", *files, "device=cpu", "tile=null", *overrides))
         return np.array(Image.open(path))
 
     lr = torch.from_numpy(np.array(Image.open(source))).permute(2, 0, 1)[None] / 255

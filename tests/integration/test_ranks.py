@@ -19,21 +19,14 @@ from lightning import Callback
 
 from srlit.checkpoint import load_checkpoint
 from srlit.train import train
-from tests.helpers import REPOSITORY, TINY, compose_config
+from tests.helpers import REPOSITORY, TINY_TRAINING, compose_config
 from tests.integration.survival import flattened
 
 PHASE3 = (
-    "+experiment=phase3",
-    "init_from=null",
-    "model=edsr_small",
-    "model.width=8",
-    "model.blocks=1",
-    "discriminator=patchgan_small",
-    "discriminator.width=8",
-    *(choice for choice in TINY if not choice.startswith("trainer.devices")),
-    "iterations=3",
-    "validate_every=3",
-    "data.eval_batch_size=1",
+    *("+experiment=phase3", "init_from=null"),
+    *("discriminator=patchgan_small", "discriminator.width=8"),
+    *(choice for choice in TINY_TRAINING if not choice.startswith("trainer.devices")),
+    *("iterations=3", "validate_every=3", "data.eval_batch_size=1"),
 )
 # Adam would amplify the last bit of a gradient near zero.
 SGD = [
@@ -89,9 +82,8 @@ def free_port():
 
 def arguments(folder, *more):
     folder.mkdir(exist_ok=True)
-    hashing = (
-        f"+callbacks.digests={{_target_:tests.integration.test_ranks.Digests,folder:'{folder}'}}"
-    )
+    target = "tests.integration.test_ranks.Digests"
+    hashing = f"+callbacks.digests={{_target_:{target},folder:'{folder}'}}"
     return ["srlit.train", *PHASE3, hashing, f"paths.runs={folder}/the runs", *more]
 
 
@@ -176,15 +168,8 @@ def test_two_processes_train_as_one_with_twice_the_batch(tmp_path, start):
 @pytest.mark.slow
 def test_torchrun_and_two_nodes_train_the_same_bits(tmp_path, start):
     """Networks, Adam's moments and EMA, by two ways of starting the processes."""
-    port = free_port()
-    finish(
-        start(
-            *TORCHRUN,
-            f"--master-port={port}",
-            "-m",
-            *arguments(tmp_path / "torchrun", "trainer.devices=2"),
-        )
-    )
+    training = arguments(tmp_path / "torchrun", "trainer.devices=2")
+    finish(start(*TORCHRUN, f"--master-port={free_port()}", "-m", *training))
     port = free_port()
     both = arguments(tmp_path / "nodes", "trainer.devices=1", "trainer.num_nodes=2")
     nodes = [start(*both, **node(number, port)) for number in range(2)]

@@ -1,28 +1,19 @@
 """The wheel: conf/ travels in it, and a user's own --config-dir works beside it."""
 
-import os
 import subprocess
 import sys
 import zipfile
 
 import pytest
 
-from tests.helpers import REPOSITORY, TINY
-
-SMALL = ("model=edsr_small", "model.width=8", "model.blocks=1", *TINY)
+from tests.helpers import REPOSITORY, TINY, run
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     """A wheel built from the repository, unpacked as pip does, away from the repository."""
     folder = tmp_path_factory.mktemp("wheel")
-    built = subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    built = run("build", "--wheel", "--no-isolation", "--outdir", str(folder), cwd=REPOSITORY)
     assert built.returncode == 0, built.stdout + built.stderr
     (wheel,) = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
@@ -40,14 +31,8 @@ def run_installed(installed, cwd, *arguments):
         f"sys.argv = ['srlit', *{list(arguments)!r}];"
         "from srlit.__main__ import main; main()"
     )
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=cwd,
-        env=os.environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 
 def test_every_conf_file_is_in_the_wheel(installed):
@@ -73,9 +58,8 @@ def test_a_training_with_a_users_own_experiment_runs_from_the_wheel(installed, t
         "# @package _global_\ndefaults:\n  - override /loss: l1_lpips\n"
         "  - override /model: mine\nlabel: mine\n"
     )
-    usual = [a for a in SMALL if not a.startswith("model")]
     ended = run_installed(
-        installed, tmp_path, "train", "--config-dir=mine", "+experiment=my", *usual
+        installed, tmp_path, "train", "--config-dir=mine", "+experiment=my", *TINY
     )
     assert ended.returncode == 0, ended.stderr
     config = (tmp_path / "runs" / "mine" / "config.yaml").read_text()
