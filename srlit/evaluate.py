@@ -9,8 +9,9 @@ be read is reported, the others are measured, and the exit code is 1.
 
 import copy
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,11 +21,13 @@ from yaml import YAMLError
 from srlit.config import ConfigError, build, entry_point, load_trained, plain, rebuild_stored
 from srlit.config.composing import composed
 from srlit.config.entry import choice
+from srlit.select import stored_config
 
 if TYPE_CHECKING:
     from srlit.data.datasets import EvaluationPhotos
     from srlit.degradation.pipeline import Degradation
     from srlit.evaluation.figures import Figure
+    from srlit.evaluation.measure import Results
     from srlit.evaluation.methods import NetworkLoader
     from srlit.evaluation.summary import Summary
     from srlit.evaluation.tables import Row
@@ -90,7 +93,7 @@ def network_loader(cfg: DictConfig) -> "NetworkLoader":
     from srlit.inference.upscalers import pick_device
 
     return NetworkLoader(
-        partial(load_trained, cfg=cfg),
+        load=partial(load_trained, cfg=cfg),
         device=pick_device(cfg.device),
         scale=cfg.scale,
         tile=cfg.tile,
@@ -198,19 +201,18 @@ def check(cfg: DictConfig, tasks: Sequence[Task], metrics: "MetricSuite") -> Non
     """
     from srlit.evaluation.robustness import check_grid
 
+    real = [task.data for task in tasks if task.degraded == "real"]
     for key in ("grid", "replay"):
-        if cfg[key] is not None and (real := [t.data for t in tasks if t.degraded == "real"]):
+        if cfg[key] is not None and real:
             msg = f"{key}={cfg[key]}: {', '.join(real)} holds real pairs, which are not degraded"
             raise ConfigError(msg)
     if cfg.figures is not None and cfg.replay is not None:
-        msg = f"replay={cfg.replay}: a figure draws anew; expected figures=null"
-        raise ConfigError(msg)
+        raise ConfigError(f"replay={cfg.replay}: a figure draws anew; expected figures=null")
     if cfg.save_best is not None and (cfg.interpolate is None or cfg.split != "val"):
-        msg = (
+        raise ConfigError(
             f"save_best={cfg.save_best}: expected interpolate=[A,B] and split=val, as a network "
             "chosen by test photos cannot be tested on them"
         )
-        raise ConfigError(msg)
     for task in tasks if cfg.grid is not None else ():
         check_grid(plain(cfg.grid), task.degradation)
     needed = [cfg.metric] if cfg.grid is not None or cfg.save_best is not None else []
@@ -239,8 +241,7 @@ def warn_of_training_photos(cfg: DictConfig, tasks: Sequence[Task]) -> None:
 def training_photos(run: Path, cfg: DictConfig) -> set[Path]:
     """The photos that a run was trained on, by its `config.yaml`; none where it does not tell."""
     try:
-        stored: Any = OmegaConf.to_container(OmegaConf.load(run / "config.yaml"), resolve=False)
-        sets = rebuild_stored(stored["data"]["photos"], str(run / "config.yaml"), cfg)
+        sets = rebuild_stored(stored_config(run)["data"]["photos"], str(run / "config.yaml"), cfg)
         return {path.resolve() for path in sets.split("train")}
     except (OSError, ValueError, LookupError, TypeError, YAMLError) as error:
         log.debug("%s: its training photos are unknown: %s", run, error)
@@ -250,6 +251,7 @@ def training_photos(run: Path, cfg: DictConfig) -> set[Path]:
 # -- measuring ----------------------------------------------------------------------------------
 
 
+@dataclass(eq=False)
 class TaskEvaluation:
     """Measures methods on one task; what was measured before comes from a cache in the folder.
 
@@ -261,26 +263,26 @@ class TaskEvaluation:
         folder: where the results go.
     """
 
-    def __init__(
-        self,
-        cfg: DictConfig,
-        task: Task,
-        methods: "Sequence[Upscaler]",
-        metrics: "MetricSuite",
-        folder: Path,
-    ) -> None:
+    cfg: DictConfig
+    task: Task
+    methods: "Sequence[Upscaler]"
+    metrics: "MetricSuite"
+    folder: Path
+
+    @cached_property
+    def measure(self) -> "Callable[..., Results]":
+        """Measures with this task's degradation and cache."""
         from srlit.evaluation.measure import measure
         from srlit.evaluation.results_cache import ResultsCache
         from srlit.inference.upscalers import pick_device
         from srlit.utils.fingerprint import fingerprint
 
-        self.cfg, self.task, self.methods, self.folder = cfg, task, methods, folder
-        self.metrics = metrics
-        self.measure = partial(
+        same = fingerprint(self.task.config, self.cfg.scale)
+        return partial(
             measure,
-            degradation=task.degradation,
-            device=pick_device(cfg.device),
-            cache=ResultsCache(folder / "measured.jsonl", fingerprint(task.config, cfg.scale)),
+            degradation=self.task.degradation,
+            device=pick_device(self.cfg.device),
+            cache=ResultsCache(self.folder / "measured.jsonl", same),
         )
 
     def tables(self, reference: str) -> "Summary":
@@ -308,14 +310,14 @@ class TaskEvaluation:
         from srlit.evaluation.robustness import grid_settings, robustness_maps
 
         metric = self.metrics.reported_name(self.cfg.metric)
-        settings, means = grid_settings(grid), {}
+        settings, means = grid_settings(grid), []
         for number, setting in enumerate(settings, 1):
             log.info("cell %d of %d: %s", number, len(settings), setting)
             draws = RecordedDraws(self.task.degradation, setting=setting)
             results = self.measure(
                 self.methods, self.task.photos, metrics=self.metrics, draws=draws
             )
-            means[tuple(setting.values())] = {row["name"]: row[metric] for row in results.means}
+            means.append({row["name"]: row[metric] for row in results.means})
         title = f"{self.task.data} {self.task.degraded}"
         write_maps(self.folder, title, robustness_maps(grid, metric, means))
 
@@ -345,16 +347,15 @@ def write_interpolation(
     pair = plain(cfg.interpolate)
     alphas = interpolation_names(pair, plain(cfg.alphas))
     rows = [row for row in means if row["name"] in alphas]
-    metrics = [name for name in means[0] if name != "name"]
     points = [
-        {"weight": alphas[row["name"]], "metrics": {name: row[name] for name in metrics}}
+        {"weight": alphas[row["name"]], "metrics": {k: v for k, v in row.items() if k != "name"}}
         for row in rows
     ]
     write_json(folder / "interpolation.json", points)
     shown = [row | {"name": f"{alphas[row['name']]:g}"} for row in rows]
     plot_tradeoff(folder / "interpolation.png", shown, line=True)
     if cfg.save_best is not None:
-        rule = SelectionRule(metric=cfg.metric, tolerance=plain(cfg.tolerance)).named_as(metrics)
+        rule = SelectionRule(metric=cfg.metric, tolerance=plain(cfg.tolerance)).named_as(rows[0])
         best = rule.rank(rows)[0]["name"]
         save_interpolated(loader, pair, alphas[best], Path(cfg.save_best))
         log.info("%s: %s (%s)", cfg.save_best, best, rule.describe())

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from srlit.metrics.ranking import SelectionRule
     from srlit.metrics.suite import MetricSuite
 
+Validation = tuple["EvaluationPhotos", "Degradation", str]
 log = logging.getLogger(__name__)
 
 # Settings of a run's data that its validation depends on.
@@ -68,15 +69,10 @@ def measure_checkpoints(
     from srlit.inference.upscalers import pick_device
 
     networks = [(run, *found) for run in runs for found in load_checkpoints(cfg, run)]
-    validation = common_validation(cfg, runs, metrics)
-    results = measure(
-        [network for _, _, network in networks],
-        validation.photos,
-        validation.degradation,
-        metrics,
-        pick_device(cfg.device),
-        cache=ResultsCache(folder / "measured.jsonl", validation.fingerprint),
-    )
+    photos, degradation, same = common_validation(cfg, runs, metrics)
+    cache = ResultsCache(folder / "measured.jsonl", same)
+    upscalers, device = [network for _, _, network in networks], pick_device(cfg.device)
+    results = measure(upscalers, photos, degradation, metrics, device, cache=cache)
     return [
         {"name": mean["name"], "run": str(run), "iteration": iteration} | mean
         for (run, iteration, _), mean in zip(networks, results.means, strict=True)
@@ -95,10 +91,9 @@ def load_checkpoints(cfg: DictConfig, run: Path) -> "list[tuple[int, NetworkUpsc
 
     paths = checkpoints_of(run)
     if not paths:
-        msg = f"run={run}: no checkpoint in {run / 'checkpoints'}"
-        raise ConfigError(msg)
+        raise ConfigError(f"run={run}: no checkpoint in {run / 'checkpoints'}")
     load = partial(load_trained, cfg=cfg)
-    loader = NetworkLoader(load, device=pick_device(cfg.device), model=plain(cfg.get("model")))
+    loader = NetworkLoader(load=load, device=pick_device(cfg.device), model=plain(cfg.get("model")))
     prefix = "" if isinstance(cfg.run, str) else f"{run}/"
     return [(i, loader.upscaler(f"{prefix}{path.name}", [path])) for i, path in paths.items()]
 
@@ -133,8 +128,7 @@ def stored_config(run: Path) -> dict[str, Any]:
     """
     path = run / "config.yaml"
     if not path.is_file():
-        msg = f"run={run}: no config.yaml: expected the folder of a run of srlit.train"
-        raise ConfigError(msg)
+        raise ConfigError(f"run={run}: no config.yaml: expected the folder of a run of srlit.train")
     stored: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(path), resolve=False)  # type: ignore[assignment]
     return stored
 
@@ -158,40 +152,27 @@ def history(run: Path, rule: "SelectionRule") -> "list[Row]":
 # -- validation data ----------------------------------------------------------------------------
 
 
-class Validation(NamedTuple):
-    """The validation data of a run.
-
-    Attributes:
-        photos: the photos.
-        degradation: how LR images are made.
-        fingerprint: differs between different validation data.
-    """
-
-    photos: "EvaluationPhotos"
-    degradation: "Degradation"
-    fingerprint: str
-
-
 def common_validation(cfg: DictConfig, runs: Sequence[Path], metrics: "MetricSuite") -> Validation:
     """The validation data of all runs.
 
     Raises:
         ConfigError: they differ.
     """
-    found = {run: validation_of(cfg, run, metrics) for run in runs}
-    first = found[runs[0]]
-    for run, validation in found.items():
-        if validation.fingerprint != first.fingerprint:
-            msg = (
+    found = [validation_of(cfg, run, metrics) for run in runs]
+    for run, (_, _, same) in zip(runs, found, strict=True):
+        if same != found[0][2]:
+            raise ConfigError(
                 f"run: {run} was validated on other photos, crops or degradations than {runs[0]}: "
                 "rank them separately, or use srlit.evaluate"
             )
-            raise ConfigError(msg)
-    return first
+    return found[0]
 
 
 def validation_of(cfg: DictConfig, run: Path, metrics: "MetricSuite") -> Validation:
     """A run's validation photos and evaluation degradation, rebuilt from its `config.yaml`.
+
+    Returns:
+        Photos, degradation, and a fingerprint that differs between different validation data.
 
     Raises:
         ConfigError: there is no configuration.
@@ -202,17 +183,13 @@ def validation_of(cfg: DictConfig, run: Path, metrics: "MetricSuite") -> Validat
 
     stored, where = stored_config(run), str(run / "config.yaml")
     settings = {key: stored["data"][key] for key in VALIDATION if key in stored["data"]}
-    data = EvaluationData(
-        photos=rebuild_stored(stored["data"]["photos"], where, cfg),
-        scale=stored["scale"],
-        cache_dir=cfg.paths.cache,
-        store_dir=cfg.paths.store,
-        **settings,
-    )
+    sets = rebuild_stored(stored["data"]["photos"], where, cfg)
+    folders = {"cache_dir": cfg.paths.cache, "store_dir": cfg.paths.store}
+    data = EvaluationData(photos=sets, scale=stored["scale"], **folders, **settings)
     photos = data.evaluation_photos("val", metrics.min_size)
     pixels = [(photo.digest, photo.lr and photo.lr.digest) for photo in photos.photos]
     same = fingerprint(stored["eval_degradation"], stored["scale"], settings, pixels)
-    return Validation(photos, rebuild_stored(stored["eval_degradation"], where, cfg), same)
+    return photos, rebuild_stored(stored["eval_degradation"], where, cfg), same
 
 
 @entry_point("select")

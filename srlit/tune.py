@@ -60,8 +60,7 @@ def write_report(folder: Path) -> "list[Row]":
 
     rows = selected_runs(folder)
     if not rows:
-        msg = f"{folder}: no run below this folder has selected a checkpoint"
-        raise FileNotFoundError(msg)
+        raise FileNotFoundError(f"{folder}: no run below this folder has selected a checkpoint")
     decides = first_metric(rows[0], "lpips") or "loss"
     rows.sort(key=lambda row: row[decides])
     write_json(folder / "table.json", rows)

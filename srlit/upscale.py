@@ -102,8 +102,7 @@ def chosen_stage(generator: "nn.Module", stage: int | None) -> "nn.Module":
     if stage is None:
         return generator
     if stage != 1 or not hasattr(generator, "first_stage"):
-        msg = f"stage={stage}: expected null, or 1 where the network is a two_stage"
-        raise ConfigError(msg)
+        raise ConfigError(f"stage={stage}: expected null, or 1 where the network is a two_stage")
     first: nn.Module = generator.first_stage()  # type: ignore[operator]
     return first
 

@@ -341,8 +341,5 @@ def test_the_reference_table_needs_one_command(pair, tmp_path, photo_folder):
     assert {"psnr_rgb_b0", "ssim_rgb_b0", "mae"} < set(rows[0])
     folder = tmp_path / "reference_table"
     assert len(list((folder / "images").iterdir())) == 12
-    assert {path.name for path in (folder / "figures").iterdir()} == {
-        "whole",
-        "gan_vs_bilinear",
-    }
+    assert {path.name for path in (folder / "figures").iterdir()} == {"whole", "gan_vs_bilinear"}
     assert all(len(list(path.iterdir())) == 10 for path in (folder / "figures").iterdir())

@@ -2,9 +2,10 @@
 
 import logging
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from srlit.utils.fingerprint import fingerprint
 log = logging.getLogger(__name__)
 
 Unreadable = list[tuple[Path, str]]
+Reading = Callable[[], Photos]
 
 
 class PreparedBatch(NamedTuple):
@@ -59,18 +61,20 @@ def prepared_batches(
         cache: its context becomes part of the fingerprints.
         unreadable: receives each photo that cannot be read, with the reason.
     """
-    for indices, batch in _readable_batches(photos, device, unreadable):
+    # On a CPU a reader thread would take a core from the computation, which uses all of them.
+    on_demand = (partial(photos.read, indices) for indices in photos.groups)
+    readings = on_demand if device.type == "cpu" else _read_ahead(photos)
+    for indices, batch in _readable_batches(photos, photos.groups, readings, unreadable):
         files = [photos.photos[index] for index in indices]
         on_device = batch.each(lambda part: part.to(device))
-        h, w = batch.pixels.shape[-2:]
-        params = None
+        size = batch.pixels.shape[-2], batch.pixels.shape[-1]
+        params: Params | None = None
         records: list[dict[str, Any]] = [{} for _ in files]
         if batch.lr is None:
-            names = [printable(file.path.name) for file in files]
-            params = draws.draw(names, (h, w), on_device.keys)
+            params = draws.draw([printable(file.path.name) for file in files], size, on_device.keys)
             records = [record["draws"] for record in draws.photos[-len(files) :]]
         fingerprints = [
-            fingerprint(__version__, cache.context, *_digests(file), [h, w], record)
+            fingerprint(__version__, cache.context, *_digests(file), size, record)
             for file, record in zip(files, records, strict=True)
         ]
         yield PreparedBatch(indices, files, on_device, params, fingerprints)
@@ -82,39 +86,29 @@ def _digests(file: Photo) -> tuple[str, str | None]:
     return file.digest or secrets.token_hex(), partner
 
 
-def _readable_batches(
-    photos: EvaluationPhotos, device: torch.device, unreadable: Unreadable
-) -> Iterator[tuple[list[int], Photos]]:
-    """The batches; photos of a batch with an unreadable one are read one by one."""
-    # On a CPU a reader thread would take a core from the computation, which uses all of them.
-    on_demand = (partial(photos.read, indices) for indices in photos.groups)
-    readings = on_demand if device.type == "cpu" else _read_ahead(photos)
-    for indices, reading in zip(photos.groups, readings, strict=True):
-        try:
-            yield indices, reading()
-        except PhotoError:
-            yield from _one_by_one(photos, indices, unreadable)
-
-
-def _read_ahead(photos: EvaluationPhotos) -> Iterator[Callable[[], Photos]]:
+def _read_ahead(photos: EvaluationPhotos) -> Iterator[Reading]:
     """Reads each batch while the previous one is measured."""
     with ThreadPoolExecutor(1) as reader:
-        current = reader.submit(photos.read, photos.groups[0])
-        for indices in photos.groups[1:]:
-            following = reader.submit(photos.read, indices)
+        futures: Iterator[Any] = (reader.submit(photos.read, indices) for indices in photos.groups)
+        for current, _ in pairwise(chain(futures, [None])):
             yield current.result
-            current = following
-        yield current.result
 
 
-def _one_by_one(
-    photos: EvaluationPhotos, indices: Sequence[int], unreadable: Unreadable
+def _readable_batches(
+    photos: EvaluationPhotos,
+    groups: Iterable[list[int]],
+    readings: Iterable[Reading],
+    unreadable: Unreadable,
 ) -> Iterator[tuple[list[int], Photos]]:
-    for index in indices:
+    """The batches; photos of a batch with an unreadable one are read one by one."""
+    for indices, reading in zip(groups, readings, strict=True):
         try:
-            batch = photos.read([index])
+            yield indices, reading()
         except PhotoError as error:
-            log.error("%s", error)  # noqa: TRY400 - a broken photo, no error of the program
-            unreadable.append((photos.photos[index].path, str(error)))
-        else:
-            yield [index], batch
+            if len(indices) > 1:
+                singles = [[index] for index in indices]
+                again = [partial(photos.read, single) for single in singles]
+                yield from _readable_batches(photos, singles, again, unreadable)
+            else:
+                log.error("%s", error)  # noqa: TRY400 - a broken photo, no error of the program
+                unreadable.append((photos.photos[indices[0]].path, str(error)))

@@ -34,15 +34,15 @@ class ComparisonImages(NamedTuple):
     ) -> dict[int, Path]:
         """Position in the batch to path of each image that is absent or shows something else."""
         columns = self._fingerprint(methods)
-        paths = {
-            position: self.folder / f"{index:03}_{photo.path.stem[:MAX_NAME]}.png"
-            for position, (index, photo) in enumerate(zip(batch.indices, batch.files, strict=True))
-            if index < self.limit
-        }
+        found = zip(batch.indices, batch.files, batch.fingerprints, strict=True)
         return {
             position: path
-            for position, path in paths.items()
-            if not (path.exists() and cache.has(columns, batch.fingerprints[position]))
+            for position, (index, photo, key) in enumerate(found)
+            if index < self.limit
+            and not (
+                (path := self.folder / f"{index:03}_{photo.path.stem[:MAX_NAME]}.png").exists()
+                and cache.has(columns, key)
+            )
         }
 
     def write(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from srlit.ops.ragged_batch import Params
 from srlit.utils.atomic import write_json
 
 
+@dataclass(eq=False)
 class RecordedDraws:
     """Draws degradation parameters photo by photo and records them.
 
@@ -23,21 +25,20 @@ class RecordedDraws:
         replay: a `draws.json` to take the draws from; None draws anew.
         setting: parameter to a value that replaces what is drawn, for every photo.
 
+    Attributes:
+        photos: one record per photo so far: its name, size and draws.
+
     Raises:
         DrawsError: the file belongs to another degradation or scale, or holds no draws.
     """
 
-    def __init__(
-        self,
-        degradation: Degradation,
-        replay: Path | None = None,
-        setting: Mapping[str, float] | None = None,
-    ) -> None:
-        self.degradation = degradation
-        self.replay = replay
-        self.setting = dict(setting or {})
-        self.photos: list[dict[str, Any]] = []
-        self._recorded = [] if replay is None else self._read(replay)
+    degradation: Degradation
+    replay: Path | None = None
+    setting: Mapping[str, float] = field(default_factory=dict)
+    photos: list[dict[str, Any]] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self._recorded = [] if self.replay is None else self._read(self.replay)
 
     def _read(self, path: Path) -> list[dict[str, Any]]:
         try:
@@ -49,11 +50,10 @@ class RecordedDraws:
             raise DrawsError(msg) from error
         expected = self.degradation.name, self.degradation.scale
         if found != expected:
-            msg = (
+            raise DrawsError(
                 f"replay={path} was drawn for degradation={found[0]} scale={found[1]}, "
                 f"but this is degradation={expected[0]} scale={expected[1]}"
             )
-            raise DrawsError(msg)
         return photos
 
     def draw(
@@ -87,11 +87,10 @@ class RecordedDraws:
         for number, name in enumerate(names, len(self.photos)):
             photo = self._recorded[number] if number < len(self._recorded) else {}
             if (photo.get("photo"), photo.get("size")) != (name, list(size)):
-                msg = (
+                raise DrawsError(
                     f"replay={self.replay}: photo {number + 1} is {photo.get('photo')} of size "
                     f"{photo.get('size')}, but this evaluation has {name} of {list(size)}"
                 )
-                raise DrawsError(msg)
             records.append(photo["draws"])
         return records
 

@@ -59,23 +59,16 @@ def read_figures(nodes: Mapping[str, Any] | None, methods: Sequence[Upscaler]) -
         problem = error.errors()[0]
         key = ".".join(map(str, ("figures", *problem["loc"])))
         expected = f"{problem['msg']} (a figure takes {', '.join(Figure.model_fields)})"
-        msg = f"{key}={problem['input']}: {expected}"
-        raise ValueError(msg) from error
+        raise ValueError(f"{key}={problem['input']}: {expected}") from error
+    known = [method.name for method in methods]
     for name, figure in figures.items():
-        _check(name, figure, methods)
+        if name != Path(name).name:
+            raise ValueError(f"figures.{name}: expected a name for a folder")
+        if not {*(figure.methods or ())} <= {*known}:
+            expected = f"expected some of {', '.join(known)}"
+            raise ValueError(f"figures.{name}.methods={figure.methods}: {expected}")
+        try:
+            figure.columns(methods)
+        except ValueError as error:
+            raise ValueError(f"figures.{name}.tile={figure.tile}: {error}") from error
     return figures
-
-
-def _check(name: str, figure: Figure, methods: Sequence[Upscaler]) -> None:
-    if name != Path(name).name:
-        msg = f"figures.{name}: expected a name for a folder"
-        raise ValueError(msg)
-    try:
-        figure.columns(methods)
-    except KeyError as error:
-        known = ", ".join(method.name for method in methods)
-        msg = f"figures.{name}.methods={figure.methods}: expected some of {known}"
-        raise ValueError(msg) from error
-    except ValueError as error:
-        msg = f"figures.{name}.tile={figure.tile}: {error}"
-        raise ValueError(msg) from error

@@ -21,6 +21,8 @@ from srlit.inference.upscalers import Upscaler
 from srlit.metrics.fid_kid import SetMeasures
 from srlit.metrics.suite import MetricSuite
 
+NO_IMAGES = ComparisonImages(Path(), 0)
+
 
 class Results(NamedTuple):
     """What an evaluation measured.
@@ -43,7 +45,7 @@ def measure(
     metrics: MetricSuite,
     device: torch.device,
     *,
-    images: ComparisonImages | None = None,
+    images: ComparisonImages = NO_IMAGES,
     draws: RecordedDraws | None = None,
     cache: ResultsCache | None = None,
 ) -> Results:
@@ -57,7 +59,7 @@ def measure(
         degradation: how LR images are made.
         metrics: what is measured.
         device: where everything is computed.
-        images: draws comparison images; None: no images.
+        images: draws comparison images.
         draws: supplies and records the degradation's parameters; None: by the photos' keys.
         cache: earlier results; None: in memory only.
 
@@ -66,7 +68,6 @@ def measure(
     """
     draws = draws or RecordedDraws(degradation)
     cache = cache or ResultsCache()
-    images = images or ComparisonImages(Path(), 0)
     set_metrics = metrics.over_set()
     rows: list[Row] = []
     unreadable: Unreadable = []
@@ -80,8 +81,7 @@ def measure(
             for photo, key in zip(batch.files, batch.fingerprints, strict=True)
         ]
     if not rows:
-        msg = f"no photo could be read: {unreadable[0][1]}"
-        raise PhotoError(msg)
+        raise PhotoError(f"no photo could be read: {unreadable[0][1]}")
     of_sets = set_metrics.compute()
     means = [_means(m.name, rows, metrics.names) | of_sets.get(m.name, {}) for m in methods]
     return Results(means, rows, unreadable)

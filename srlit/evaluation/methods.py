@@ -1,8 +1,7 @@
 """The methods that an evaluation compares: interpolators, networks and blends of networks."""
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,8 @@ from srlit.evaluation.weight_interpolation import interpolate_weights
 from srlit.inference.upscalers import NetworkUpscaler, Upscaler
 from srlit.utils.fingerprint import file_sha256, fingerprint
 
-Load = Callable[[Path], tuple[nn.Module, dict[str, Any]]]
 
-
+@dataclass(kw_only=True, eq=False)
 class NetworkLoader:
     """Loads networks from checkpoint files as upscalers.
 
@@ -31,19 +29,12 @@ class NetworkLoader:
         model: the user's own configuration of the networks, if any; part of their fingerprint.
     """
 
-    def __init__(
-        self,
-        load: Load,
-        *,
-        device: torch.device,
-        scale: int | None = None,
-        tile: int | None = None,
-        overlap: int = 32,
-        model: object = None,
-    ) -> None:
-        self._load = load
-        self.device, self.scale = device, scale
-        self.tile, self.overlap, self.model = tile, overlap, model
+    load: Callable[[Path], tuple[nn.Module, dict[str, Any]]]
+    device: torch.device
+    scale: int | None = None
+    tile: int | None = None
+    overlap: int = 32
+    model: object = None
 
     def upscaler(
         self, name: str, paths: Sequence[Path], alphas: Sequence[float] = (1.0,)
@@ -55,9 +46,7 @@ class NetworkLoader:
             paths: checkpoint files.
             alphas: the weight of each; their sum is 1.
         """
-        used = [
-            (file_sha256(path), alpha) for path, alpha in zip(paths, alphas, strict=True) if alpha
-        ]
+        used = [(file_sha256(path), a) for path, a in zip(paths, alphas, strict=True) if a]
         return NetworkUpscaler(
             name,
             self.blend(paths, alphas)[0],
@@ -82,11 +71,9 @@ class NetworkLoader:
         names = " and ".join(map(str, paths))
         states = [other.state_dict() for other, _ in loaded]
         if not all(states):
-            msg = f"{names}: an ONNX file has no weights to blend; expected checkpoints"
-            raise ValueError(msg)
+            raise ValueError(f"{names}: an ONNX file has no weights to blend; expected checkpoints")
         if any(other.get("model") != card.get("model") for _, other in loaded):
-            msg = f"{names}: networks of different configurations cannot be blended"
-            raise ValueError(msg)
+            raise ValueError(f"{names}: networks of different configurations cannot be blended")
         generator.load_state_dict(interpolate_weights(states, alphas))
         return generator, card
 
@@ -96,10 +83,9 @@ class NetworkLoader:
         Raises:
             ValueError: it has another scale.
         """
-        generator, card = self._load(path)
+        generator, card = self.load(path)
         if self.scale not in (None, generator.scale):
-            msg = f"{path} upscales by {generator.scale}, but scale={self.scale}"
-            raise ValueError(msg)
+            raise ValueError(f"{path} upscales by {generator.scale}, but scale={self.scale}")
         return generator, card
 
 
@@ -110,10 +96,9 @@ def check_names(methods: Sequence[Upscaler]) -> None:
         ValueError: there is none, or two have the same name.
     """
     if not methods:
-        msg = "checkpoints=[] and baselines=[]: expected at least one method to measure"
-        raise ValueError(msg)
-    counts = Counter(method.name for method in methods)
-    if repeated := [name for name, count in counts.items() if count > 1]:
+        raise ValueError("checkpoints=[] and baselines=[]: expected at least one method to measure")
+    names = [method.name for method in methods]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
         msg = f"names: several methods are called {', '.join(repeated)}: expected different names"
         raise ValueError(msg)
 
@@ -128,8 +113,7 @@ def choose_reference(name: str | None, methods: Sequence[Upscaler]) -> str:
     if name is None:
         return "bicubic" if "bicubic" in names else names[0]
     if name not in names:
-        msg = f"reference={name}: expected one of {', '.join(names)}"
-        raise ValueError(msg)
+        raise ValueError(f"reference={name}: expected one of {', '.join(names)}")
     return name
 
 
@@ -160,13 +144,9 @@ def interpolation_names(pair: Sequence[str], alphas: Sequence[float]) -> dict[st
     """Name to alpha of the networks between two checkpoints.
 
     Raises:
-        ValueError: there are not two checkpoints, or the alphas do not rise from 0 to 1.
+        ValueError: the alphas do not rise.
     """
-    if len(pair) != 2:
-        msg = f"interpolate={list(pair)}: expected two checkpoints, [A, B]"
-        raise ValueError(msg)
-    in_range = all(0 <= alpha <= 1 for alpha in alphas)
-    if not alphas or not in_range or not all(a < b for a, b in pairwise(alphas)):
+    if not alphas or list(alphas) != sorted({*alphas}):
         msg = f"alphas={list(alphas)}: expected rising numbers from 0 (all of A) to 1 (all of B)"
         raise ValueError(msg)
     title = "..".join(map(_default_name, pair))
@@ -183,7 +163,7 @@ def soup(loader: NetworkLoader, run: Path) -> NetworkUpscaler:
 def save_interpolated(
     loader: NetworkLoader, pair: Sequence[str], alpha: float, target: Path
 ) -> None:
-    """Write the network between two checkpoints as a checkpoint of its own.
+    """Write the network between two checkpoints as a checkpoint of its own, called after its file.
 
     Raises:
         ValueError: neither checkpoint says what network it holds.
@@ -191,16 +171,9 @@ def save_interpolated(
     paths = [resolve_checkpoint(checkpoint) for checkpoint in pair]
     generator, card = loader.blend(paths, [1 - alpha, alpha])
     if "model" not in card:
-        msg = f"save_best={target}: {paths[0]} has no card that describes its network"
-        raise ValueError(msg)
-    write_generator(target, generator, card)
-
-
-def write_generator(target: Path, generator: nn.Module, card: Mapping[str, Any]) -> None:
-    """Write a checkpoint that holds a generator only, called after its file."""
+        raise ValueError(f"save_best={target}: {paths[0]} has no card that describes its network")
     state = {f"generator.{name}": value for name, value in generator.state_dict().items()}
-    content = {"card": {**card, "name": target.stem}, "state_dict": state, "iteration": 0}
-    save(content, target)
+    save({"card": {**card, "name": target.stem}, "state_dict": state, "iteration": 0}, target)
 
 
 def _default_name(checkpoint: str) -> str:

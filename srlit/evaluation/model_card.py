@@ -88,11 +88,12 @@ def receptive_field(generator: nn.Module, length: int = 2048) -> int | None:
     may be NaN.
     """
     counts = range(length + 1)
-    left = bisect_left(counts, True, key=lambda n: _reaches_centre(generator, length, slice(0, n)))
-    right = bisect_left(
-        counts, True, key=lambda n: _reaches_centre(generator, length, slice(length - n, length))
-    )
-    field = length - (left - 1) - (right - 1)
+    from_left, from_right = [slice(n) for n in counts], [slice(length - n, length) for n in counts]
+    clean = [
+        bisect_left(slices, True, key=lambda where: _reaches_centre(generator, length, where)) - 1
+        for slices in (from_left, from_right)
+    ]
+    field = length - sum(clean)
     return None if field == length else field
 
 
@@ -122,20 +123,15 @@ class PeakMemory(TorchDispatchMode):
         self.alive: dict[StorageWeakRef, int] = {}
         self.peak = 0
 
-    def __torch_dispatch__(
-        self,
-        func: Any,  # noqa: ANN401 - an operation
-        types: Any,  # noqa: ANN401
-        args: Any = (),  # noqa: ANN401
-        kwargs: Any = None,  # noqa: ANN401
-    ) -> Any:  # noqa: ANN401
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401 - an operation
         """Run an operation, then sum what is alive."""
         result = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(result):
-            if isinstance(leaf, Tensor):
-                storage = leaf.untyped_storage()
-                if (reference := StorageWeakRef(storage)) not in self.ignored:
-                    self.alive[reference] = storage.nbytes()
-        self.alive = {ref: size for ref, size in self.alive.items() if not ref.expired()}
+        storages = [x.untyped_storage() for x in tree_leaves(result) if isinstance(x, Tensor)]
+        self.alive |= {StorageWeakRef(each): each.nbytes() for each in storages}
+        self.alive = {
+            reference: size
+            for reference, size in self.alive.items()
+            if not reference.expired() and reference not in self.ignored
+        }
         self.peak = max(self.peak, sum(self.alive.values()))
         return result

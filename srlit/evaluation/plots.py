@@ -90,19 +90,15 @@ def plot_robustness(path: Path, title: str, found: RobustnessMap) -> None:
 
 
 def _heat_map(
-    place: Axes,
-    matrix: np.ndarray,
-    found: RobustnessMap,
-    colours: str,
-    limits: tuple[float, float],
+    place: Axes, matrix: np.ndarray, found: RobustnessMap, colours: str, limits: tuple[float, float]
 ) -> None:
     place.imshow(matrix, cmap=colours, vmin=limits[0], vmax=limits[1], aspect="auto")
     for (row, column), value in np.ndenumerate(matrix):
         text = place.text(column, row, format_value(float(value)), ha="center", va="center", size=8)
         text.set_bbox({"facecolor": "white", "alpha": 0.6, "edgecolor": "none", "pad": 1})
-    place.set_yticks(range(len(matrix)), [f"{value:g}" for value in found.rows.values])
-    place.set_xticks(range(matrix.shape[1]), [f"{value:g}" for value in found.columns.values])
-    place.set(ylabel=found.rows.name, xlabel=found.columns.name)
+    for axis, (name, values) in zip((place.yaxis, place.xaxis), found.axes, strict=True):
+        axis.set_ticks(range(len(values)), [f"{value:g}" for value in values])
+        axis.set_label_text(name)
 
 
 def plot_selection(

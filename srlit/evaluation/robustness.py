@@ -13,13 +13,7 @@ from srlit.metrics.registry import higher_is_better
 
 Grid = Mapping[str, Sequence[float]]
 Setting = dict[str, float]
-
-
-class Axis(NamedTuple):
-    """A parameter and its values."""
-
-    name: str
-    values: list[float]
+Axis = tuple[str, list[float]]
 
 
 class RobustnessMap(NamedTuple):
@@ -27,15 +21,14 @@ class RobustnessMap(NamedTuple):
 
     Attributes:
         fixed: the grid's other parameters, and their values in this map.
-        rows: the parameter that changes from row to row.
-        columns: the parameter that changes from column to column.
+        axes: the parameters that change from row to row and from column to column, and their
+            values.
         metric: what was measured.
         models: method to its means, (rows, columns).
     """
 
     fixed: Setting
-    rows: Axis
-    columns: Axis
+    axes: list[Axis]
     metric: str
     models: dict[str, np.ndarray]
 
@@ -43,7 +36,7 @@ class RobustnessMap(NamedTuple):
         """The map as in `robustness.json`; null stands for NaN."""
         return {
             "where": self.fixed,
-            "axes": [axis._asdict() for axis in (self.rows, self.columns)],
+            "axes": [{"name": name, "values": values} for name, values in self.axes],
             "metric": self.metric,
             "models": {
                 name: np.where(np.isnan(matrix), np.array(None), matrix).tolist()
@@ -55,20 +48,17 @@ class RobustnessMap(NamedTuple):
         """Row and column of a method's worst value."""
         matrix = self.models[method]
         worst = matrix.argmin() if higher_is_better(self.metric) else matrix.argmax()
-        row, column = divmod(int(worst), matrix.shape[1])
-        return row, column
+        row, column = np.unravel_index(worst, matrix.shape)
+        return int(row), int(column)
 
     def worst(self) -> list[str]:
         """One line per method: where it is worst, and its value there."""
         lines = []
         for name, matrix in self.models.items():
-            row, column = self.worst_cell(name)
-            setting = {
-                self.rows.name: self.rows.values[row],
-                self.columns.name: self.columns.values[column],
-            }
-            value = f"{self.metric} {matrix[row, column]:.4g}"
-            lines.append(f"{name} is worst at {describe(setting | self.fixed)}: {value}")
+            cell = self.worst_cell(name)
+            where = {axis: values[i] for i, (axis, values) in zip(cell, self.axes, strict=True)}
+            value = f"{self.metric} {matrix[cell]:.4g}"
+            lines.append(f"{name} is worst at {describe(where | self.fixed)}: {value}")
         return lines
 
 
@@ -90,15 +80,13 @@ def check_grid(grid: Grid, degradation: Degradation) -> None:
         if value.ndim == 1 and not name.endswith("key") and name not in degradation.chain.names
     )
     if len(grid) < 2:
-        msg = f"grid={dict(grid)}: expected at least two of {', '.join(known)}"
-        raise DrawsError(msg)
+        raise DrawsError(f"grid={dict(grid)}: expected at least two of {', '.join(known)}")
     for name, values in grid.items():
         if name not in known:
             msg = f"grid.{name}: degradation {degradation.name!r} draws {', '.join(known)}"
             raise DrawsError(msg)
         if len(values) == 0:
-            msg = f"grid.{name}=[]: expected at least one value"
-            raise DrawsError(msg)
+            raise DrawsError(f"grid.{name}=[]: expected at least one value")
 
 
 def grid_settings(grid: Grid) -> list[Setting]:
@@ -107,25 +95,21 @@ def grid_settings(grid: Grid) -> list[Setting]:
 
 
 def robustness_maps(
-    grid: Grid, metric: str, means: Mapping[tuple[float, ...], Mapping[str, float]]
+    grid: Grid, metric: str, means: Sequence[Mapping[str, float]]
 ) -> list[RobustnessMap]:
     """Maps over the first two parameters, one for each setting of the others.
 
     Args:
         grid: parameter to values.
         metric: what was measured.
-        means: a cell's values, in the grid's order, to method and mean.
+        means: method to mean, one mapping per cell in the order of `grid_settings`.
     """
-    rows, columns, *others = (Axis(name, list(values)) for name, values in grid.items())
-    methods = next(iter(means.values()))
+    shape = [len(values) for values in grid.values()]
+    arrays = {name: np.reshape([cell[name] for cell in means], shape) for name in means[0]}
+    axes = [(name, list(values)) for name, values in grid.items()]
     maps = []
-    for values in product(*(axis.values for axis in others)):
-        models = {
-            method: np.array(
-                [[means[r, c, *values][method] for c in columns.values] for r in rows.values]
-            )
-            for method in methods
-        }
-        fixed = dict(zip((axis.name for axis in others), values, strict=True))
-        maps.append(RobustnessMap(fixed, rows, columns, metric, models))
+    for others in np.ndindex(*shape[2:]):
+        fixed = {name: values[i] for i, (name, values) in zip(others, axes[2:], strict=True)}
+        models = {name: array[:, :, *others] for name, array in arrays.items()}
+        maps.append(RobustnessMap(fixed, axes[:2], metric, models))
     return maps

@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 import numpy as np
 
@@ -76,9 +77,6 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     Source: Holm 1979, A Simple Sequentially Rejective Multiple Test Procedure, Scand. J. Stat. 6.
     """
     known = sorted((p, name) for name, p in p_values.items() if not math.isnan(p))
-    adjusted = dict.fromkeys(p_values, math.nan)
-    previous = 0.0
-    for index, (p, name) in enumerate(known):
-        previous = max(previous, min(1.0, (len(known) - index) * p))
-        adjusted[name] = previous
-    return adjusted
+    scaled = [min(1.0, p * (len(known) - i)) for i, (p, _) in enumerate(known)]
+    adjusted = zip((name for _, name in known), accumulate(scaled, max), strict=True)
+    return dict.fromkeys(p_values, math.nan) | dict(adjusted)

@@ -3,7 +3,9 @@
 import csv
 import logging
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -18,6 +20,7 @@ LABELS = ("data", "degradation")  # columns that identify a data set
 SIGNIFICANT = 0.05
 
 
+@dataclass(eq=False)
 class Summary:
     """The results on one data set under one degradation.
 
@@ -29,21 +32,23 @@ class Summary:
         reference: name of the method that all others are tested against.
     """
 
-    def __init__(
-        self, data: str, degraded: str, split: str, results: Results, reference: str
-    ) -> None:
-        self.labels = dict(zip(LABELS, (data, degraded), strict=True))
-        self.split = split
-        self.results = results
-        self.reference = reference
+    data: str
+    degraded: str
+    split: str
+    results: Results
+    reference: str
+
+    @property
+    def labels(self) -> Row:
+        """The columns that identify the data set."""
+        return dict(zip(LABELS, (self.data, self.degraded), strict=True))
 
     @property
     def title(self) -> str:
         """The table's title."""
         count = len(self.results.photos) // len(self.results.means)
-        degraded = self.labels["degradation"]
-        how = "real pairs" if degraded == "real" else f"under {degraded}"
-        return f"{self.labels['data']}, {count} {self.split} photos, {how}"
+        how = "real pairs" if self.degraded == "real" else f"under {self.degraded}"
+        return f"{self.data}, {count} {self.split} photos, {how}"
 
     @property
     def note(self) -> str:
@@ -83,30 +88,22 @@ class Summary:
         metrics = [name for name in self.results.photos[0] if name not in {"name", "photo"}]
         return [row for metric in metrics for row in self._metric_statistics(metric)]
 
-    def _metric_statistics(self, metric: str) -> list[Row]:
-        values: dict[str, list[float]] = {row["name"]: [] for row in self.results.means}
+    def _metric_statistics(self, metric: str) -> Iterator[Row]:
+        values: defaultdict[str, list[float]] = defaultdict(list)
         for row in self.results.photos:
             values[row["name"]].append(row[metric])
         standard = values[self.reference]
-        others = [name for name in values if name != self.reference]
-        p_values = holm({name: paired_p(values[name], standard) for name in others})
-        rows = []
+        others = {name: own for name, own in values.items() if name != self.reference}
+        p_values = holm({name: paired_p(own, standard) for name, own in others.items()})
         for mean in self.results.means:
             name = mean["name"]
-            low, high = confidence_interval(values[name])
-            row = {"name": name, "metric": metric, "mean": mean[metric], "low": low, "high": high}
+            row = {"name": name, "metric": metric, "mean": mean[metric], **_interval(values[name])}
             if name in others:
                 differences = [a - b for a, b in zip(values[name], standard, strict=True)]
-                low, high = confidence_interval(differences)
-                row |= {
-                    "reference": self.reference,
-                    "difference": math.fsum(differences) / len(differences),
-                    "difference_low": low,
-                    "difference_high": high,
-                    "p": p_values[name],
-                }
-            rows.append(self.labels | {key: _nan_to_none(value) for key, value in row.items()})
-        return rows
+                difference = math.fsum(differences) / len(differences)
+                row |= {"reference": self.reference, "difference": difference}
+                row |= _interval(differences, "difference_") | {"p": p_values[name]}
+            yield self.labels | {key: _nan_to_none(value) for key, value in row.items()}
 
     @property
     def significant(self) -> set[tuple[str, str]]:
@@ -116,6 +113,11 @@ class Summary:
             for row in self.statistics
             if row.get("p") is not None and row["p"] < SIGNIFICANT
         }
+
+
+def _interval(values: Sequence[float], prefix: str = "") -> Row:
+    low, high = confidence_interval(values)
+    return {f"{prefix}low": low, f"{prefix}high": high}
 
 
 def _nan_to_none(value: object) -> object:

@@ -30,8 +30,7 @@ def interpolate_weights(states: Sequence[Weights], alphas: Sequence[float]) -> d
     Source: Wang et al. 2018, ESRGAN, section 3.4; Wortsman et al. 2022, Model Soups.
     """
     if len(states) != len(alphas) or abs(sum(alphas) - 1) > 1e-6:
-        msg = f"alphas={list(alphas)}: expected {len(states)} numbers whose sum is 1"
-        raise ValueError(msg)
+        raise ValueError(f"alphas={list(alphas)}: expected {len(states)} numbers whose sum is 1")
     for other in states[1:]:
         if differences := weight_differences(states[0], other):
             msg = f"networks with different weights cannot be blended: {'; '.join(differences)}"
@@ -44,8 +43,5 @@ def _mean(values: Sequence[Tensor], alphas: Sequence[float]) -> Tensor:
     if not first.is_floating_point():
         return first.clone()
     # In float64, so that alpha 0 and 1 return the networks themselves to the bit.
-    total = torch.zeros_like(first, dtype=torch.float64)
-    for value, alpha in zip(values, alphas, strict=True):
-        if alpha:
-            total += alpha * value.double()
-    return total.to(first.dtype)
+    used = [alpha * v.double() for v, alpha in zip(values, alphas, strict=True) if alpha]
+    return torch.stack(used).sum(0).to(first.dtype)

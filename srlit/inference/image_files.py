@@ -56,8 +56,7 @@ def find_images(name: str, *, outside: Path | None = None) -> list[Path]:
         and not (outside and p.resolve().is_relative_to(outside.resolve()))
     )
     if not found:
-        msg = f"input={name}: no image found (looked for {', '.join(SUFFIXES)})"
-        raise FileNotFoundError(msg)
+        raise FileNotFoundError(f"input={name}: no image found (looked for {', '.join(SUFFIXES)})")
     return found
 
 
@@ -97,13 +96,11 @@ def write_image(
         PhotoError: the format cannot hold the image's transparency or its size.
     """
     if alpha is not None and path.suffix == ".jpg":
-        msg = f"{path}: JPEG holds no transparency; use format=.png"
-        raise PhotoError(msg)
+        raise PhotoError(f"{path}: JPEG holds no transparency; use format=.png")
     planes = rgb if alpha is None else torch.cat([rgb, alpha], 1)
     pixels = (planes[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
     with atomic_file(path) as sibling:
         try:
             Image.fromarray(pixels).save(sibling, icc_profile=profile, **WRITABLE[path.suffix])
         except ValueError as error:  # WebP holds 16383 pixels a side
-            msg = f"{path}: {error}; use format=.png"
-            raise PhotoError(msg) from error
+            raise PhotoError(f"{path}: {error}; use format=.png") from error

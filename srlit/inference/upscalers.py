@@ -1,6 +1,7 @@
 """Upscalers: what maps LR images to SR images, interpolators and trained networks."""
 
 import secrets
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -53,8 +54,7 @@ class Interpolator:
 
     def __init__(self, name: str, *, scale: int) -> None:
         if name not in INTERPOLATIONS:
-            msg = f"baselines has {name!r}: expected {' or '.join(INTERPOLATIONS)}"
-            raise ValueError(msg)
+            raise ValueError(f"baselines has {name!r}: expected {' or '.join(INTERPOLATIONS)}")
         self.name = name
         self.scale = scale
         self.fingerprint = fingerprint("interpolator", name, scale)
@@ -64,6 +64,7 @@ class Interpolator:
         return INTERPOLATIONS[self.name](lr, self.scale)
 
 
+@dataclass(eq=False)
 class NetworkUpscaler:
     """A trained generator, applied to whole images or tiles in float32.
 
@@ -79,35 +80,25 @@ class NetworkUpscaler:
         ValueError: tiles of this size and overlap cannot cover an image.
     """
 
-    def __init__(
-        self,
-        name: str,
-        generator: nn.Module,
-        *,
-        device: torch.device,
-        tile: int | None = None,
-        overlap: int = 32,
-        source: str | None = None,
-    ) -> None:
-        if tile is not None:
-            check_tiles(tile, overlap)
-        self.name = name
-        self.scale = int(generator.scale)  # type: ignore[arg-type]
-        self.device = device
-        self.tile, self.overlap, self.source = tile, overlap, source
-        self.fingerprint = fingerprint("network", source or secrets.token_hex(), tile, overlap)
-        self.generator = generator.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    name: str
+    generator: nn.Module
+    _: KW_ONLY
+    device: torch.device
+    tile: int | None = None
+    overlap: int = 32
+    source: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.tile is not None:
+            check_tiles(self.tile, self.overlap)
+        self.scale = int(self.generator.scale)  # type: ignore[arg-type]
+        source = self.source or secrets.token_hex()
+        self.fingerprint = fingerprint("network", source, self.tile, self.overlap)
+        self.generator.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def tiled(self, tile: int | None) -> "NetworkUpscaler":
         """The same network with tiles of another size."""
-        return NetworkUpscaler(
-            self.name,
-            self.generator,
-            device=self.device,
-            tile=tile,
-            overlap=self.overlap,
-            source=self.source,
-        )
+        return replace(self, tile=tile)
 
     @torch.inference_mode()
     def __call__(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:

@@ -27,7 +27,7 @@ def loader(tmp_path):
         width = int(path.stem.removeprefix("width"))
         return EDSR(scale=2, width=width, blocks=1), {"model": {"width": width}}
 
-    return NetworkLoader(load, device=torch.device("cpu"), scale=2)
+    return NetworkLoader(load=load, device=torch.device("cpu"), scale=2)
 
 
 @pytest.fixture

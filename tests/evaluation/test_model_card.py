@@ -8,11 +8,7 @@ from torch import nn
 
 from srlit.config import CONF_DIR, build
 from srlit.config.root import options
-from srlit.evaluation.model_card import (
-    activation_memory,
-    multiply_adds,
-    receptive_field,
-)
+from srlit.evaluation.model_card import activation_memory, multiply_adds, receptive_field
 from srlit.models.edsr import EDSR
 from srlit.models.rrdb import RRDBNet
 from srlit.models.spandrel import Spandrel

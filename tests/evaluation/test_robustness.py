@@ -22,11 +22,10 @@ def test_the_last_parameter_of_a_grid_changes_fastest():
 
 def test_the_other_parameters_make_a_map_each():
     grid = {"blur": [0, 1], "noise": [5, 10, 15], "quality": [90, 30]}
-    means = {
-        tuple(setting.values()): {"net": 100 * setting["blur"] + setting["noise"]}
-        | {"bicubic": math.nan}
+    means = [
+        {"net": 100 * setting["blur"] + setting["noise"], "bicubic": math.nan}
         for setting in grid_settings(grid)
-    }
+    ]
     maps = robustness_maps(grid, "mae", means)
     assert [each.fixed for each in maps] == [{"quality": 90}, {"quality": 30}]
     assert np.array_equal(maps[0].models["net"], [[5, 10, 15], [105, 110, 115]])
