@@ -35,7 +35,7 @@ from omegaconf import DictConfig
 from srlit.config import CONF_DIR, build, quieten
 from srlit.data.transforms import evaluation_pair
 from srlit.evaluate import Task, build_tasks
-from srlit.evaluation.measure import measure
+from srlit.evaluation.measure import Measurement
 from srlit.evaluation.results_cache import ResultsCache
 from srlit.inference.upscalers import NetworkUpscaler
 from srlit.metrics.suite import MetricSuite
@@ -69,7 +69,14 @@ def whole_way(task: Task, network: NetworkUpscaler, metrics: MetricSuite, folder
     """Seconds for all photos, on every way that srlit goes."""
     cache = ResultsCache(folder / "measured.jsonl")
     started = time.perf_counter()
-    measure([network], task.photos, task.degradation, metrics, network.device, cache=cache)
+    Measurement(
+        methods=[network],
+        photos=task.photos,
+        degradation=task.degradation,
+        metrics=metrics,
+        device=network.device,
+        cache=cache,
+    ).results()
     return time.perf_counter() - started
 
 

@@ -30,6 +30,8 @@ def demo(folder: Path, overrides: list[str]) -> None:
     from hydra import compose, initialize_config_dir
 
     from srlit.evaluate import evaluate
+    from srlit.inference.image_files import read_image, write_image
+    from srlit.ops.image_grid import stacked
     from srlit.report import report
     from srlit.train import train
 
@@ -48,7 +50,8 @@ def demo(folder: Path, overrides: list[str]) -> None:
         log.info("--- %s ---", cfg.label)
         train(cfg)
     evaluate(evaluation)
-    draw_comparison(folder)
+    rows = [read_image(path).rgb[0] for path in sorted((folder / "images").glob("*.png"))]
+    write_image(folder / "comparison.png", stacked(rows)[None])
     report(page)
     log.info("done in %.1f minutes: look at %s", (time.monotonic() - started) / 60, folder)
 
@@ -59,15 +62,6 @@ def remove_old_demo(folder: Path) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in (*FILES, *TABLES):
         (folder / name).unlink(missing_ok=True)
-
-
-def draw_comparison(folder: Path) -> None:
-    """Write all comparison images below each other as `comparison.png`."""
-    from srlit.inference.image_files import read_image, write_image
-    from srlit.ops.image_grid import stacked
-
-    rows = [read_image(path).rgb[0] for path in sorted((folder / "images").glob("*.png"))]
-    write_image(folder / "comparison.png", stacked(rows)[None])
 
 
 def main() -> None:

@@ -9,11 +9,11 @@ be read is reported, the others are measured, and the exit code is 1.
 
 import copy
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
@@ -21,13 +21,13 @@ from yaml import YAMLError
 from srlit.config import ConfigError, build, entry_point, load_trained, plain, rebuild_stored
 from srlit.config.composing import composed
 from srlit.config.entry import choice
-from srlit.select import stored_config
+from srlit.select import as_list, stored_config
 
 if TYPE_CHECKING:
     from srlit.data.datasets import EvaluationPhotos
     from srlit.degradation.pipeline import Degradation
     from srlit.evaluation.figures import Figure
-    from srlit.evaluation.measure import Results
+    from srlit.evaluation.measure import Measurement
     from srlit.evaluation.methods import NetworkLoader
     from srlit.evaluation.summary import Summary
     from srlit.evaluation.tables import Row
@@ -76,11 +76,9 @@ def evaluate(cfg: DictConfig) -> "list[Row]":
             run.figures(figures)
         if len(summaries) > 1:
             write_overview(folder, summaries)
-    rejected = [each for task in tasks for each in task.rejected]
-    rejected += [each for summary in summaries for each in summary.results.unreadable]
-    if rejected:
-        message = "\n".join(f"  {path}: {reason}" for path, reason in rejected)
-        raise SystemExit(f"{len(rejected)} photos could not be used:\n{message}")
+    reports = [task.rejected for task in tasks] + [one.results.unreadable for one in summaries]
+    if rejected := [f"  {path}: {reason}" for report in reports for path, reason in report]:
+        raise SystemExit("\n".join([f"{len(rejected)} photos could not be used:", *rejected]))
     return [row for summary in summaries for row in summary.rows()]
 
 
@@ -92,14 +90,9 @@ def network_loader(cfg: DictConfig) -> "NetworkLoader":
     from srlit.evaluation.methods import NetworkLoader
     from srlit.inference.upscalers import pick_device
 
-    return NetworkLoader(
-        load=partial(load_trained, cfg=cfg),
-        device=pick_device(cfg.device),
-        scale=cfg.scale,
-        tile=cfg.tile,
-        overlap=cfg.overlap,
-        model=plain(cfg.get("model")),
-    )
+    load, device, model = partial(load_trained, cfg=cfg), pick_device(cfg.device), plain(cfg.model)
+    sizes = {key: cfg[key] for key in ("scale", "tile", "overlap")}
+    return NetworkLoader(load=load, device=device, model=model, **sizes)
 
 
 def build_methods(cfg: DictConfig, loader: "NetworkLoader") -> "list[Upscaler]":
@@ -119,11 +112,6 @@ def build_methods(cfg: DictConfig, loader: "NetworkLoader") -> "list[Upscaler]":
     found += [methods.soup(loader, Path(run).expanduser()) for run in as_list(cfg.soup)]
     methods.check_names(found)
     return found
-
-
-def as_list(value: Any) -> list[str]:  # noqa: ANN401 - of a configuration
-    """Names; a single one needs no brackets, null is none."""
-    return [value] if isinstance(value, str) else list(value or ())
 
 
 # -- data ---------------------------------------------------------------------------------------
@@ -270,17 +258,19 @@ class TaskEvaluation:
     folder: Path
 
     @cached_property
-    def measure(self) -> "Callable[..., Results]":
-        """Measures with this task's degradation and cache."""
-        from srlit.evaluation.measure import measure
+    def base(self) -> "Measurement":
+        """Measures without images, with this task's degradation and cache."""
+        from srlit.evaluation.measure import Measurement
         from srlit.evaluation.results_cache import ResultsCache
         from srlit.inference.upscalers import pick_device
         from srlit.utils.fingerprint import fingerprint
 
         same = fingerprint(self.task.config, self.cfg.scale)
-        return partial(
-            measure,
+        return Measurement(
+            methods=self.methods,
+            photos=self.task.photos,
             degradation=self.task.degradation,
+            metrics=self.metrics,
             device=pick_device(self.cfg.device),
             cache=ResultsCache(self.folder / "measured.jsonl", same),
         )
@@ -295,9 +285,7 @@ class TaskEvaluation:
         log.info("%s: %d photos", self.folder.name, len(task.photos.photos))
         draws = RecordedDraws(task.degradation, Path(cfg.replay) if cfg.replay else None)
         images = ComparisonImages(self.folder / "images", cfg.images)
-        results = self.measure(
-            self.methods, task.photos, metrics=self.metrics, images=images, draws=draws
-        )
+        results = replace(self.base, images=images, draws=draws).results()
         draws.write(self.folder / "draws.json")
         summary = Summary(task.data, task.degraded, cfg.split, results, reference)
         write_results(self.folder, summary)
@@ -314,9 +302,7 @@ class TaskEvaluation:
         for number, setting in enumerate(settings, 1):
             log.info("cell %d of %d: %s", number, len(settings), setting)
             draws = RecordedDraws(self.task.degradation, setting=setting)
-            results = self.measure(
-                self.methods, self.task.photos, metrics=self.metrics, draws=draws
-            )
+            results = replace(self.base, draws=draws).results()
             means.append({row["name"]: row[metric] for row in results.means})
         title = f"{self.task.data} {self.task.degraded}"
         write_maps(self.folder, title, robustness_maps(grid, metric, means))
@@ -330,8 +316,10 @@ class TaskEvaluation:
             photos = self.task.photos
             photos = photos.first(figure.photos, crop=None if figure.whole else photos.crop)
             images = ComparisonImages(self.folder / "figures" / name, figure.photos)
-            columns = figure.columns(self.methods)
-            self.measure(columns, photos, metrics=MetricSuite(names=[]), images=images)
+            columns, none = figure.columns(self.methods), MetricSuite(names=[])
+            replace(
+                self.base, methods=columns, photos=photos, metrics=none, images=images
+            ).results()
             log.info("figure: %s", images.folder)
 
 
@@ -361,10 +349,7 @@ def write_interpolation(
         log.info("%s: %s (%s)", cfg.save_best, best, rule.describe())
 
 
-@entry_point("evaluate")
-def main(cfg: DictConfig) -> None:
-    """Command line."""
-    evaluate(cfg)
+main = entry_point("evaluate")(evaluate)
 
 
 if __name__ == "__main__":

@@ -116,23 +116,19 @@ def photo(cfg: DictConfig) -> "Tensor":
     else:
         sets = build(cfg.data.photos)
         pixels = sets.read(Photo(sets.split("test")[0], 0, 0))
-    height, width = (min(side, cfg.crop) // cfg.scale * cfg.scale for side in pixels.shape[1:])
-    top, left = (pixels.shape[1] - height) // 2, (pixels.shape[2] - width) // 2
-    return pixels[None, :, top : top + height, left : left + width].float() / 255
+    for axis in (1, 2):
+        side = min(pixels.shape[axis], cfg.crop) // cfg.scale * cfg.scale
+        pixels = pixels.narrow(axis, (pixels.shape[axis] - side) // 2, side)
+    return pixels[None].float() / 255
 
 
 SUBJECTS = {"run": report_run, "degradation": report_degradation, "model": report_model}
 
 
-@entry_point("report")
-def _compose_and_report(cfg: DictConfig) -> None:
-    report(cfg)
-
-
 def main() -> None:
     """Command line: the subject, or folders of runs, come first and need no key."""
     sys.argv[1:] = overrides(sys.argv[1:])
-    _compose_and_report()
+    entry_point("report")(report)()
 
 
 def overrides(arguments: list[str]) -> list[str]:

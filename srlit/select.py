@@ -41,7 +41,7 @@ def select(cfg: DictConfig) -> "list[Row]":
     from srlit.evaluation.tables import print_table
     from srlit.utils.atomic import write_json
 
-    runs = [Path(run) for run in ([cfg.run] if isinstance(cfg.run, str) else cfg.run)]
+    runs = [Path(run) for run in as_list(cfg.run)]
     folder = runs[0] if len(runs) == 1 else Path(cfg.paths.run)
     metrics: MetricSuite = build(cfg.metrics)
     rule = chosen_rule(cfg, runs[0], metrics)
@@ -64,15 +64,20 @@ def measure_checkpoints(
     cfg: DictConfig, runs: Sequence[Path], metrics: "MetricSuite", folder: Path
 ) -> "list[Row]":
     """One row per checkpoint of the runs: name, run, iteration and metrics."""
-    from srlit.evaluation.measure import measure
+    from srlit.evaluation.measure import Measurement
     from srlit.evaluation.results_cache import ResultsCache
     from srlit.inference.upscalers import pick_device
 
     networks = [(run, *found) for run in runs for found in load_checkpoints(cfg, run)]
     photos, degradation, same = common_validation(cfg, runs, metrics)
-    cache = ResultsCache(folder / "measured.jsonl", same)
-    upscalers, device = [network for _, _, network in networks], pick_device(cfg.device)
-    results = measure(upscalers, photos, degradation, metrics, device, cache=cache)
+    results = Measurement(
+        methods=[network for _, _, network in networks],
+        photos=photos,
+        degradation=degradation,
+        metrics=metrics,
+        device=pick_device(cfg.device),
+        cache=ResultsCache(folder / "measured.jsonl", same),
+    ).results()
     return [
         {"name": mean["name"], "run": str(run), "iteration": iteration} | mean
         for (run, iteration, _), mean in zip(networks, results.means, strict=True)
@@ -96,6 +101,11 @@ def load_checkpoints(cfg: DictConfig, run: Path) -> "list[tuple[int, NetworkUpsc
     loader = NetworkLoader(load=load, device=pick_device(cfg.device), model=plain(cfg.get("model")))
     prefix = "" if isinstance(cfg.run, str) else f"{run}/"
     return [(i, loader.upscaler(f"{prefix}{path.name}", [path])) for i, path in paths.items()]
+
+
+def as_list(value: Any) -> list[str]:  # noqa: ANN401 - of a configuration
+    """Names; a single one needs no brackets, null is none."""
+    return [value] if isinstance(value, str) else list(value or ())
 
 
 # -- the rule -----------------------------------------------------------------------------------
@@ -192,10 +202,7 @@ def validation_of(cfg: DictConfig, run: Path, metrics: "MetricSuite") -> Validat
     return photos, rebuild_stored(stored["eval_degradation"], where, cfg), same
 
 
-@entry_point("select")
-def main(cfg: DictConfig) -> None:
-    """Command line."""
-    select(cfg)
+main = entry_point("select")(select)
 
 
 if __name__ == "__main__":

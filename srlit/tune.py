@@ -26,54 +26,50 @@ class SweepReport(Callback):
 
     def on_job_end(self, config: DictConfig, job_return: Any, **kwargs: Any) -> None:  # noqa: ANN401, ARG002
         """Update the report."""
-        folder = Path(config.hydra.sweep.dir)
-        if selected_runs(folder):
-            write_report(folder)
+        write_report(Path(config.hydra.sweep.dir))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ANN401, ARG002
         """Print the report."""
         report_sweep(Path(config.hydra.sweep.dir))
 
 
-def selected_runs(folder: Path) -> "list[Row]":
-    """One row for each run below a folder that has selected a checkpoint."""
-    from srlit.checkpoint.runs import BEST, read_best
-
-    found = [(path.parent, read_best(path.parent)) for path in sorted(folder.glob(f"*/{BEST}"))]
-    return [
-        {"name": run.name, "iteration": best["iteration"]} | best["metrics"] for run, best in found
-    ]
-
-
 def write_report(folder: Path) -> "list[Row]":
     """Write `table.json`, `table.md` and, if both are measured, `psnr_lpips.png`.
 
     Returns:
-        One row per run that selected a checkpoint, best first.
-
-    Raises:
-        FileNotFoundError: no run below the folder has selected one.
+        One row per run that selected a checkpoint, best first; nothing is written without any.
     """
+    from srlit.checkpoint.runs import BEST, read_best
     from srlit.evaluation.plots import plot_tradeoff
     from srlit.evaluation.tables import first_metric, markdown_table
     from srlit.utils.atomic import write_json, write_text
 
-    rows = selected_runs(folder)
-    if not rows:
-        raise FileNotFoundError(f"{folder}: no run below this folder has selected a checkpoint")
-    decides = first_metric(rows[0], "lpips") or "loss"
-    rows.sort(key=lambda row: row[decides])
-    write_json(folder / "table.json", rows)
-    write_text(folder / "table.md", markdown_table(rows) + "\n")
-    plot_tradeoff(folder / "psnr_lpips.png", rows)
+    found = {path.parent.name: read_best(path.parent) for path in sorted(folder.glob(f"*/{BEST}"))}
+    rows: list[Row] = [
+        {"name": name, "iteration": best["iteration"]} | best["metrics"]
+        for name, best in found.items()
+    ]
+    if rows:
+        decides = first_metric(rows[0], "lpips") or "loss"
+        rows.sort(key=lambda row: row[decides])
+        write_json(folder / "table.json", rows)
+        write_text(folder / "table.md", markdown_table(rows) + "\n")
+        plot_tradeoff(folder / "psnr_lpips.png", rows)
     return rows
 
 
 def report_sweep(folder: Path) -> "list[Row]":
-    """Write the report and print its table; returns and raises as `write_report`."""
+    """Write the report and print its table.
+
+    Raises:
+        FileNotFoundError: no run below the folder has selected a checkpoint.
+    """
     from srlit.evaluation.tables import print_table
 
     rows = write_report(folder)
+    if not rows:
+        msg = f"{folder}: no run below this folder has selected a checkpoint"
+        raise FileNotFoundError(msg)
     print_table(f"{folder.name}: selected checkpoints, validation photos", rows)
     log.info("sweep report in %s", folder)
     return rows

@@ -42,14 +42,12 @@ def upscale(cfg: DictConfig) -> list[Path]:
             continue
         try:
             upscale_file(network, source, target)
+            log.info("wrote %s", target)
         except (PhotoError, OSError) as error:
             log.error("%s", error)  # noqa: TRY400 - a broken photo, no error of the program
             failed.append(f"  {error}")
-        else:
-            log.info("wrote %s", target)
     if failed:
-        listed = "\n".join(failed)
-        raise SystemExit(f"{len(failed)} of {len(jobs)} images failed:\n{listed}")
+        raise SystemExit("\n".join([f"{len(failed)} of {len(jobs)} images failed:", *failed]))
     return [target for _, target in jobs]
 
 
@@ -62,20 +60,18 @@ def find_jobs(cfg: DictConfig) -> list[tuple[Path, Path]]:
     from srlit.inference.image_files import find_images, output_path
 
     root, folder = Path(cfg.input).expanduser(), Path(cfg.output).expanduser()
-    inside = root.resolve() != folder.resolve()
-    sources = find_images(cfg.input, outside=folder if inside else None)
+    sources = find_images(cfg.input, outside=folder if root.resolve() != folder.resolve() else None)
     resolved = {source.resolve() for source in sources}
+    jobs = [(source, output_path(source, root, folder, cfg.format)) for source in sources]
     taken: dict[Path, Path] = {}
-    for source in sources:
-        target = output_path(source, root, folder, cfg.format)
+    for source, target in jobs:
         if target.resolve() in resolved:
             msg = f"output={cfg.output}: {target} would replace an input; expected another folder"
             raise ValueError(msg)
-        if target in taken:
+        if taken.setdefault(target, source) != source:
             msg = f"input={cfg.input}: {taken[target]} and {source} would both become {target}"
             raise ValueError(msg)
-        taken[target] = source
-    return [(source, target) for target, source in taken.items()]
+    return jobs
 
 
 def load_network(cfg: DictConfig) -> "NetworkUpscaler":
@@ -84,24 +80,19 @@ def load_network(cfg: DictConfig) -> "NetworkUpscaler":
     from srlit.inference.upscalers import NetworkUpscaler, pick_device
 
     generator, card = load_trained(resolve_checkpoint(cfg.checkpoint), cfg)
-    return NetworkUpscaler(
-        card["name"],
-        chosen_stage(generator, cfg.stage),
-        device=pick_device(cfg.device),
-        tile=cfg.tile,
-        overlap=cfg.overlap,
-    )
+    network, device = chosen_stage(generator, cfg.stage), pick_device(cfg.device)
+    return NetworkUpscaler(card["name"], network, device=device, tile=cfg.tile, overlap=cfg.overlap)
 
 
 def chosen_stage(generator: "nn.Module", stage: int | None) -> "nn.Module":
     """A whole generator, or its stage 1 alone.
 
     Raises:
-        ConfigError: another stage, or a generator without stages.
+        ConfigError: a generator without stages.
     """
     if stage is None:
         return generator
-    if stage != 1 or not hasattr(generator, "first_stage"):
+    if not hasattr(generator, "first_stage"):
         raise ConfigError(f"stage={stage}: expected null, or 1 where the network is a two_stage")
     first: nn.Module = generator.first_stage()  # type: ignore[operator]
     return first
@@ -121,10 +112,7 @@ def upscale_file(network: "NetworkUpscaler", source: Path, target: Path) -> None
     write_image(target, network(image.rgb), alpha, image.profile)
 
 
-@entry_point("upscale")
-def main(cfg: DictConfig) -> None:
-    """Command line."""
-    upscale(cfg)
+main = entry_point("upscale")(upscale)
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ class Evaluate(Restorer):
 
     checkpoints: Name | list[Name]
     names: list[Name] | None
-    baselines: list[Name]
+    baselines: list[Literal["bilinear", "bicubic"]]
     reference: Name | None
     interpolate: Annotated[list[Name], Len(2, 2)] | None
     alphas: list[Fraction]
@@ -90,7 +90,7 @@ class Evaluate(Restorer):
     save_best: Name | None
     metric: Name
     tolerance: dict[str, NonNegative]
-    grid: dict[str, list[Any]] | None
+    grid: dict[str, Annotated[list[Any], Len(1)]] | None
     data_sets: list[Name] | None
     degradations: list[Name] | None
     split: Literal["test", "val"]

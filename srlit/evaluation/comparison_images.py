@@ -10,7 +10,6 @@ from torch import Tensor
 
 from srlit.evaluation.batches import PreparedBatch
 from srlit.evaluation.results_cache import ResultsCache
-from srlit.inference.image_files import write_image
 from srlit.inference.upscalers import Upscaler
 from srlit.ops.image_grid import LABEL_HEIGHT, columns_of, labelled, side_by_side
 from srlit.utils.fingerprint import fingerprint
@@ -19,7 +18,7 @@ MAX_NAME = 50  # characters of a photo's name in the file name
 
 
 class ComparisonImages(NamedTuple):
-    """Writes comparison images into a folder.
+    """Which comparison images a folder shall hold.
 
     Attributes:
         folder: the folder.
@@ -33,7 +32,7 @@ class ComparisonImages(NamedTuple):
         self, batch: PreparedBatch, methods: Sequence[Upscaler], cache: ResultsCache
     ) -> dict[int, Path]:
         """Position in the batch to path of each image that is absent or shows something else."""
-        columns = self._fingerprint(methods)
+        columns = self.fingerprint(methods)
         found = zip(batch.indices, batch.files, batch.fingerprints, strict=True)
         return {
             position: path
@@ -45,29 +44,8 @@ class ComparisonImages(NamedTuple):
             )
         }
 
-    def write(
-        self,
-        batch: PreparedBatch,
-        paths: Mapping[int, Path],
-        methods: Sequence[Upscaler],
-        images: Mapping[str, Tensor],
-        cache: ResultsCache,
-    ) -> None:
-        """Write some of a batch's images, and record in the cache what they show.
-
-        Args:
-            batch: the photos.
-            paths: position in the batch to path, as from `missing`.
-            methods: the columns between LR and HR.
-            images: label to the whole batch, in the order of the columns.
-            cache: records what each file shows.
-        """
-        for position, path in paths.items():
-            strip = comparison({name: each[position] for name, each in images.items()})
-            write_image(path, strip[None])
-            cache.add(self._fingerprint(methods), batch.fingerprints[position], {})
-
-    def _fingerprint(self, methods: Sequence[Upscaler]) -> str:
+    def fingerprint(self, methods: Sequence[Upscaler]) -> str:
+        """Identifies in the cache what an image of these methods shows."""
         columns = [(method.name, method.fingerprint) for method in methods]
         return fingerprint("comparison image", self.folder.name, columns)
 

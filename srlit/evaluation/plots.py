@@ -14,6 +14,7 @@ from srlit.metrics.ranking import SelectionRule
 from srlit.metrics.registry import higher_is_better
 from srlit.utils.atomic import atomic_file, write_json
 
+Colours = tuple[str, float, float]  # a colour map and its range
 log = logging.getLogger(__name__)
 
 
@@ -37,15 +38,9 @@ def plot_tradeoff(path: Path, rows: Sequence[Row], *, line: bool = False) -> Non
     axes.plot([row[psnr] for row in rows], [row[lpips] for row in rows], "o-" if line else "o")
     middle = sum(row[psnr] for row in rows) / len(rows)
     for row in rows:  # labels point inward, so that none leaves the figure
-        left = row[psnr] <= middle
-        axes.annotate(
-            row["name"],
-            (row[psnr], row[lpips]),
-            xytext=(6 if left else -6, 4),
-            textcoords="offset points",
-            ha="left" if left else "right",
-            size=8,
-        )
+        offset, side = ((6, 4), "left") if row[psnr] <= middle else ((-6, 4), "right")
+        point = row[psnr], row[lpips]
+        axes.annotate(row["name"], point, offset, textcoords="offset points", ha=side, size=8)
     axes.set(xlabel=f"{psnr} (dB, higher is better)", ylabel=f"{lpips} (lower is better)")
     axes.grid(alpha=0.3)
     _save(figure, path)
@@ -76,23 +71,22 @@ def plot_robustness(path: Path, title: str, found: RobustnessMap) -> None:
     figure = Figure(figsize=(4 * (len(names) + 1), 4), layout="constrained")
     figure.suptitle(f"{title}; {found.metric}, {'higher' if rising else 'lower'} is better")
     *places, last = figure.subplots(1, len(names) + 1, squeeze=False)[0]
-    colours, limits = "viridis" if rising else "viridis_r", (matrices.min(), matrices.max())
+    colours = "viridis" if rising else "viridis_r", matrices.min(), matrices.max()
     for place, name, matrix in zip(places, names, matrices, strict=True):
-        _heat_map(place, matrix, found, colours, limits)
+        _heat_map(place, matrix, found, colours)
         row, column = found.worst_cell(name)
         place.plot(column, row, "s", ms=34, mfc="none", mec="red", mew=2)
         place.set_title(f"{name} (framed: the worst)", size=9)
     gain = (matrices[-1] - matrices[0]) * (1 if rising else -1)
     limit = float(np.abs(gain).max()) or 1.0
-    _heat_map(last, gain, found, "RdBu", (-limit, limit))
+    _heat_map(last, gain, found, ("RdBu", -limit, limit))
     last.set_title(f"gain of {names[-1]} over {names[0]}", size=9)
     _save(figure, path)
 
 
-def _heat_map(
-    place: Axes, matrix: np.ndarray, found: RobustnessMap, colours: str, limits: tuple[float, float]
-) -> None:
-    place.imshow(matrix, cmap=colours, vmin=limits[0], vmax=limits[1], aspect="auto")
+def _heat_map(place: Axes, matrix: np.ndarray, found: RobustnessMap, colours: Colours) -> None:
+    name, low, high = colours
+    place.imshow(matrix, cmap=name, vmin=low, vmax=high, aspect="auto")
     for (row, column), value in np.ndenumerate(matrix):
         text = place.text(column, row, format_value(float(value)), ha="center", va="center", size=8)
         text.set_bbox({"facecolor": "white", "alpha": 0.6, "edgecolor": "none", "pad": 1})

@@ -62,10 +62,6 @@ class Summary:
         """One row per method: data, degradation, name, and the mean of each metric."""
         return [self.labels | row for row in self.results.means]
 
-    def photo_rows(self) -> list[Row]:
-        """One row per method and photo."""
-        return [self.labels | row for row in self.results.photos]
-
     def markdown(self) -> str:
         """Title, table of means and note."""
         table = markdown_table(self.results.means, self.significant)
@@ -130,7 +126,7 @@ def write_results(folder: Path, summary: Summary) -> None:
     write_json(folder / "statistics.json", summary.statistics)
     write_text(folder / "table.md", summary.markdown())
     write_text(folder / "table.tex", summary.latex())
-    photos = summary.photo_rows()
+    photos = [summary.labels | row for row in summary.results.photos]
     with atomic_file(folder / "photos.csv") as path, path.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(photos[0]))
         writer.writeheader()

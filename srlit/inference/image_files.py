@@ -69,12 +69,9 @@ def read_image(path: Path) -> ImageFile:
     image = open_photo(path)
     # A profile of CMYK or gray would be wrong for the RGB result.
     profile = image.info.get("icc_profile") if image.mode in {"RGB", "RGBA", "P"} else None
-    if not image.has_transparency_data:
-        rgb, alpha = to_rgb(image), None
-    else:
-        rgba = image.convert("RGBA")
-        rgb = rgba.convert("RGB")
-        alpha = pixels_of(rgba)[None, 3:].float() / 255
+    rgba = image.convert("RGBA") if image.has_transparency_data else None
+    rgb = rgba.convert("RGB") if rgba else to_rgb(image)
+    alpha = pixels_of(rgba)[None, 3:].float() / 255 if rgba else None
     return ImageFile(pixels_of(rgb)[None].float() / 255, alpha, profile)
 
 

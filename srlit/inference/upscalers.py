@@ -41,23 +41,20 @@ class Upscaler(Protocol):
         ...
 
 
+@dataclass(eq=False)
 class Interpolator:
     """A baseline: 'bilinear', or 'bicubic' as in MATLAB's imresize.
 
     Args:
         name: which one.
         scale: upscaling factor.
-
-    Raises:
-        ValueError: the name is neither.
     """
 
-    def __init__(self, name: str, *, scale: int) -> None:
-        if name not in INTERPOLATIONS:
-            raise ValueError(f"baselines has {name!r}: expected {' or '.join(INTERPOLATIONS)}")
-        self.name = name
-        self.scale = scale
-        self.fingerprint = fingerprint("interpolator", name, scale)
+    name: str
+    scale: int
+
+    def __post_init__(self) -> None:
+        self.fingerprint = fingerprint("interpolator", self.name, self.scale)
 
     def __call__(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
         """Interpolate."""

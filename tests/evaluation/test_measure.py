@@ -5,7 +5,7 @@ import torch
 
 from srlit.data.photo_file import PhotoError
 from srlit.evaluation.comparison_images import ComparisonImages
-from srlit.evaluation.measure import measure
+from srlit.evaluation.measure import Measurement
 from srlit.inference.upscalers import Interpolator
 from srlit.metrics.suite import MetricSuite
 from srlit.train import build_data
@@ -25,7 +25,8 @@ def measured(photo_folder, batch_size, **given):
             photo.path.write_bytes(b"no image")
     metrics = MetricSuite(names=["psnr_rgb_b0", "mae"])
     cpu = torch.device("cpu")
-    return measure(METHODS, photos, data.eval_degradation, metrics, cpu, **given)
+    fixed = {"methods": METHODS, "degradation": data.eval_degradation, "device": cpu}
+    return Measurement(photos=photos, metrics=metrics, **fixed, **given).results()
 
 
 def test_results_do_not_depend_on_the_batch_size(photo_folder, tmp_path):

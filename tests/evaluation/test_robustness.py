@@ -45,7 +45,6 @@ def test_the_other_parameters_make_a_map_each():
     [
         ({"noise.sigma": [1]}, "grid={'noise.sigma': [1]}: "),
         ({"noise.sigma": [1], "fog": [1]}, "grid.fog: "),
-        ({"noise.sigma": [1], "jpeg.quality": []}, "grid.jpeg.quality=[]: "),
     ],
 )
 def test_mistakes_in_a_grid_are_named(grid, named):

@@ -29,8 +29,3 @@ def test_tiles_of_a_convolutional_network_equal_the_whole_image(photo):
 def test_interpolators_upscale(name, photo):
     lr = photo[..., :20, :30].float() / 255
     assert Interpolator(name, scale=3)(lr).shape == (1, 3, 60, 90)
-
-
-def test_unknown_interpolators_are_named():
-    with pytest.raises(ValueError, match="'lanczos'"):
-        Interpolator("lanczos", scale=2)
