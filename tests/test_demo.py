@@ -37,12 +37,12 @@ def test_the_demo_beats_bicubic_and_phase_3_beats_phase_1(tmp_path, shared_weigh
 
 
 def test_a_short_demo_writes_everything_and_replaces_an_earlier_one(tmp_path, shared_weights):
-    (tmp_path / "runs" / "demo").mkdir(parents=True)
-    (tmp_path / "runs" / "demo" / "table.json").write_text("old")
-    (tmp_path / "runs" / "demo" / "mine").write_text("precious")
+    folder = tmp_path / "runs" / "demo"
+    folder.mkdir(parents=True)
+    (folder / "table.json").write_text("old")
+    (folder / "mine").write_text("precious")
     ended = run("srlit.demo", *TINY_DEMO, cwd=tmp_path, SRLIT_WEIGHTS=str(shared_weights))
     assert ended.returncode == 0, ended.stderr
-    folder = tmp_path / "runs" / "demo"
     assert (folder / "mine").read_text() == "precious"
     assert "lpips_alex" in rows_of(folder)["phase 3"]
     assert (folder / "comparison.png").is_file()
@@ -54,15 +54,9 @@ def test_a_short_demo_writes_everything_and_replaces_an_earlier_one(tmp_path, sh
 @pytest.mark.slow
 def test_without_pretrained_backbones_the_demo_finishes_and_warns(tmp_path):
     """No network, an empty cache, no folder."""
-    ended = run(
-        "srlit.demo",
-        *TINY_DEMO,
-        cwd=tmp_path,
-        SRLIT_WEIGHTS="",
-        TORCH_HOME=str(tmp_path / "torch"),
-        https_proxy="http://127.0.0.1:9",
-        no_proxy="",
-    )
+    nowhere = {"SRLIT_WEIGHTS": "", "TORCH_HOME": str(tmp_path / "torch"), "no_proxy": ""}
+    nowhere["https_proxy"] = "http://127.0.0.1:9"
+    ended = run("srlit.demo", *TINY_DEMO, cwd=tmp_path, **nowhere)
     assert ended.returncode == 0, ended.stderr
     row = rows_of(tmp_path / "runs" / "demo")["phase 3"]
     assert "lpips_alex_untrained" in row

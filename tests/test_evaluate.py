@@ -54,9 +54,8 @@ def measured_networks(monkeypatch):
     return calls
 
 
-def folder_of_photos(photo_folder, *more):
-    train_and_test = ("data.photos.train_folder=null", f"data.photos.test_folder={photo_folder}")
-    return ("data=folder", *train_and_test, *more)
+def folder_of_photos(folder):
+    return ("data=folder", "data.photos.train_folder=null", f"data.photos.test_folder={folder}")
 
 
 # -- tables and images --------------------------------------------------------------------------
@@ -170,7 +169,7 @@ def test_draws_are_recorded_and_replayed(tmp_path, batch_size):
     ("overrides", "named"),
     [
         (["checkpoints=[/nowhere]"], "/nowhere"),
-        (["scale=4"], "scale=4"),
+        (["scale=4"], "by 2, .*scale=4"),
         (["names=[bicubic]"], "names: .*bicubic"),
         (["data.eval_crop=16", "metrics.names=[lpips_alex]"], r"data\.eval_crop=16: .*31"),
         (["data=folder", "data.photos.test_folder=/nowhere"], "/nowhere"),
@@ -178,10 +177,7 @@ def test_draws_are_recorded_and_replayed(tmp_path, batch_size):
         (["data_sets=[bsd1000]"], "data=bsd1000.*bsd100"),
         (["degradations=[fxied]"], "degradation=fxied.*fixed"),
         (["save_best=x.safetensors", "split=val"], r"save_best=x\.safetensors: .*interpolate"),
-        (
-            ["save_best=x.safetensors", "interpolate=[{own},{own}]"],
-            r"save_best=x\.safetensors: .*split=val",
-        ),
+        (["save_best=x.pth", "interpolate=[{own},{own}]"], r"save_best=x\.pth: .*split=val"),
         (["grid={noise.sigma: [1], jpeg.quality: [75]}", "metric=ssim_y_b4"], "metric.*ssim_y_b4"),
     ],
 )
@@ -198,7 +194,7 @@ def test_mistakes_stop_before_anything_is_measured(
 
 
 def test_an_interrupted_evaluation_continues(own, tmp_path, photo_folder, measured_networks):
-    options = (own, *QUICK, *folder_of_photos(photo_folder, "data.eval_batch_size=1"))
+    options = (own, *QUICK, *folder_of_photos(photo_folder), "data.eval_batch_size=1")
     expected = run_evaluation(tmp_path / "whole", *options)
     measured_networks.clear()
     with pytest.MonkeyPatch.context() as patch:

@@ -22,12 +22,7 @@ from tests.helpers import compose_config
 
 
 def arguments(tmp_path, *more):
-    return [
-        f"paths.runs={tmp_path / 'runs'}",
-        f"paths.cache={tmp_path / 'cache'}",
-        f"paths.store={tmp_path / 'store'}",
-        *more,
-    ]
+    return [*(f"paths.{name}={tmp_path / name}" for name in ("runs", "cache", "store")), *more]
 
 
 def of_folder(folder):
@@ -42,17 +37,22 @@ def listing_in(tmp_path):
     return json.loads((tmp_path / "runs" / "prepare" / "files.json").read_text())
 
 
+def usable_in(tmp_path):
+    return {split: len(found["usable"]) for split, found in listing_in(tmp_path).items()}
+
+
+def pairs_in(tmp_path, photo):
+    write_pairs(tmp_path / "pairs", photo)
+    folders = [f"data.photos.train_{kind}={tmp_path / 'pairs' / kind}" for kind in ("hr", "lr")]
+    return ["data=pairs", *folders, "data.photos.holdout=1"]
+
+
 def test_a_folder_is_checked_packed_and_listed(photo_folder, tmp_path, capsys, caplog):
     Image.new("L", (60, 50), 7).save(photo_folder / "gray.png")
     prepare_in(tmp_path, *of_folder(photo_folder), "verify=true")
     assert len(PackedStore(tmp_path / "store")) == 13
-    listing = listing_in(tmp_path)
-    assert {split: len(found["usable"]) for split, found in listing.items()} == {
-        "train": 9,
-        "val": 2,
-        "test": 2,
-    }
-    files = [file for found in listing.values() for file in found["usable"]]
+    assert usable_in(tmp_path) == {"train": 9, "val": 2, "test": 2}
+    files = [file for found in listing_in(tmp_path).values() for file in found["usable"]]
     (gray,) = [file for file in files if file["file"].endswith("gray.png")]
     assert "gray" in gray["notes"]
     assert gray["size"] == [60, 50]
@@ -70,9 +70,7 @@ def test_bad_files_are_listed_and_end_with_a_failure_after_the_rest_is_done(phot
 
 
 def test_pairs_are_prepared_too(tmp_path, photo):
-    write_pairs(tmp_path / "pairs", photo)
-    pairs = [f"data.photos.train_{kind}={tmp_path / 'pairs' / kind}" for kind in ("hr", "lr")]
-    prepare_in(tmp_path, "data=pairs", *pairs, "data.photos.holdout=1")
+    prepare_in(tmp_path, *pairs_in(tmp_path, photo))
     assert len(PackedStore(tmp_path / "store")) == 12
     assert listing_in(tmp_path)["test"]["usable"][0]["lr"]["size"] == [60, 48]
 
@@ -97,9 +95,7 @@ def test_shards_are_written_a_folder_a_split_and_left_alone_when_they_are_there(
 
 def test_shards_of_real_pairs_are_refused_before_any_work(tmp_path, photo):
     pytest.importorskip("litdata")
-    write_pairs(tmp_path / "pairs", photo)
-    pairs = [f"data.photos.train_{kind}={tmp_path / 'pairs' / kind}" for kind in ("hr", "lr")]
-    options = ["data=pairs", *pairs, "data.photos.holdout=1", f"shards={tmp_path / 'shards'}"]
+    options = [*pairs_in(tmp_path, photo), f"shards={tmp_path / 'shards'}"]
     with pytest.raises(ConfigError, match="real pairs for train, and shards hold single photos"):
         prepare_in(tmp_path, *options)
     assert [path.name for path in tmp_path.iterdir()] == ["pairs"]
@@ -162,16 +158,11 @@ def test_shards_of_weighted_sources_are_refused_before_any_work(photo_folder, tm
     other.mkdir()
     for i in range(3):
         Image.new("RGB", (60, 50), (i, 0, 0)).save(other / f"{i}.png")
-    options = [
-        "data=folders",
-        f"data.photos.sources.div2k.train_folder={photo_folder}",
-        "data.photos.sources.div2k.val_folder=null",
-        "data.photos.sources.div2k.test_folder=null",
-        f"data.photos.sources.flickr2k.train_folder={other}",
-        "+data.photos.sources.div2k.holdout=2",
-        "pack=false",
-        f"shards={tmp_path / 'shards'}",
-    ]
+    sources = "data.photos.sources"
+    first = {"train_folder": photo_folder, "val_folder": "null", "test_folder": "null"}
+    options = ["data=folders", "pack=false", f"shards={tmp_path / 'shards'}"]
+    options += [f"{sources}.div2k.{key}={value}" for key, value in first.items()]
+    options += [f"+{sources}.div2k.holdout=2", f"{sources}.flickr2k.train_folder={other}"]
     with pytest.raises(ConfigError, match="shards hold no weights: set data.photos.weights=null"):
         prepare_in(tmp_path, *options)
     assert not (tmp_path / "shards").exists()
@@ -256,12 +247,8 @@ def test_a_public_set_is_downloaded_despite_cuts_checked_and_packed(
     with serve(body) as (site, address):
         site.cuts.append(len(body) // 2)
         site.bodies.extend([b"x" * len(body)])
-        archive = Archive(
-            url=f"{address}/set.zip",
-            sha256=hashlib.sha256(body).hexdigest(),
-            size=len(body),
-            folders=(Folder("mine", ("inner",), 12),),
-        )
+        digest, folders = hashlib.sha256(body).hexdigest(), (Folder("mine", ("inner",), 12),)
+        archive = Archive(f"{address}/set.zip", sha256=digest, size=len(body), folders=folders)
         monkeypatch.setitem(ARCHIVES, "folder", (archive,))
         monkeypatch.setattr("srlit.prepare.choice", lambda *_: "folder")
         data = tmp_path / "data"
@@ -279,25 +266,15 @@ def test_a_split_of_which_nothing_is_usable_stops_no_other(photo_folder, tmp_pat
     options = [*of_folder(photo_folder), f"data.photos.val_folder={tmp_path / 'val'}"]
     with pytest.raises(SystemExit, match="1 files cannot be used"):
         prepare_in(tmp_path, *options)
-    listing = listing_in(tmp_path)
-    assert {split: len(found["usable"]) for split, found in listing.items()} == {
-        "train": 10,
-        "val": 0,
-        "test": 2,
-    }
+    assert usable_in(tmp_path) == {"train": 10, "val": 0, "test": 2}
 
 
 def test_pairs_of_which_nothing_is_usable_stop_no_other(tmp_path, photo):
-    write_pairs(tmp_path / "pairs", photo)
     write_pairs(tmp_path / "val", photo, count=1)
     (tmp_path / "val" / "lr" / "00.png").write_bytes(b"x")
-    options = [
-        f"data.photos.{split}_{kind}={tmp_path / folder / kind}"
-        for split, folder in (("train", "pairs"), ("val", "val"))
-        for kind in ("hr", "lr")
-    ]
+    val = [f"data.photos.val_{kind}={tmp_path / 'val' / kind}" for kind in ("hr", "lr")]
     with pytest.raises(SystemExit, match="2 files cannot be used"):
-        prepare_in(tmp_path, "data=pairs", *options, "data.photos.holdout=1")
+        prepare_in(tmp_path, *pairs_in(tmp_path, photo), *val)
     assert len(listing_in(tmp_path)["test"]["usable"]) == 1
 
 

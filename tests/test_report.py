@@ -11,23 +11,15 @@ from tests.reports.samples import make_evaluation, make_run
 
 @pytest.mark.slow
 def test_the_report_shows_presets_and_what_they_draw(tmp_path, photo_folder):
-    result = run(
-        "srlit.report",
-        "degradation",
-        f"photo={photo_folder / '00.png'}",
-        "presets=[fixed,blind]",
-        "severities=2",
-        "draws=64",
-        f"paths.runs={tmp_path}",
-        cwd=tmp_path,
-    )
+    small = ("presets=[fixed,blind]", "severities=2", "draws=64", f"paths.runs={tmp_path}")
+    image = f"photo={photo_folder / '00.png'}"
+    result = run("srlit.report", "degradation", image, *small, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     folder = tmp_path / "report_degradation"
-    with Image.open(folder / "presets.png") as sheet:
-        assert sheet.size == (3 * 120 + 2 * 4, 2 * (96 + 26) + 4)
+    sheet = Image.open(folder / "presets.png")
+    assert sheet.size == (3 * 120 + 2 * 4, 2 * (96 + 26) + 4)
     for name in ("fixed", "blind"):
-        with Image.open(folder / f"{name}.png") as plots:
-            assert plots.width > 1000
+        assert Image.open(folder / f"{name}.png").width > 1000
     assert "categorical units" not in result.stderr + result.stdout
 
 
@@ -49,11 +41,8 @@ def test_the_report_on_one_run_is_one_file_in_its_folder(tmp_path):
 
 
 def test_the_report_on_several_folders_is_below_paths_runs(tmp_path):
-    named = [
-        make_run(tmp_path / "one"),
-        make_run(tmp_path / "two"),
-        make_evaluation(tmp_path / "e"),
-    ]
+    runs = [make_run(tmp_path / name) for name in ("one", "two")]
+    named = [*runs, make_evaluation(tmp_path / "e")]
     words = [f"folders=[{','.join(map(str, named))}]", f"paths.runs={tmp_path / 'out'}"]
     folder = report(compose_config("report", "subject=run", *words))
     page = (folder / "report.html").read_text()
@@ -77,11 +66,10 @@ def test_a_failure_keeps_the_old_report(tmp_path, monkeypatch):
     assert not list(folder.glob(".*.tmp*"))
 
 
-@pytest.mark.parametrize("words", [["nothing"], ["nothing", "x=1"]])
-def test_a_missing_folder_is_named_and_not_created(tmp_path, monkeypatch, words):
+def test_a_missing_folder_is_named_and_not_created(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match="nothing: .*run, degradation, model"):
-        overrides(words)
+        overrides(["nothing", "x=1"])
     assert list(tmp_path.iterdir()) == []
 
 

@@ -35,8 +35,6 @@ def test_checkpoints_are_ranked_as_during_training(tiny_run):
     recorded = json.loads((tiny_run / "selection.json").read_text())
     assert recorded["ranked"] == ranked
     assert recorded["rule"] == best["rule"]
-    assert "psnr_rgb_b0" in best["rule"]
-    assert "lowfreq_mae_s8" in best["rule"]
     assert Image.open(tiny_run / "selection.png").width > 500
 
 

@@ -32,9 +32,7 @@ def test_a_figure_has_its_own_columns_and_tiles(methods):
     [
         ({"a": {"method": ["net"]}}, "figures.a.method=['net']: "),
         ({"a": {"methods": ["gan"]}}, "figures.a.methods=['gan']: expected some of bicubic, net"),
-        ({"a": {"methods": "net"}}, "figures.a.methods=net: "),
         ({"a": {"photos": 0}}, "figures.a.photos=0: "),
-        ({"a": {"whole": "yes"}}, "figures.a.whole=yes: "),
         ({"a": {"tile": 8}}, "figures.a.tile=8: "),
         ({"a": "whole"}, "figures.a=whole: "),
         ({"../a": {}}, "figures.../a: "),

@@ -11,15 +11,6 @@ from srlit.evaluation.robustness import check_grid, grid_settings, robustness_ma
 from tests.helpers import compose_config
 
 
-def test_the_last_parameter_of_a_grid_changes_fastest():
-    assert grid_settings({"a": [1, 2], "b": [3, 4]}) == [
-        {"a": 1, "b": 3},
-        {"a": 1, "b": 4},
-        {"a": 2, "b": 3},
-        {"a": 2, "b": 4},
-    ]
-
-
 def test_the_other_parameters_make_a_map_each():
     grid = {"blur": [0, 1], "noise": [5, 10, 15], "quality": [90, 30]}
     means = [

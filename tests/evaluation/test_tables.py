@@ -1,7 +1,5 @@
 """Tables as text."""
 
-import pytest
-
 from srlit.evaluation.tables import (
     best_value,
     first_metric,
@@ -33,11 +31,13 @@ def test_the_console_shows_every_column(capsys):
         assert text in shown
 
 
-@pytest.mark.parametrize(
-    ("value", "text"), [(25.123, "25.12"), (-10.0, "-10.00"), (0.12345, "0.1235"), (7, "7")]
-)
-def test_the_number_of_decimals_follows_the_value(value, text):
-    assert format_value(value) == text
+def test_the_number_of_decimals_follows_the_value():
+    assert [format_value(v) for v in (25.123, -10.0, 0.12345, 7)] == [
+        "25.12",
+        "-10.00",
+        "0.1235",
+        "7",
+    ]
 
 
 def test_columns_are_found_by_name_and_ranked_by_direction():

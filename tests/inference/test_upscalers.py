@@ -1,9 +1,8 @@
 """Upscalers: interpolators and networks in tiles."""
 
-import pytest
 import torch
 
-from srlit.inference.upscalers import Interpolator, NetworkUpscaler
+from srlit.inference.upscalers import NetworkUpscaler
 from srlit.models.edsr import EDSR
 
 CPU = torch.device("cpu")
@@ -23,9 +22,3 @@ def test_tiles_of_a_convolutional_network_equal_the_whole_image(photo):
     assert difference.max() < 0.02
     assert difference.mean() < 1e-4
     assert torch.equal(whole.tiled(64)(lr), tiled(lr))
-
-
-@pytest.mark.parametrize("name", ["bilinear", "bicubic"])
-def test_interpolators_upscale(name, photo):
-    lr = photo[..., :20, :30].float() / 255
-    assert Interpolator(name, scale=3)(lr).shape == (1, 3, 60, 90)
