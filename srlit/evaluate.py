@@ -146,8 +146,8 @@ def build_tasks(cfg: DictConfig, metrics: "MetricSuite") -> Iterator[Task]:
     """
     from srlit.data.evaluation_data import EvaluationData
 
-    for name, data in _choices(cfg, "data", cfg.data_sets):
-        for _, preset in _choices(cfg, "degradation", cfg.degradations):
+    for name, data in _choices(cfg, "data", "data_sets"):
+        for _, preset in _choices(cfg, "degradation", "degradations"):
             source = EvaluationData(
                 photos=build(data.photos),
                 scale=cfg.scale,
@@ -165,13 +165,11 @@ def build_tasks(cfg: DictConfig, metrics: "MetricSuite") -> Iterator[Task]:
                 break  # nothing is degraded: once is enough
 
 
-def _choices(
-    cfg: DictConfig, group: str, names: list[str] | None
-) -> Iterator[tuple[str, DictConfig]]:
-    """The named files of a group; without names what was composed."""
-    if names is None:
+def _choices(cfg: DictConfig, group: str, key: str) -> Iterator[tuple[str, DictConfig]]:
+    """The files of a group that a key names; without names what was composed."""
+    if cfg[key] is None:
         yield choice(group, str(cfg[group].get("name", "photos"))), cfg[group]
-    for name in names or ():
+    for name in cfg[key] or ():
         shared = {key: cfg.data[key] for key in SHARED} if group == "data" else {}
         # In a copy, so that ${paths.data} and ${scale} find the user's own values.
         root = copy.deepcopy(cfg)
@@ -312,14 +310,13 @@ class TaskEvaluation:
         from srlit.evaluation.comparison_images import ComparisonImages
         from srlit.metrics.suite import MetricSuite
 
+        drawing = replace(self.base, metrics=MetricSuite(names=[]))
         for name, figure in figures.items():
             photos = self.task.photos
             photos = photos.first(figure.photos, crop=None if figure.whole else photos.crop)
             images = ComparisonImages(self.folder / "figures" / name, figure.photos)
-            columns, none = figure.columns(self.methods), MetricSuite(names=[])
-            replace(
-                self.base, methods=columns, photos=photos, metrics=none, images=images
-            ).results()
+            columns = figure.columns(self.methods)
+            replace(drawing, methods=columns, photos=photos, images=images).results()
             log.info("figure: %s", images.folder)
 
 

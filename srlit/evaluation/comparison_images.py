@@ -57,11 +57,8 @@ def comparison(images: Mapping[str, Float[Tensor, "3 _ _"]]) -> Float[Tensor, "3
         images: label to image in [0, 1]; smaller ones (LR) are enlarged by nearest neighbour.
     """
     height, width = (max(image.shape[axis] for image in images.values()) for axis in (1, 2))
-    enlarged = {
-        name: F.interpolate(image[None].cpu(), size=(height, width))[0]
-        for name, image in images.items()
-    }
-    return side_by_side([labelled(name, image) for name, image in enlarged.items()])
+    enlarged = [F.interpolate(image[None].cpu(), (height, width))[0] for image in images.values()]
+    return side_by_side(list(map(labelled, images, enlarged)))
 
 
 def split_comparison(

@@ -15,6 +15,8 @@ from srlit.evaluation.weight_interpolation import interpolate_weights
 from srlit.inference.upscalers import NetworkUpscaler, Upscaler
 from srlit.utils.fingerprint import file_sha256, fingerprint
 
+Loaded = tuple[nn.Module, dict[str, Any]]  # a generator and the card of its checkpoint
+
 
 @dataclass(kw_only=True, eq=False)
 class NetworkLoader:
@@ -29,7 +31,7 @@ class NetworkLoader:
         model: the user's own configuration of the networks, if any; part of their fingerprint.
     """
 
-    load: Callable[[Path], tuple[nn.Module, dict[str, Any]]]
+    load: Callable[[Path], Loaded]
     device: torch.device
     scale: int | None = None
     tile: int | None = None
@@ -56,9 +58,7 @@ class NetworkLoader:
             source=fingerprint(used, self.model),
         )
 
-    def blend(
-        self, paths: Sequence[Path], alphas: Sequence[float]
-    ) -> tuple[nn.Module, dict[str, Any]]:
+    def blend(self, paths: Sequence[Path], alphas: Sequence[float]) -> Loaded:
         """The generator of one checkpoint or of the mean weights of several, and its card.
 
         Raises:
@@ -77,7 +77,7 @@ class NetworkLoader:
         generator.load_state_dict(interpolate_weights(states, alphas))
         return generator, card
 
-    def generator(self, path: Path) -> tuple[nn.Module, dict[str, Any]]:
+    def generator(self, path: Path) -> Loaded:
         """The generator of a checkpoint, and its card.
 
         Raises:

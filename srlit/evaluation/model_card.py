@@ -128,10 +128,8 @@ class PeakMemory(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         storages = [x.untyped_storage() for x in tree_leaves(result) if isinstance(x, Tensor)]
         self.alive |= {StorageWeakRef(each): each.nbytes() for each in storages}
-        self.alive = {
-            reference: size
-            for reference, size in self.alive.items()
-            if not reference.expired() and reference not in self.ignored
-        }
+        gone = [each for each in self.alive if each.expired() or each in self.ignored]
+        for reference in gone:
+            del self.alive[reference]
         self.peak = max(self.peak, sum(self.alive.values()))
         return result

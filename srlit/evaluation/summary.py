@@ -104,11 +104,8 @@ class Summary:
     @property
     def significant(self) -> set[tuple[str, str]]:
         """Method and metric of every significant difference from the reference."""
-        return {
-            (row["name"], row["metric"])
-            for row in self.statistics
-            if row.get("p") is not None and row["p"] < SIGNIFICANT
-        }
+        compared = [row for row in self.statistics if row.get("p") is not None]
+        return {(row["name"], row["metric"]) for row in compared if row["p"] < SIGNIFICANT}
 
 
 def _interval(values: Sequence[float], prefix: str = "") -> Row:
