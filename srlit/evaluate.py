@@ -90,9 +90,9 @@ def network_loader(cfg: DictConfig) -> "NetworkLoader":
     from srlit.evaluation.methods import NetworkLoader
     from srlit.inference.upscalers import pick_device
 
-    load, device, model = partial(load_trained, cfg=cfg), pick_device(cfg.device), plain(cfg.model)
+    load, model = partial(load_trained, cfg=cfg), plain(cfg.get("model"))
     sizes = {key: cfg[key] for key in ("scale", "tile", "overlap")}
-    return NetworkLoader(load=load, device=device, model=model, **sizes)
+    return NetworkLoader(load=load, device=pick_device(cfg.device), model=model, **sizes)
 
 
 def build_methods(cfg: DictConfig, loader: "NetworkLoader") -> "list[Upscaler]":
