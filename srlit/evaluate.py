@@ -19,9 +19,9 @@ from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
 from srlit.config import ConfigError, build, entry_point, load_trained, plain, rebuild_stored
+from srlit.config.build import as_list, stored_config
 from srlit.config.composing import composed
 from srlit.config.entry import choice
-from srlit.select import as_list, stored_config
 
 if TYPE_CHECKING:
     from srlit.data.datasets import EvaluationPhotos

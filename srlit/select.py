@@ -10,11 +10,12 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from srlit.config import ConfigError, build, entry_point, load_trained, plain, rebuild_stored
+from srlit.config.build import as_list, stored_config
 
 if TYPE_CHECKING:
     from srlit.data.datasets import EvaluationPhotos
@@ -103,11 +104,6 @@ def load_checkpoints(cfg: DictConfig, run: Path) -> "list[tuple[int, NetworkUpsc
     return [(i, loader.upscaler(f"{prefix}{path.name}", [path])) for i, path in paths.items()]
 
 
-def as_list(value: Any) -> list[str]:  # noqa: ANN401 - of a configuration
-    """Names; a single one needs no brackets, null is none."""
-    return [value] if isinstance(value, str) else list(value or ())
-
-
 # -- the rule -----------------------------------------------------------------------------------
 
 
@@ -128,19 +124,6 @@ def chosen_rule(cfg: DictConfig, run: Path, metrics: "MetricSuite") -> "Selectio
         msg = f"metric or minimum needs {sorted(missing)}, but metrics.names={metrics.names}"
         raise ConfigError(msg)
     return rule
-
-
-def stored_config(run: Path) -> dict[str, Any]:
-    """The configuration of a run, as plain values.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    path = run / "config.yaml"
-    if not path.is_file():
-        raise ConfigError(f"run={run}: no config.yaml: expected the folder of a run of srlit.train")
-    stored: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(path), resolve=False)  # type: ignore[assignment]
-    return stored
 
 
 def history(run: Path, rule: "SelectionRule") -> "list[Row]":

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
+from srlit.config.check import ConfigError
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -67,3 +69,21 @@ def trusted(cfg: DictConfig) -> list[str]:
     """The user's own modules that files may name; one needs no brackets."""
     trust = cfg.get("trust") or []
     return [trust] if isinstance(trust, str) else list(trust)
+
+
+def as_list(value: Any) -> list[str]:  # noqa: ANN401 - of a configuration
+    """Names; a single one needs no brackets, null is none."""
+    return [value] if isinstance(value, str) else list(value or ())
+
+
+def stored_config(run: Path) -> dict[str, Any]:
+    """The configuration of a run, as plain values.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    path = run / "config.yaml"
+    if not path.is_file():
+        raise ConfigError(f"run={run}: no config.yaml: expected the folder of a run of srlit.train")
+    stored: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(path), resolve=False)  # type: ignore[assignment]
+    return stored
