@@ -143,9 +143,8 @@ def test_a_used_folder_is_never_overwritten(tmp_path):
 
 def test_three_phases_in_a_row_by_multirun(tmp_path):
     """The command of the README, on small settings, in a process of its own."""
-    ended = run(
-        "srlit.train", "-m", "+experiment=phase1,phase2,phase3", *TINY_TRAINING, cwd=tmp_path
-    )
+    phases = ("+experiment=phase1,phase2,phase3", f"paths.runs={tmp_path / 'runs'}")
+    ended = run("srlit.train", "-m", *phases, *TINY_TRAINING, cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     for phase in ("phase1", "phase2", "phase3"):
         assert (tmp_path / "runs" / phase / "best.json").is_file()
