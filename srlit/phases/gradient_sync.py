@@ -6,6 +6,7 @@ were. `DistributedDataParallel` averages during the backward pass instead, which
 transfer, but allows only one backward pass per forward pass of the wrapped module.
 """
 
+import atexit
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
@@ -92,6 +93,13 @@ def open_control_group(timeout: timedelta) -> None:
         group = dist.new_group(backend="gloo", timeout=timeout)
         assert isinstance(group, dist.ProcessGroup)
         _control_groups[world] = group
+        # Before the interpreter ends: a group's thread that is still running would abort it.
+        atexit.register(close_control_groups)
+
+
+def close_control_groups() -> None:
+    """Forget the groups, before the default group is destroyed."""
+    _control_groups.clear()
 
 
 def all_reduce_max(number: int) -> int:

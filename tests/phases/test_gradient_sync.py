@@ -13,6 +13,7 @@ from srlit.phases.gradient_sync import (
     all_reduce_max,
     average_gradients,
     broadcast,
+    close_control_groups,
     open_control_group,
 )
 
@@ -104,6 +105,7 @@ def together(rank, path):
     broadcast([*norm.buffers(), flag])
     found["broadcast"] = {**norm.state_dict(), "flag": flag}
     torch.save(found, f"{path}/rank_{rank}.pt")
+    close_control_groups()
     dist.destroy_process_group()
 
 
