@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from srlit.losses.schedules import WeightSchedule, check_weight, value_at
+from srlit.losses.schedules import Weight, value_at
 from srlit.ops.precision import full_precision
-from srlit.types import AnyImages, Images, NonNegative, Scalar
+from srlit.types import AnyImages, Images, Scalar
 
 # The term that the phase computes itself.
 GIVEN = "adversarial"
@@ -57,30 +57,29 @@ class CompositeLoss(nn.Module):
             weight above 0 in the first iteration and at the end, which is how validations weigh.
 
     Raises:
-        ValueError: weights and terms are not of the same names, a schedule goes below 0, no weight
-            is above 0, or a term needs an input that no phase has.
+        ValueError: weights and terms are not of the same names, no weight is above 0, or a term
+            needs an input that no phase has.
     """
 
-    def __init__(
-        self,
-        *,
-        weights: Mapping[str, NonNegative | WeightSchedule],
-        terms: Mapping[str, nn.Module],
-    ) -> None:
+    def __init__(self, *, weights: Mapping[str, Weight], terms: Mapping[str, nn.Module]) -> None:
         super().__init__()
         if different := (weights.keys() - {GIVEN}) ^ terms.keys():
             msg = f"loss.weights and loss.terms differ: only one of them has {sorted(different)}"
             raise ValueError(msg)
-        for name, weight in weights.items():
-            check_weight(f"loss.weights.{name}", weight)
         self.weights = dict(weights)
         self.terms = dict(terms)
         # Apart from their names: a ModuleDict refuses those of nn.Module's own, such as `half`.
         self.modules_of_terms = nn.ModuleList(terms.values())
         for name, term in self.terms.items():
-            _check_needs(name, term)
-        self._check_some_weight(0, "in the first iteration")
-        self._check_some_weight(None, "at the end, as validations weigh")
+            if unknown := sorted(set(needs(term)) - set(LOSS_INPUTS)):
+                known = ", ".join(LOSS_INPUTS)
+                msg = f"loss.terms.{name} needs {', '.join(unknown)}: expected some of {known}"
+                raise ValueError(msg)
+        for when, iteration in (("in the first iteration", 0), ("at the end", None)):
+            at = self.weights_at(iteration)
+            if not any(at[name] for name in terms):
+                msg = f"loss.weights={at} {when}: expected a term besides 'adversarial' above 0"
+                raise ValueError(msg)
 
     @property
     def is_adversarial(self) -> bool:
@@ -123,45 +122,18 @@ class CompositeLoss(nn.Module):
                 validations compare.
 
         Raises:
-            ValueError: schedules leave an iteration without any weight, or an input that a term
-                needs is missing.
+            ValueError: schedules leave an iteration without any weight.
         """
         weights = self.weights_at(iteration)
         raw = {} if adversarial is None else {GIVEN: adversarial}
         with full_precision(sr.device):
             for name, term in self.terms.items():
                 if weights[name]:
-                    raw[name] = term(sr, hr, **_inputs_of(name, term, loss_inputs))
+                    raw[name] = term(sr, hr, **{key: loss_inputs[key] for key in needs(term)})
         weighted = {name: weights[name] * value.float() for name, value in raw.items()}
         if not weighted:
             msg = f"loss.weights={self.weights}: no weight is above 0 in iteration {iteration}"
             raise ValueError(msg)
         total = torch.stack(list(weighted.values())).sum()
-        return LossParts(
-            total,
-            {name: value.detach() for name, value in raw.items()},
-            {name: value.detach() for name, value in weighted.items()},
-        )
-
-    def _check_some_weight(self, iteration: int | None, when: str) -> None:
-        weights = self.weights_at(iteration)
-        if not any(weights[name] for name in self.terms):
-            msg = f"loss.weights={weights} {when}: expected a term besides 'adversarial' above 0"
-            raise ValueError(msg)
-
-
-def _check_needs(name: str, term: nn.Module) -> None:
-    if unknown := sorted(set(needs(term)) - set(LOSS_INPUTS)):
-        known = ", ".join(LOSS_INPUTS)
-        msg = f"loss.terms.{name} needs {', '.join(unknown)}: expected some of {known}"
-        raise ValueError(msg)
-
-
-def _inputs_of(
-    name: str, term: nn.Module, loss_inputs: Mapping[str, AnyImages]
-) -> dict[str, AnyImages]:
-    """The inputs of a term besides sr and hr."""
-    if missing := sorted(set(needs(term)) - set(loss_inputs)):
-        msg = f"loss.terms.{name} needs {', '.join(missing)} in loss_inputs"
-        raise ValueError(msg)
-    return {image: loss_inputs[image] for image in needs(term)}
+        detached = ({name: part.detach() for name, part in d.items()} for d in (raw, weighted))
+        return LossParts(total, *detached)

@@ -1,6 +1,6 @@
 """The contextual loss between sets of features: images need not be aligned to the pixel."""
 
-from collections.abc import Mapping
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from srlit.losses.perceptual_loss import FeatureLoss, FeatureMap
 from srlit.perceptual.lpips import unit
-from srlit.types import NonNegative, Positive, Scalar
+from srlit.types import Positive, Scalar
 
 # Added to the minimum distance (epsilon in the paper).
 EPSILON = 1e-5
@@ -40,29 +40,14 @@ class Contextual(FeatureLoss):
     with a VGG's fourth block that is 1 million for patches of 256 pixels.
 
     Args:
-        net: backbone, one of `srlit.perceptual.backbones.NETS`.
-        layers: layer name to weight.
         bandwidth: h of the paper; smaller is stricter.
-        weights_dir: folder of pretrained weights; None: the default search.
-        allow_untrained: use random features if no weights are found.
-
-    Raises:
-        ValueError: an unknown backbone or layer.
-        MissingWeightsError: no weights.
+        shared: arguments of `FeatureLoss`.
     """
 
     zero_at_equality = False
 
-    def __init__(
-        self,
-        *,
-        net: str,
-        layers: Mapping[str, NonNegative],
-        bandwidth: Positive = 0.5,
-        weights_dir: str | None = None,
-        allow_untrained: bool = False,
-    ) -> None:
-        super().__init__(net, layers, weights_dir, allow_untrained)
+    def __init__(self, *, bandwidth: Positive = 0.5, **shared: Any) -> None:  # noqa: ANN401
+        super().__init__(**shared)
         self.bandwidth = bandwidth
 
     def compare(self, sr: FeatureMap, hr: FeatureMap) -> Scalar:

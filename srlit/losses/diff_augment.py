@@ -5,13 +5,14 @@ Draws come from PyTorch's generator of the device, which a phase seeds from (see
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from srlit.losses.schedules import Weight, check_weight, value_at
+from srlit.losses.schedules import Weight, value_at
 from srlit.types import Images
 
 
@@ -24,19 +25,15 @@ class DiscriminatorAugment(Protocol):
         ...
 
 
+@dataclass(kw_only=True, eq=False)
 class InstanceNoise:
     """Gaussian noise on real and restored images (Arjovsky and Bottou 2017, section 3.1).
 
     Args:
         sigma: standard deviation in [0, 1] image units, a number or a schedule, >= 0.
-
-    Raises:
-        ValueError: sigma is negative or not a number.
     """
 
-    def __init__(self, *, sigma: Weight) -> None:
-        check_weight("phase.d_augment: sigma", sigma)
-        self.sigma = sigma
+    sigma: Weight
 
     def __call__(self, images: Images, iteration: int) -> Images:
         """Images + sigma * noise."""
@@ -65,14 +62,12 @@ def translation(images: Images, fraction: float = 0.125) -> Images:
     """Shift each image by whole pixels, at most by this fraction of a side, and fill with zeros."""
     n, _, h, w = images.shape
     device = images.device
-    (rows, inside_rows), (columns, inside_columns) = (
-        _shifted(n, side, fraction, device) for side in (h, w)
-    )
-    picked = images.permute(0, 2, 3, 1)[
-        torch.arange(n, device=device)[:, None, None], rows[:, :, None], columns[:, None, :]
-    ]
-    inside = inside_rows[:, None, :, None] & inside_columns[:, None, None, :]
-    return picked.permute(0, 3, 1, 2) * inside
+    rows, inside_rows = _shifted(n, h, fraction, device)
+    columns, inside_columns = _shifted(n, w, fraction, device)
+    each = torch.arange(n, device=device)[:, None, None]
+    picked = images.permute(0, 2, 3, 1)[each, rows[:, :, None], columns[:, None, :]]
+    inside = inside_rows[:, :, None, None] & inside_columns[:, None, :, None]
+    return (picked * inside).permute(0, 3, 1, 2)
 
 
 def cutout(images: Images, fraction: float = 0.5) -> Images:
@@ -85,6 +80,7 @@ def cutout(images: Images, fraction: float = 0.5) -> Images:
     return images * ~(rows[:, None, :, None] & columns[:, None, None, :])
 
 
+Step = Literal["color", "translation", "cutout"]
 POLICIES = {
     "color": (brightness, saturation, contrast),
     "translation": (translation,),
@@ -99,15 +95,7 @@ class DiffAugment:
         policy: steps in order, with the paper's names.
     """
 
-    def __init__(
-        self,
-        *,
-        policy: Sequence[Literal["color", "translation", "cutout"]] = (
-            "color",
-            "translation",
-            "cutout",
-        ),
-    ) -> None:
+    def __init__(self, *, policy: Sequence[Step] = ("color", "translation", "cutout")) -> None:
         self.steps = [step for name in policy for step in POLICIES[name]]
 
     def __call__(self, images: Images, iteration: int) -> Images:  # noqa: ARG002

@@ -1,13 +1,13 @@
 """LPIPS as a loss."""
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 
 from srlit.ops.precision import feature_precision
 from srlit.perceptual.dists import DISTSDistance
-from srlit.perceptual.lpips import LPIPSDistance, load_lpips
+from srlit.perceptual.lpips import LPIPSDistance, LPIPSNet, load_lpips
 from srlit.types import Images, Scalar
 
 
@@ -45,10 +45,6 @@ class LPIPSLoss(DistanceLoss):
     """
 
     def __init__(
-        self,
-        *,
-        net: Literal["alex", "vgg", "squeeze"],
-        weights_dir: str | None = None,
-        allow_untrained: bool = False,
+        self, *, net: LPIPSNet, weights_dir: str | None = None, allow_untrained: bool = False
     ) -> None:
         super().__init__(load_lpips(net, weights_dir, allow_untrained=allow_untrained))

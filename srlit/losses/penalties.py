@@ -1,6 +1,7 @@
 """Gradient penalties of a discriminator."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -46,20 +47,22 @@ def squared_gradient(logits: Discriminator, images: Images) -> Float[Tensor, " n
     return gradient.square().sum(dim=(1, 2, 3))
 
 
+@dataclass(kw_only=True, eq=False)
 class LazyPenalty:
     """A penalty for every so many D updates, scaled by as much.
 
     Source: lazy regularisation (Karras et al. 2020, appendix B).
     """
 
-    def __init__(self, weight: float, every: int) -> None:
-        self.weight, self.every = weight, every
+    weight: Positive
+    every: Count = 1
 
     def is_due(self, number: int) -> bool:
         """As in `Penalty`."""
         return number % self.every == 0
 
 
+@dataclass(kw_only=True, eq=False)
 class R1(LazyPenalty):
     """Gradient penalty on real images, weight / 2 * E |grad D|^2 (Mescheder et al. 2018, eq. 9).
 
@@ -68,14 +71,14 @@ class R1(LazyPenalty):
         every: apply every so many D updates, scaled by as much.
     """
 
-    def __init__(self, *, weight: Positive, every: Count = 16) -> None:
-        super().__init__(weight, every)
+    every: Count = 16
 
     def __call__(self, logits: Discriminator, real: Images, fake: Images) -> Scalar:  # noqa: ARG002
         """As in `Penalty`; `fake` is not used."""
         return self.every * self.weight / 2 * squared_gradient(logits, real).mean()
 
 
+@dataclass(kw_only=True, eq=False)
 class GradientPenalty(LazyPenalty):
     """Weight * E (|grad D| - 1)^2 between real and restored images (Gulrajani et al. 2017, eq. 3).
 
@@ -88,8 +91,7 @@ class GradientPenalty(LazyPenalty):
         every: as for `R1`; 1 in the paper.
     """
 
-    def __init__(self, *, weight: Positive = 10.0, every: Count = 1) -> None:
-        super().__init__(weight, every)
+    weight: Positive = 10.0
 
     def __call__(self, logits: Discriminator, real: Images, fake: Images) -> Scalar:
         """As in `Penalty`."""

@@ -1,7 +1,7 @@
 """A loss between features of a pretrained network."""
 
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -19,12 +19,9 @@ def relative_distance(sr: FeatureMap, hr: FeatureMap, distance: str) -> Scalar:
 
     l1: mean |sr - hr| / mean |hr|; l2: mean (sr - hr)^2 / mean hr^2, means within a sample.
     """
-    axes = (1, 2, 3)
-    if distance == "l1":
-        ratio = (sr - hr).abs().mean(axes) / hr.abs().mean(axes).clamp(min=1e-8)
-    else:
-        ratio = (sr - hr).square().mean(axes) / hr.square().mean(axes).clamp(min=1e-8)
-    return ratio.mean()
+    magnitude = torch.abs if distance == "l1" else torch.square
+    difference, size = (magnitude(x).mean((1, 2, 3)) for x in (sr - hr, hr))
+    return (difference / size.clamp(min=1e-8)).mean()
 
 
 def features(
@@ -39,13 +36,24 @@ def features(
 class FeatureLoss(nn.Module):
     """Weighted sum of a subclass's `compare` over layers of a backbone.
 
+    Args:
+        net: backbone, one of `srlit.perceptual.backbones.NETS`.
+        layers: layer name to weight.
+        weights_dir: folder of pretrained weights; None: the default search.
+        allow_untrained: use random features if no weights are found.
+
     Raises:
         ValueError: an unknown backbone or layer.
         MissingWeightsError: no weights.
     """
 
     def __init__(
-        self, net: str, layers: Mapping[str, float], weights_dir: str | None, allow_untrained: bool
+        self,
+        *,
+        net: str,
+        layers: Mapping[str, NonNegative],
+        weights_dir: str | None = None,
+        allow_untrained: bool = False,
     ) -> None:
         super().__init__()
         backbone = load_backbone(net, weights_dir, allow_untrained=allow_untrained)
@@ -66,12 +74,8 @@ class FeatureLoss(nn.Module):
         found = features(backbone, sr, self.layers)
         with torch.no_grad():
             target = features(backbone, hr, self.layers)
-        return torch.stack(
-            [
-                weight * self.compare(found[name], target[name])
-                for name, weight in self.layers.items()
-            ]
-        ).sum()
+        parts = [w * self.compare(found[name], target[name]) for name, w in self.layers.items()]
+        return torch.stack(parts).sum()
 
 
 class PerceptualLoss(FeatureLoss):
@@ -82,27 +86,12 @@ class PerceptualLoss(FeatureLoss):
     orders of magnitude above those of weights trained on normalised input).
 
     Args:
-        net: backbone, one of `srlit.perceptual.backbones.NETS`.
-        layers: layer name to weight.
         distance: between features.
-        weights_dir: folder of pretrained weights; None: the default search.
-        allow_untrained: use random features if no weights are found.
-
-    Raises:
-        ValueError: an unknown backbone or layer.
-        MissingWeightsError: no weights.
+        shared: arguments of `FeatureLoss`.
     """
 
-    def __init__(
-        self,
-        *,
-        net: str,
-        layers: Mapping[str, NonNegative],
-        distance: Literal["l1", "l2"] = "l1",
-        weights_dir: str | None = None,
-        allow_untrained: bool = False,
-    ) -> None:
-        super().__init__(net, layers, weights_dir, allow_untrained)
+    def __init__(self, *, distance: Literal["l1", "l2"] = "l1", **shared: Any) -> None:  # noqa: ANN401
+        super().__init__(**shared)
         self.distance = distance
 
     def compare(self, sr: FeatureMap, hr: FeatureMap) -> Scalar:

@@ -7,22 +7,21 @@ LPIPS. Their values compare methods on the same photos, not with published ones.
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from functools import cache, partial
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Float64, Int64
-from torch import Tensor, nn
+from torch import Tensor
 
 from srlit.metrics.lpips_metric import MIN_SIDES
 from srlit.metrics.precision import exactly, to_8_bit
-from srlit.metrics.registry import Backbones, named, parse
+from srlit.metrics.registry import named, parse
 from srlit.ops.precision import float64_device
-from srlit.perceptual.backbones import Backbone, load_backbone
+from srlit.perceptual.backbones import load_backbone
 from srlit.perceptual.lpips import LPIPS_NETS
 from srlit.types import Images
-
-if TYPE_CHECKING:
-    from torchmetrics.image.fid import FrechetInceptionDistance
 
 log = logging.getLogger(__name__)
 
@@ -42,25 +41,23 @@ class PatchFeatureExtractor:
     """The mean over each patch of the features of LPIPS's last layer.
 
     Args:
+        weights_dir: as in `load_backbone`.
+        allow_untrained: as in `load_backbone`.
         net: 'alex', 'vgg' or 'squeeze'.
         side: of the patches, in HR pixels.
-        backbones: where the network comes from.
 
     Raises:
         ValueError: patches too small for the network.
         MissingWeightsError: no weights.
     """
 
-    def __init__(self, net: str, side: int, backbones: Backbones) -> None:
+    def __init__(self, weights_dir: str | None, allow_untrained: bool, net: str, side: int) -> None:
         if side < MIN_SIDES[net]:
             msg = f"metrics.set_names: patches of {side} pixels: {net} needs {MIN_SIDES[net]}"
             raise ValueError(msg)
         name, layers = LPIPS_NETS[net]
-        self.layer = layers[-1]
-        self.side = side
-        self.backbone: Backbone = load_backbone(
-            name, backbones.weights_dir, allow_untrained=backbones.allow_untrained
-        )
+        self.layer, self.side = layers[-1], side
+        self.backbone = load_backbone(name, weights_dir, allow_untrained=allow_untrained)
 
     def __call__(self, image: Images) -> PatchFeatures:
         """Features of every patch, in float64."""
@@ -68,39 +65,6 @@ class PatchFeatureExtractor:
         maps = backbone(patches(image, self.side), [self.layer])[self.layer]
         means = maps.to(float64_device(image.device)).double().mean((2, 3))
         return means.view(len(image), -1, means.shape[1])
-
-
-class SetMetric:
-    """A few numbers about a set of images, accumulated batch by batch."""
-
-    higher_is_better = False
-
-    def update(self, sr: PatchFeatures, hr: PatchFeatures) -> None:
-        """Add restored images and their targets, in the same order."""
-        raise NotImplementedError
-
-    def compute(self) -> dict[str, float]:
-        """Suffix of the reported name, '' for the value itself, to a number."""
-        raise NotImplementedError
-
-
-@named("kid_<net:alex|vgg|squeeze>_p<side+>")
-class KID(SetMetric):
-    """Kernel distance of patches, and its standard error over images (suffix `_error`)."""
-
-    def __init__(self) -> None:
-        self._sr: list[Tensor] = []
-        self._hr: list[Tensor] = []
-
-    def update(self, sr: PatchFeatures, hr: PatchFeatures) -> None:
-        """As in `SetMetric`."""
-        self._sr += sr.unbind()
-        self._hr += hr.unbind()
-
-    def compute(self) -> dict[str, float]:
-        """As in `SetMetric`."""
-        value, error = kid(self._sr, self._hr)
-        return {"": value, "_error": error}
 
 
 def kid(sr: Sequence[Tensor], hr: Sequence[Tensor]) -> tuple[float, float]:
@@ -151,100 +115,90 @@ def cross_sums(
     h((x, y), (x', y')) = k(x, x') + k(y, y') - k(x, y') - k(y, x').
     """
     sums = []
-    for image in range(int(owner[-1]) + 1):
-        own = owner == image
-        others = ~own
-        sums.append(
-            kernel(sr[own], sr[others]).sum()
-            + kernel(hr[own], hr[others]).sum()
-            - kernel(sr[own], hr[others]).sum()
-            - kernel(hr[own], sr[others]).sum()
-        )
+    for own in F.one_hot(owner).bool().T:
+        x, y, v, w = sr[own], hr[own], sr[~own], hr[~own]
+        sums.append(kernel(x, v) + kernel(y, w) - kernel(x, w) - kernel(y, v))
     return sums
 
 
-def kernel(x: Float64[Tensor, "m d"], y: Float64[Tensor, "k d"]) -> Float64[Tensor, "m k"]:
-    """(x . y / d + 1)^3."""
-    return (x @ y.T / x.shape[1] + 1) ** 3
+def kernel(x: Float64[Tensor, "m d"], y: Float64[Tensor, "k d"]) -> Float64[Tensor, ""]:
+    """Sum of (x . y / d + 1)^3 over pairs."""
+    return ((x @ y.T / x.shape[1] + 1) ** 3).sum()
 
 
-class _Identity(nn.Module):
-    """Takes the place of the network in torchmetrics' FID, which is given features."""
+class SetMetric:
+    """A few numbers about a set of images."""
 
-    def __init__(self, num_features: int) -> None:
-        super().__init__()
-        self.num_features = num_features
+    higher_is_better = False
 
-    def forward(self, features: Tensor) -> Tensor:
-        return features
+    @staticmethod
+    def compute(sr: Sequence[Tensor], hr: Sequence[Tensor]) -> dict[str, float]:
+        """Suffix of the reported name, '' for the value itself, to a number.
+
+        Args:
+            sr: features of the restored images, (patches, d) each, float64.
+            hr: those of their targets, in the same order.
+        """
+        raise NotImplementedError
+
+
+@named("kid_<net:alex|vgg|squeeze>_p<side+>")
+class KID(SetMetric):
+    """Kernel distance of patches, and its standard error over images (suffix `_error`)."""
+
+    @staticmethod
+    def compute(sr: Sequence[Tensor], hr: Sequence[Tensor]) -> dict[str, float]:
+        """As in `SetMetric`."""
+        value, error = kid(sr, hr)
+        return {"": value, "_error": error}
 
 
 @named("fid_<net:alex|vgg|squeeze>_p<side+>")
 class FID(SetMetric):
-    """Distance of Gaussians fitted to the features of patches, by torchmetrics, in float64.
+    """Distance of Gaussians fitted to the features of patches, in float64.
 
     Source: M. Heusel et al., "GANs trained by a two time-scale update rule" (2017). Biased: it
     falls with the number of patches, and means little if there are no more patches than features.
     """
 
-    def __init__(self) -> None:
-        self._distance: "FrechetInceptionDistance | None" = None
-
-    def update(self, sr: PatchFeatures, hr: PatchFeatures) -> None:
-        """As in `SetMetric`."""
-        from torchmetrics.image.fid import FrechetInceptionDistance  # takes seconds to import
-
-        if self._distance is None:
-            network = _Identity(sr.shape[2])
-            self._distance = FrechetInceptionDistance(feature=network).to(sr.device)
-        self._distance.update(hr.flatten(0, 1), real=True)
-        self._distance.update(sr.flatten(0, 1), real=False)
-
-    def compute(self) -> dict[str, float]:
+    @staticmethod
+    def compute(sr: Sequence[Tensor], hr: Sequence[Tensor]) -> dict[str, float]:
         """As in `SetMetric`; NaN for fewer than two patches."""
-        distance = self._distance
-        if distance is None or int(distance.real_features_num_samples) < 2:
+        count, features = sum(map(len, sr)), sr[0].shape[1] if sr else 0
+        if count < 2:
             return {"": math.nan}
-        count, features = int(distance.real_features_num_samples), len(distance.real_features_sum)
         if count <= features:
-            log.warning(
-                "fid: %d patches for %d features: their covariance is singular; use more photos "
-                "or smaller patches, or read kid",
-                count,
-                features,
-            )
-        return {"": float(distance.compute())}
+            msg = "fid: %d patches for %d features: their covariance is singular; use more photos "
+            log.warning(msg + "or smaller patches, or read kid", count, features)
+        return {"": fid(torch.cat([*sr]), torch.cat([*hr]))}
 
 
-class ExtractedMetric(NamedTuple):
-    """A set metric and the features that it compares.
-
-    Attributes:
-        kind: makes an empty one.
-        extract: image to features.
-    """
-
-    kind: type[SetMetric]
-    extract: PatchFeatureExtractor
+def fid(sr: Float64[Tensor, "m d"], hr: Float64[Tensor, "m d"]) -> float:
+    """|mean - mean'|^2 + tr(C + C' - 2 (C C')^(1/2)), with the covariances C (eq. 6)."""
+    means = sr.mean(0) - hr.mean(0)
+    own, target = sr.T.cov(), hr.T.cov()
+    root = torch.linalg.eigvals(own @ target).sqrt().real.sum()
+    return float(means @ means + own.trace() + target.trace() - 2 * root)
 
 
-def set_metrics_named(names: Sequence[str], backbones: Backbones) -> dict[str, ExtractedMetric]:
+SetMetrics = Mapping[str, tuple[type[SetMetric], PatchFeatureExtractor]]
+
+
+def set_metrics_named(
+    names: Sequence[str], weights_dir: str | None, *, allow_untrained: bool
+) -> SetMetrics:
     """The set metrics that names stand for, which share extractors of the same patches.
 
     Raises:
         ValueError: an unknown name, or patches too small for the network.
         MissingWeightsError: no weights.
     """
-    extractors: dict[tuple[str, int], PatchFeatureExtractor] = {}
+    extractor = cache(partial(PatchFeatureExtractor, weights_dir, allow_untrained))
     found = {}
     for name in names:
         kind, parameters = parse("metrics.set_names", name, SetMetric)
-        net, side = str(parameters["net"]), int(parameters["side"])
-        if (net, side) not in extractors:
-            extractors[net, side] = PatchFeatureExtractor(net, side, backbones)
-        extract = extractors[net, side]
-        reported = name if extract.backbone.pretrained else f"{name}_untrained"
-        found[reported] = ExtractedMetric(kind, extract)
+        extract = extractor(parameters["net"], parameters["side"])
+        found[name if extract.backbone.pretrained else f"{name}_untrained"] = kind, extract
     return found
 
 
@@ -255,14 +209,11 @@ class SetMeasures:
         metrics: from `set_metrics_named`.
     """
 
-    def __init__(self, metrics: Mapping[str, ExtractedMetric]) -> None:
-        self._metrics = dict(metrics)
-        self._methods: dict[str, dict[str, SetMetric]] = {}
-
-    @property
-    def asked(self) -> bool:
-        """Whether there are any."""
-        return bool(self._metrics)
+    def __init__(self, metrics: SetMetrics) -> None:
+        self._metrics = metrics
+        self.asked = bool(metrics)
+        # Of each method and extractor: the features of restored images and of their targets.
+        self._features: dict[str, dict[Any, tuple[list[Tensor], list[Tensor]]]] = {}
 
     def update(self, restored: Mapping[str, Images], hr: Images) -> None:
         """Add a batch.
@@ -272,22 +223,21 @@ class SetMeasures:
             hr: their targets in [0, 1].
         """
         with exactly(hr.device):
-            extractors = {extract for _, extract in self._metrics.values()}
-            expected = {extract: extract(hr.float()) for extract in extractors}
-            for method, sr in restored.items():
-                found = {extract: extract(to_8_bit(sr)) for extract in extractors}
-                if method not in self._methods:
-                    self._methods[method] = {n: kind() for n, (kind, _) in self._metrics.items()}
-                for name, (_, extract) in self._metrics.items():
-                    self._methods[method][name].update(found[extract], expected[extract])
+            for extract in {extract for _, extract in self._metrics.values()}:
+                expected = extract(hr.float())
+                for method, image in restored.items():
+                    kept = self._features.setdefault(method, {})
+                    sr, targets = kept.setdefault(extract, ([], []))
+                    sr += extract(to_8_bit(image)).unbind()
+                    targets += expected.unbind()
 
     def compute(self) -> dict[str, dict[str, float]]:
         """Method to the name of each metric to its value; KID's error is `<name>_error`."""
         return {
             method: {
                 name + suffix: value
-                for name, metric in metrics.items()
-                for suffix, value in metric.compute().items()
+                for name, (kind, extract) in self._metrics.items()
+                for suffix, value in kind.compute(*features[extract]).items()
             }
-            for method, metrics in self._methods.items()
+            for method, features in self._features.items()
         }

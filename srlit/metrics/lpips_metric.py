@@ -1,9 +1,7 @@
 """LPIPS as a metric."""
 
-from typing import Literal
-
 from srlit.metrics.registry import NetworkMetric, named
-from srlit.perceptual.lpips import load_lpips
+from srlit.perceptual.lpips import LPIPSNet, load_lpips
 
 # Shortest side for which every layer of a network has an output.
 MIN_SIDES = {"alex": 31, "squeeze": 17, "vgg": 16}
@@ -20,11 +18,7 @@ class LPIPS(NetworkMetric):
     """
 
     def __init__(
-        self,
-        *,
-        net: Literal["alex", "vgg", "squeeze"],
-        weights_dir: str | None = None,
-        allow_untrained: bool = False,
+        self, *, net: LPIPSNet, weights_dir: str | None = None, allow_untrained: bool = False
     ) -> None:
         super().__init__(load_lpips(net, weights_dir, allow_untrained=allow_untrained))
         self.min_size = MIN_SIDES[net]

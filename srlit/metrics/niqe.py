@@ -57,9 +57,8 @@ def niqe(y: Float[Tensor, "n 1 h w"]) -> Float[Tensor, " n"]:
     h, w = h // BLOCK * BLOCK, w // BLOCK * BLOCK
     levels = (y[..., :h, :w] * 255).round()
     halved = shrink(levels, (h // 2, w // 2))
-    return distance_to_pristine(
-        torch.cat([block_features(levels, BLOCK), block_features(halved, BLOCK // 2)], 2)
-    )
+    scales = block_features(levels, BLOCK), block_features(halved, BLOCK // 2)
+    return distance_to_pristine(torch.cat(scales, 2))
 
 
 def block_features(levels: Float[Tensor, "n 1 h w"], side: int) -> Float[Tensor, "n blocks 18"]:

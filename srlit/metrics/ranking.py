@@ -64,22 +64,20 @@ class SelectionRule:
 
     def named_as(self, measured: Collection[str]) -> "SelectionRule":
         """The same rule on metrics as they were measured: some names may end in `_untrained`."""
+        metric = measured_name(self.metric, measured)
         minimum, tolerance = (
             {measured_name(name, measured): value for name, value in part.items()}
             for part in (self.minimum, self.tolerance)
         )
-        return SelectionRule(
-            metric=measured_name(self.metric, measured), minimum=minimum, tolerance=tolerance
-        )
+        return SelectionRule(metric=metric, minimum=minimum, tolerance=tolerance)
 
     def where_measured(self, measured: Collection[str]) -> "SelectionRule":
         """The same rule without tolerance of what is not measured, which a warning tells."""
         known = {n: v for n, v in self.tolerance.items() if measured_name(n, measured) in measured}
         if left_out := sorted(self.tolerance.keys() - known.keys()):
+            left, there = ", ".join(left_out), ", ".join(sorted(measured))
             log.warning(
-                "tolerance of %s is left out, as metrics.names measures %s only",
-                ", ".join(left_out),
-                ", ".join(sorted(measured)),
+                "tolerance of %s is left out, as metrics.names measures %s only", left, there
             )
         return SelectionRule(metric=self.metric, minimum=self.minimum, tolerance=known)
 
@@ -100,8 +98,8 @@ class SelectionRule:
     def admits(self, row: Mapping[str, Any]) -> bool:
         """Whether a row reaches every minimum; NaN reaches none."""
         return all(
-            row[name] >= minimum_value if higher_is_better(name) else row[name] <= minimum_value
-            for name, minimum_value in self.minimum.items()
+            row[name] >= bound if higher_is_better(name) else row[name] <= bound
+            for name, bound in self.minimum.items()
         )
 
     def cost(self, row: Mapping[str, Any]) -> tuple[bool, float]:
@@ -117,13 +115,8 @@ class SelectionRule:
 
     def describe(self) -> str:
         """In words, for tables and logs."""
-        limits = [
-            f"{name} {'>=' if higher_is_better(name) else '<='} {minimum_value:g}"
-            for name, minimum_value in self.minimum.items()
-        ]
-        limits += [
-            f"{name} at most {tolerance:g} worse than the best"
-            for name, tolerance in self.tolerance.items()
-        ]
+        sign = {True: ">=", False: "<="}
+        limits = [f"{n} {sign[higher_is_better(n)]} {v:g}" for n, v in self.minimum.items()]
+        limits += [f"{n} at most {v:g} worse than the best" for n, v in self.tolerance.items()]
         best = "highest" if self._higher_is_better else "lowest"
         return f"{best} {self.metric}" + (f" with {' and '.join(limits)}" if limits else "")

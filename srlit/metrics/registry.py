@@ -81,20 +81,7 @@ class NetworkMetric(Metric):
 
     def compare(self, sr: Any, hr: Any) -> PerImage:  # noqa: ANN401
         """The distance of features."""
-        distances: Tensor = self.distance.between(sr, hr)
-        return distances
-
-
-class Backbones(NamedTuple):
-    """Where pretrained networks come from; as in `srlit.perceptual.backbones`.
-
-    Attributes:
-        weights_dir: folder of pretrained weights; None: the default search.
-        allow_untrained: use random networks if no weights are found.
-    """
-
-    weights_dir: str | None = None
-    allow_untrained: bool = False
+        return self.distance.between(sr, hr)
 
 
 class Protocol(NamedTuple):
@@ -114,12 +101,10 @@ class Protocol(NamedTuple):
         """The part before the first parameter, such as `psnr`."""
         return re.split(r"_\w?<", self.form)[0]
 
-    def parameters(self, name: str) -> dict[str, str | int] | None:
+    def parameters(self, name: str) -> dict[str, Any] | None:
         """The arguments that a name stands for; None: the name has another form."""
-        pattern = PARAMETER.sub(
-            lambda m: f"(?P<{m[1]}>{m[2] or ('[1-9][0-9]*' if m[3] else '0|[1-9][0-9]*')})",
-            self.form,
-        )
+        numbers = {None: "0|[1-9][0-9]*", "+": "[1-9][0-9]*"}
+        pattern = PARAMETER.sub(lambda m: f"(?P<{m[1]}>{m[2] or numbers[m[3]]})", self.form)
         match = re.fullmatch(pattern, name)
         return match and {k: int(v) if v.isdigit() else v for k, v in match.groupdict().items()}
 
@@ -169,7 +154,7 @@ def higher_is_better(name: str) -> bool:
     return _directions[max(families, key=len)]
 
 
-def parse(key: str, name: str, base: type) -> tuple[Any, dict[str, str | int]]:
+def parse(key: str, name: str, base: type) -> tuple[Any, dict[str, Any]]:
     """The class and the arguments that a name stands for.
 
     Args:
@@ -180,22 +165,23 @@ def parse(key: str, name: str, base: type) -> tuple[Any, dict[str, str | int]]:
     Raises:
         ValueError: no such metric.
     """
-    known = [protocol for protocol in protocols().values() if issubclass(protocol.kind, base)]
-    for protocol in known:
+    known = {form: each for form, each in protocols().items() if issubclass(each.kind, base)}
+    for protocol in known.values():
         if (parameters := protocol.parameters(name)) is not None:
             return protocol.kind, parameters
-    msg = f"{key} has {name!r}: expected one of {', '.join(sorted(p.form for p in known))}"
+    msg = f"{key} has {name!r}: expected one of {', '.join(sorted(known))}"
     raise ValueError(msg)
 
 
-def metric_named(name: str, backbones: Backbones) -> Metric:
-    """The metric that a name stands for.
+def metric_named(name: str, weights_dir: str | None, *, allow_untrained: bool) -> Metric:
+    """The metric that a name stands for; the rest as in `srlit.perceptual.backbones`.
 
     Raises:
         ValueError: it stands for none.
         MissingWeightsError: it needs a network whose weights are not found.
     """
-    kind, parameters = parse("metrics.names", name, Metric)
-    weights = backbones._asdict() if issubclass(kind, NetworkMetric) else {}
-    metric: Metric = kind(**parameters, **weights)
+    kind, arguments = parse("metrics.names", name, Metric)
+    if issubclass(kind, NetworkMetric):
+        arguments |= {"weights_dir": weights_dir, "allow_untrained": allow_untrained}
+    metric: Metric = kind(**arguments)
     return metric

@@ -1,47 +1,17 @@
 """A set of metrics chosen by their names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
-
-from jaxtyping import Float
-from torch import Tensor
 
 from srlit.metrics.fid_kid import SetMeasures, set_metrics_named
 from srlit.metrics.precision import exactly, to_8_bit
 from srlit.metrics.ranking import measured_name
-from srlit.metrics.registry import (
-    Backbones,
-    Measure,
-    Metric,
-    Target,
-    declare_direction,
-    metric_named,
-)
+from srlit.metrics.registry import Metric, PerImage, Target, declare_direction, metric_named
 from srlit.types import AnyImages, Images
 
-
-class Targets:
-    """Targets whose features every metric has computed; call it with each restoration.
-
-    Args:
-        measures: a metric's name to the function that measures images against these targets.
-    """
-
-    def __init__(self, measures: Mapping[str, Measure]) -> None:
-        self._measures = dict(measures)
-
-    def __call__(self, sr: Images) -> dict[str, Float[Tensor, " n"]]:
-        """Measure restored images, in the order of the targets.
-
-        Args:
-            sr: restored images; clamped and rounded to 8 bits first, as in an image file.
-
-        Returns:
-            A value per image by the names of the metrics.
-        """
-        with exactly(sr.device):
-            rounded = to_8_bit(sr)
-            return {name: measure(rounded) for name, measure in self._measures.items()}
+# A value per image by the names of the metrics.
+PerMetric = dict[str, PerImage]
 
 
 class MetricSuite:
@@ -70,22 +40,23 @@ class MetricSuite:
         weights_dir: str | None = None,
         allow_untrained: bool = False,
     ) -> None:
-        backbones = Backbones(weights_dir, allow_untrained)
         for name, metric in own.items():
             declare_direction(name, higher_is_better=metric.higher_is_better)
-        asked = {name: metric_named(name, backbones) for name in names} | dict(own)
+        found = partial(metric_named, weights_dir=weights_dir, allow_untrained=allow_untrained)
+        asked = {name: found(name) for name in names} | dict(own)
         self._metrics: dict[str, Metric] = {
             name if metric.trained else f"{name}_untrained": metric
             for name, metric in asked.items()
         }
-        self._set_metrics = set_metrics_named(set_names, backbones)
+        self._set_metrics = set_metrics_named(
+            set_names, weights_dir, allow_untrained=allow_untrained
+        )
 
     @property
     def min_size(self) -> int:
         """Shortest side of an image that every metric can measure, in pixels."""
-        sizes = [metric.min_size for metric in self._metrics.values()]
-        sides = [metric.extract.side for metric in self._set_metrics.values()]
-        return max([1, *sizes, *sides])
+        sides = [extract.side for _, extract in self._set_metrics.values()]
+        return max([1, *sides, *(metric.min_size for metric in self._metrics.values())])
 
     @property
     def names(self) -> list[str]:
@@ -96,14 +67,16 @@ class MetricSuite:
         """The reported name of a metric: `lpips_alex` may be `lpips_alex_untrained`."""
         return measured_name(name, self._metrics)
 
-    def against(self, hr: Images, lr: AnyImages | None = None) -> Targets:
+    def against(self, hr: Images, lr: AnyImages | None = None) -> Callable[[Images], PerMetric]:
         """Compute the targets' features once, to measure any number of restorations.
-
-        The result keeps them in memory.
 
         Args:
             hr: targets in [0, 1].
             lr: inputs in [0, 1], of any size; None if no metric needs them.
+
+        Returns:
+            A function of restored images in the order of the targets, which are clamped and rounded
+            to 8 bits first, as in an image file. It keeps the features in memory.
 
         Raises:
             ValueError: a metric needs lr, which is None.
@@ -114,14 +87,19 @@ class MetricSuite:
                 msg = f"metrics.names has {name!r}, which needs lr: expected suite(sr, hr, lr)"
                 raise ValueError(msg)
         with exactly(hr.device):
-            return Targets({name: m.against(target) for name, m in self._metrics.items()})
+            measures = {name: m.against(target) for name, m in self._metrics.items()}
+
+        def measure_all(sr: Images) -> PerMetric:
+            with exactly(sr.device):
+                rounded = to_8_bit(sr)
+                return {name: measure(rounded) for name, measure in measures.items()}
+
+        return measure_all
 
     def over_set(self) -> SetMeasures:
         """An empty accumulator of the set metrics of several methods."""
         return SetMeasures(self._set_metrics)
 
-    def __call__(
-        self, sr: Images, hr: Images, lr: AnyImages | None = None
-    ) -> dict[str, Float[Tensor, " n"]]:
+    def __call__(self, sr: Images, hr: Images, lr: AnyImages | None = None) -> PerMetric:
         """Measure restored images against their targets: `against(hr, lr)(sr)`."""
         return self.against(hr, lr)(sr)

@@ -69,7 +69,7 @@ class SpatialAttention(nn.Module):
         return x * torch.sigmoid(self.conv(statistics))
 
 
-class SubPixelUpsample(nn.Module):
+class SubPixelUpsample(nn.Sequential):
     """Convolution to s^2 times the channels, then PixelShuffle (Shi et al. 2016).
 
     Args:
@@ -82,10 +82,6 @@ class SubPixelUpsample(nn.Module):
         super().__init__()
         self.conv = conv3(inputs, outputs * scale**2)
         self.shuffle = nn.PixelShuffle(scale)
-
-    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d sh sw"]:
-        """Rearrange channels into s x s pixels."""
-        return self.shuffle(self.conv(x))
 
 
 @torch.no_grad()

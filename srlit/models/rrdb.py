@@ -1,6 +1,5 @@
 """ESRGAN's network: dense blocks inside residual blocks inside a residual trunk."""
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Literal
@@ -73,21 +72,16 @@ class RRDBTrunk(nn.Module):
         num_feat: channels of the features.
         num_block: RRDBs.
         num_grow_ch: channels that each convolution of a dense block adds.
-        residual_scale: factor on every residual.
+        residual: factor on every residual.
     """
 
     def __init__(
-        self,
-        inputs: int,
-        num_feat: int,
-        num_block: int,
-        num_grow_ch: int,
-        residual_scale: float = 0.2,
+        self, inputs: int, num_feat: int, num_block: int, num_grow_ch: int, residual: float = 0.2
     ) -> None:
         super().__init__()
         self.conv_first = conv3(inputs, num_feat)
         self.body = nn.Sequential(
-            *(RRDB(num_feat, num_grow_ch, residual_scale) for _ in range(num_block))
+            *(RRDB(num_feat, num_grow_ch, residual) for _ in range(num_block))
         )
         self.conv_body = conv3(num_feat, num_feat)
 
@@ -142,19 +136,13 @@ class RRDBNet(RRDBTrunk):
     def forward(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
         """Restore and upsample; the result is not clamped."""
         h, w = lr.shape[-2:]
-        x = super().forward(self._unshuffled(lr))
+        height, width = (side + -side % self.unshuffle for side in (h, w))
+        x = super().forward(F.pixel_unshuffle(reflect_to(lr, height, width), self.unshuffle))
         for number, factor in enumerate(self.steps, 1):
             enlarged = F.interpolate(x, scale_factor=factor, mode="nearest")
             x = self.activation(getattr(self, f"conv_up{number}")(enlarged))
         sr = self.conv_last(self.activation(self.conv_hr(x)))
         return sr[..., : h * self.scale, : w * self.scale]
-
-    def _unshuffled(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c uh uw"]:
-        """Pixel unshuffle, after mirror padding to a multiple of the factor."""
-        if self.unshuffle == 1:
-            return lr
-        h, w = (math.ceil(side / self.unshuffle) * self.unshuffle for side in lr.shape[-2:])
-        return F.pixel_unshuffle(reflect_to(lr, h, w), self.unshuffle)
 
     @staticmethod
     def own_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

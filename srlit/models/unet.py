@@ -31,14 +31,20 @@ def _activation() -> nn.Module:
     return nn.LeakyReLU(0.1, inplace=True)
 
 
+def _conv_norm(
+    inputs: int, outputs: int, norm: Norm, *, stride: int = 1
+) -> tuple[nn.Module, nn.Module]:
+    """3x3 convolution without bias, and its normalisation."""
+    return conv3(inputs, outputs, stride=stride, bias=False), make_norm(norm, outputs)
+
+
 class AttentionBlock(nn.Module):
     """Head and tail block: conv, norm, act, SE, spatial attention, + input."""
 
     def __init__(self, width: int, norm: Norm, ratio: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            conv3(width, width, bias=False),
-            make_norm(norm, width),
+            *_conv_norm(width, width, norm),
             _activation(),
             SqueezeExcitation(width, ratio=ratio),
             SpatialAttention(),
@@ -54,11 +60,9 @@ class EncoderBlock(nn.Sequential):
 
     def __init__(self, inputs: int, outputs: int, norm: Norm, ratio: int) -> None:
         super().__init__(
-            conv3(inputs, outputs, bias=False),
-            make_norm(norm, outputs),
+            *_conv_norm(inputs, outputs, norm),
             _activation(),
-            conv3(outputs, outputs, stride=2, bias=False),
-            make_norm(norm, outputs),
+            *_conv_norm(outputs, outputs, norm, stride=2),
             _activation(),
             SqueezeExcitation(outputs, ratio=ratio),
         )
@@ -70,12 +74,10 @@ class BottleneckBlock(nn.Module):
     def __init__(self, width: int, norm: Norm, ratio: int, dropout: float) -> None:
         super().__init__()
         self.residual = nn.Sequential(
-            conv3(width, width, bias=False),
-            make_norm(norm, width),
+            *_conv_norm(width, width, norm),
             _activation(),
             nn.Dropout2d(dropout),
-            conv3(width, width, bias=False),
-            make_norm(norm, width),
+            *_conv_norm(width, width, norm),
         )
         self.attend = nn.Sequential(
             _activation(), SqueezeExcitation(width, ratio=ratio), SpatialAttention()
@@ -93,12 +95,10 @@ class DecoderBlock(nn.Module):
         super().__init__()
         self.up = nn.Sequential(SubPixelUpsample(inputs, outputs, 2), _activation())
         self.fuse = nn.Sequential(
-            conv3(outputs + skip, outputs, bias=False),
-            make_norm(norm, outputs),
+            *_conv_norm(outputs + skip, outputs, norm),
             _activation(),
             nn.Dropout2d(dropout),
-            conv3(outputs, outputs, bias=False),
-            make_norm(norm, outputs),
+            *_conv_norm(outputs, outputs, norm),
             _activation(),
         )
 
@@ -152,18 +152,13 @@ class UNet(nn.Module):
         self.encoder = nn.ModuleList(
             EncoderBlock(inputs, outputs, norm, se_ratio) for inputs, outputs in pairwise(widths)
         )
+        blocks = range(bottleneck_blocks)
         self.bottleneck = nn.Sequential(
-            *(
-                BottleneckBlock(widths[-1], norm, se_ratio, dropout)
-                for _ in range(bottleneck_blocks)
-            )
+            *(BottleneckBlock(widths[-1], norm, se_ratio, dropout) for _ in blocks)
         )
         self.decoder = nn.ModuleList(
-            [
-                DecoderBlock(4 * width, 2 * width, 2 * width, norm, dropout),
-                DecoderBlock(2 * width, width, width, norm, dropout),
-                DecoderBlock(width, width, width, norm, dropout),
-            ]
+            DecoderBlock(inputs, outputs, outputs, norm, dropout)
+            for outputs, inputs in reversed([*pairwise(widths)])
         )
         self.tail = nn.Sequential(
             *(AttentionBlock(width, norm, se_ratio) for _ in range(tail_blocks)),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -10,14 +11,12 @@ from torch import Tensor, nn
 
 from srlit.perceptual.backbones import Backbone, load_backbone
 
+LPIPSNet = Literal["alex", "vgg", "squeeze"]
 # Name in the literature -> (backbone, layers that LPIPS compares).
 LPIPS_NETS: dict[str, tuple[str, tuple[str, ...]]] = {
     "alex": ("alexnet", ("relu1", "relu2", "relu3", "relu4", "relu5")),
     "vgg": ("vgg16", ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")),
-    "squeeze": (
-        "squeezenet1_1",
-        ("relu1", "fire3", "fire5", "fire6", "fire7", "fire8", "fire9"),
-    ),
+    "squeeze": ("squeezenet1_1", ("relu1", "fire3", "fire5", "fire6", "fire7", "fire8", "fire9")),
 }
 
 

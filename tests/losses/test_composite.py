@@ -31,9 +31,8 @@ def test_a_weight_of_zero_saves_the_computation():
         def forward(self, sr, hr):
             raise AssertionError
 
-    loss = CompositeLoss(
-        weights={"l1": 1.0, "costly": 0.0}, terms={"l1": L1Loss(), "costly": Costly()}
-    )
+    terms = {"l1": L1Loss(), "costly": Costly()}
+    loss = CompositeLoss(weights={"l1": 1.0, "costly": 0.0}, terms=terms)
     assert set(loss(SR, HR).raw) == {"l1"}
 
 
@@ -42,9 +41,9 @@ def test_a_weight_of_zero_saves_the_computation():
     [
         ({"l1": 1, "lpip": 1}, "'lpip'"),
         ({}, "'l1'"),
-        ({"l1": -1}, "loss.weights.l1=-1: expected a finite number, at least 0"),
-        ({"l1": float("nan")}, "loss.weights.l1=nan: expected a finite number, at least 0"),
-        ({"l1": 0}, "loss.weights={'l1': 0.0} in the first iteration: expected a term besides"),
+        ({"l1": 0}, "loss.weights={'l1': 0.0} in the first iteration"),
+        ({"l1": LinearRamp(begin=0, end=1, over=5), "adversarial": 1}, "in the first iteration"),
+        ({"l1": LinearRamp(begin=1, end=0, over=5), "adversarial": 1}, "at the end"),
     ],
 )
 def test_mistakes_in_the_table_are_named(weights, message):
@@ -83,9 +82,6 @@ def test_a_term_without_weight_needs_nothing():
 def test_what_no_phase_has_is_named():
     with pytest.raises(ValueError, match=r"loss\.terms\.it needs depth: .* lr, ema_sr"):
         CompositeLoss(weights={"it": 1.0}, terms={"it": Sees("depth", "lr")})
-    loss = CompositeLoss(weights={"it": 1.0}, terms={"it": Sees("lr")})
-    with pytest.raises(ValueError, match=r"loss\.terms\.it needs lr"):
-        loss(SR, HR)
 
 
 def test_a_term_may_be_called_like_a_method_of_modules():

@@ -1,7 +1,5 @@
 """The contextual loss against its definition, one feature after the other."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -26,10 +24,8 @@ def by_definition(sr, hr, bandwidth):
 def test_similarity_by_definition(bandwidth):
     torch.manual_seed(0)
     sr, hr = torch.rand(2, 5, 3, 4), torch.rand(2, 5, 3, 4)
-    expected = [
-        by_definition(a.double().numpy(), b.double().numpy(), bandwidth)
-        for a, b in zip(sr, hr, strict=True)
-    ]
+    pairs = zip(sr.double().numpy(), hr.double().numpy(), strict=True)
+    expected = [by_definition(a, b, bandwidth) for a, b in pairs]
     found = contextual_similarity(sr, hr, bandwidth)
     np.testing.assert_allclose(found.numpy(), expected, rtol=2e-3)
 
@@ -45,25 +41,13 @@ def test_features_may_lie_elsewhere_but_must_be_there():
 def test_the_loss_is_minus_the_logarithm_over_layers(vgg16_folder, photo):
     layers = {"relu2_2": 0.5, "conv3_3": 2.0}
     hr = torch.cat([photo[..., :32, :32], photo[..., 50:82, 90:122]]) / 255
-    sr = (hr + 0.1 * torch.randn(hr.shape)).requires_grad_()
+    torch.manual_seed(0)
+    sr = hr + 0.1 * torch.randn(hr.shape)
     loss = Contextual(net="vgg16", layers=layers, bandwidth=0.4, weights_dir=vgg16_folder)
     backbone = load_backbone("vgg16", vgg16_folder)
     found, target = backbone(sr, layers), backbone(hr, layers)
     expected = sum(
-        -weight * math.log(float(contextual_similarity(found[name], target[name], 0.4)[i])) / 2
+        -weight * contextual_similarity(found[name], target[name], 0.4).log().mean()
         for name, weight in layers.items()
-        for i in range(2)
     )
-    value = loss(sr, hr)
-    value.backward()
-    assert float(value.detach()) == pytest.approx(expected, rel=1e-4)
-    assert (sr.grad.flatten(1).abs().sum(1) > 0).all()
-
-
-def test_the_target_has_nearly_no_loss_and_a_finite_gradient(vgg16_folder, photo):
-    hr = photo[..., :32, :32] / 255
-    sr = hr.clone().requires_grad_()
-    value = Contextual(net="vgg16", layers={"relu2_2": 1.0}, weights_dir=vgg16_folder)(sr, hr)
-    value.backward()
-    assert 0 <= float(value.detach()) < 0.05
-    assert sr.grad.isfinite().all()
+    torch.testing.assert_close(loss(sr, hr), expected, rtol=1e-4, atol=0)

@@ -28,9 +28,8 @@ def by_definition(sr, hr, ema_sr, window):
 
 @pytest.mark.parametrize("window", [3, 7])
 def test_the_map_and_the_loss_by_definition(images, window):
-    maps = [
-        by_definition(*(image[i].double().numpy() for image in images), window) for i in range(2)
-    ]
+    each = zip(*(image.double().numpy() for image in images), strict=True)
+    maps = [by_definition(*image, window) for image in each]
     sr, hr, ema_sr = images
     found = artifact_map(sr, hr, ema_sr, window)
     np.testing.assert_allclose(found[:, 0].numpy(), maps, rtol=1e-4, atol=1e-7)

@@ -11,9 +11,8 @@ def test_ssim_is_scikit_images(photo):
     hr = photo[..., :60, :50].float() / 255
     sr = hr.flip(-1)
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
-    expected = structural_similarity(
-        sr[0].double().numpy(), hr[0].double().numpy(), channel_axis=0, data_range=1.0, **options
-    )
+    pair = (image[0].double().numpy() for image in (sr, hr))
+    expected = structural_similarity(*pair, channel_axis=0, data_range=1.0, **options)
     assert float(SSIM()(sr, hr)) == pytest.approx(1 - expected, abs=1e-5)
 
 

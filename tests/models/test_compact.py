@@ -23,12 +23,8 @@ def test_weights_go_both_ways(scale, tmp_path):
     theirs = Theirs(num_feat=8, num_conv=2, upscale=scale).eval()
     torch.save({"params_ema": theirs.state_dict()}, tmp_path / "theirs.pth")
     loaded, card = load_generator(tmp_path / "theirs.pth")
-    assert card["model"] == {
-        "_target_": "srlit.models.compact.Compact",
-        "scale": scale,
-        "num_feat": 8,
-        "num_conv": 2,
-    }
+    numbers = {"scale": scale, "num_feat": 8, "num_conv": 2}
+    assert card["model"] == {"_target_": "srlit.models.compact.Compact"} | numbers
     with torch.no_grad():
         torch.testing.assert_close(theirs(x), loaded.eval()(x), rtol=1e-5, atol=1e-5)
 

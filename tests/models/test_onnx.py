@@ -1,7 +1,7 @@
 """Networks from ONNX files: one that torch exports, and small ones made by hand."""
 
-import builtins
 import re
+import sys
 
 import numpy as np
 import onnx
@@ -76,15 +76,12 @@ def test_fixed_sizes_batches_and_half_precision(tmp_path, kind, tolerance):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"taken": ("n", 1, "h", "w")}, "expected one input (n, 3, h, w) of type tensor(float)"),
+        ({"taken": ("n", 1, "h", "w")}, "expected one input"),
         ({"taken": ("n", 3, "h"), "given": [None] * 3, "node": SAME}, "expected one input"),
         ({"inputs": 2}, "expected one input"),
         ({"kind": TensorProto.DOUBLE, "node": SAME}, "tensor(double)"),
-        (
-            {"node": helper.make_node("GlobalAveragePool", ["x0"], ["y"])},
-            "made (1, 3, 1, 1) of an image of 64x64 pixels",
-        ),
-        ({"node": helper.make_node("Unheard", ["x0"], ["y"])}, "no ONNX file that can be run"),
+        ({"node": helper.make_node("GlobalAveragePool", ["x0"], ["y"])}, "made (1, 3, 1, 1)"),
+        ({"node": helper.make_node("Unheard", ["x0"], ["y"])}, "no ONNX file"),
     ],
     ids=["grey", "flat", "two inputs", "double", "no enlargement", "unknown operation"],
 )
@@ -97,21 +94,13 @@ def test_what_is_no_generator_is_told(tmp_path, change, message):
 
 @pytest.mark.parametrize("content", [b"", b"\x00" * 100, b"PK\x03\x04 no such thing"])
 def test_damaged_files_are_told(tmp_path, content):
-    path = tmp_path / "damaged.onnx"
-    path.write_bytes(content)
+    (path := tmp_path / "damaged.onnx").write_bytes(content)
     with pytest.raises(CheckpointError, match="damaged.onnx"):
         load_generator(path)
 
 
 def test_without_onnxruntime_the_message_says_what_to_install(tmp_path, monkeypatch):
-    real = builtins.__import__
-
-    def missing(name, *args, **kwargs):
-        if name == "onnxruntime":
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", missing)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(CheckpointError, match=r"pip install 'srlit\[onnx\]'"):
         OnnxGenerator(tmp_path / "some.onnx")
 
@@ -127,18 +116,14 @@ def test_evaluate_and_upscale_take_them(exported, tmp_path, photo_folder):
     assert rows["compact.onnx"] == pytest.approx(rows["compact.pth"], abs=1e-3)
 
     source = photo_folder / "00.png"
-    cfg = compose_config(
-        "upscale", f"input={source}", f"output={tmp_path}", f"checkpoint={path}", "tile=64"
-    )
-    [written] = upscale(cfg)
+    files = f"input={source}", f"output={tmp_path}", f"checkpoint={path}"
+    [written] = upscale(compose_config("upscale", *files, "tile=64"))
     assert Image.open(written).size == tuple(2 * np.array(Image.open(source).size))
 
 
 def test_they_cannot_be_blended(exported, tmp_path, photo_folder):
     photos = ("data=folder", f"data.photos.train_folder={photo_folder}", "data.photos.holdout=2")
-    asked = f"interpolate=[{exported[1]},{exported[1]}]"
-    cfg = compose_config(
-        "evaluate", asked, *photos, f"paths.runs={tmp_path}", "metrics.names=[mae]"
-    )
+    asked = f"interpolate=[{exported[1]},{exported[1]}]", "metrics.names=[mae]"
+    cfg = compose_config("evaluate", *asked, *photos, f"paths.runs={tmp_path}")
     with pytest.raises(ValueError, match="ONNX"):
         evaluate(cfg)

@@ -1,7 +1,5 @@
 """ESRGAN's network against spandrel's, weights going both ways."""
 
-import math
-
 import pytest
 import torch
 
@@ -33,12 +31,9 @@ def oldest_name(name, blocks, steps):
 def middle_name(name, blocks, steps):
     """BasicSR's name as BSRGAN has it."""
     for newer, older in (
-        ("conv_body", "trunk_conv"),
-        ("body.", "RRDB_trunk."),
-        ("rdb", "RDB"),
-        ("conv_up", "upconv"),
-        ("conv_hr", "HRconv"),
-    ):
+        ("conv_body", "trunk_conv"), ("body.", "RRDB_trunk."), ("rdb", "RDB"),
+        ("conv_up", "upconv"), ("conv_hr", "HRconv"),
+    ):  # fmt: skip
         name = name.replace(newer, older)
     return name
 
@@ -50,9 +45,8 @@ def random_network(seed):
     """A narrow network, of a layout that the seed chooses, with weights that matter."""
     torch.manual_seed(seed)
     scale, unshuffle = LAYOUTS[seed]
-    network = RRDBNet(
-        scale=scale, num_feat=8 + 4 * (seed % 3), num_block=2 + seed % 2, unshuffle=unshuffle
-    )
+    size = {"num_feat": 8 + 4 * (seed % 3), "num_block": 2 + seed % 2}
+    network = RRDBNet(scale=scale, unshuffle=unshuffle, **size)
     for parameter in network.parameters():
         parameter.data.add_(0.05 * torch.randn_like(parameter))
     return network.eval()
@@ -81,8 +75,8 @@ def test_what_srlit_writes_loads_in_spandrel(seed, tmp_path):
         torch.save({"params_ema": in_style(network, style)}, tmp_path / "net.pth")
         loaded = ModelLoader().load_from_file(tmp_path / "net.pth")
         assert loaded.architecture.id == "ESRGAN"
-        assert_same(network, loaded, (8, 12))
         assert_same(network, loaded, (9, 7))
+        assert list(basicsr_names(in_style(network, style))) == list(network.state_dict())
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -100,13 +94,11 @@ def test_what_spandrel_holds_loads_in_srlit(seed, tmp_path):
         shuffle_factor=unshuffle if unshuffle > 1 else None,
     ).eval()
     old = theirs.state_dict()
-    wrappers = [lambda w: w, lambda w: {"params": w}, lambda w: {"params_ema": w, "params": {}}]
-    wrappers += [
-        lambda w: {"params_ema": None, "params": w},
-        lambda w: {"params_ema": {}, "params": w},
-    ]
     for style, weights in (("old", old), ("new", basicsr_names(old))):
-        torch.save(wrappers[seed % len(wrappers)](dict(weights)), tmp_path / "net.pth")
+        w = dict(weights)
+        wrapped = (w, {"params": w}, {"params_ema": w, "params": {}},
+                   {"params_ema": None, "params": w}, {"params_ema": {}, "params": w})  # fmt: skip
+        torch.save(wrapped[seed % len(wrapped)], tmp_path / "net.pth")
         network, card = load_generator(tmp_path / "net.pth")
         assert (network.scale, network.unshuffle) == (scale, unshuffle)
         assert card["name"] == "net"
@@ -114,11 +106,7 @@ def test_what_spandrel_holds_loads_in_srlit(seed, tmp_path):
         assert recognise(weights)["num_block"] == 2 + seed % 2, style
 
 
-def test_every_style_gives_basicsrs_names():
-    network = random_network(7)
-    names = list(network.state_dict())
-    for style in STYLES:
-        assert list(basicsr_names(in_style(network, style))) == names
+def test_other_weights_keep_their_names():
     others = {"model.5.weight": torch.ones(1), "other": torch.ones(1)}
     assert basicsr_names(others) == others
 
@@ -127,9 +115,8 @@ def test_safetensors_and_parallel_names_load(tmp_path):
     from safetensors.torch import save_file
 
     network = random_network(2)
-    save_file(
-        {f"module.{k}": v for k, v in network.state_dict().items()}, tmp_path / "a.safetensors"
-    )
+    weights = {f"module.{name}": value for name, value in network.state_dict().items()}
+    save_file(weights, tmp_path / "a.safetensors")
     loaded, _ = load_generator(tmp_path / "a.safetensors")
     x = torch.rand(1, 3, 5, 6)
     assert torch.equal(loaded.eval()(x), network(x))
@@ -139,16 +126,12 @@ def test_safetensors_and_parallel_names_load(tmp_path):
 
 
 def test_unknown_weights_are_told_with_what_was_expected_and_what_came(tmp_path):
-    torch.save(
-        {"params": {"stem.weight": torch.ones(2, 3), "x\x1b[2J": torch.ones(1)}}, tmp_path / "a.pth"
-    )
+    weights = {"stem.weight": torch.ones(2, 3), "x\x1b[2J": torch.ones(1)}
+    torch.save({"params": weights}, tmp_path / "a.pth")
     with pytest.raises(CheckpointError) as caught:
         load_generator(tmp_path / "a.pth")
-    message = str(caught.value)
-    assert "expected RRDBNet (ESRGAN, BSRGAN, Real-ESRGAN): conv_first.weight" in message
-    assert "Compact (SRVGGNetCompact)" in message
-    assert "came 2 tensors: stem.weight (2, 3), x\\x1b[2J (1,)" in message
-    assert "model=" in message
+    came = "stem.weight (2, 3), x\\x1b[2J (1,)"
+    assert all(part in str(caught.value) for part in ("RRDBNet", "Compact", came, "model="))
     torch.save([torch.ones(2)], tmp_path / "b.pth")
     with pytest.raises(CheckpointError, match="no table of tensors.*came no table"):
         load_generator(tmp_path / "b.pth")
@@ -170,9 +153,7 @@ def test_the_published_layout():
     assert RRDBNet(scale=1, num_block=1).conv_first.in_channels == 48
     # Section 3.1: residuals start small.
     conv = network.body[0].rdb1.conv1
-    assert math.isclose(
-        float(conv.weight.detach().std()), 0.1 * math.sqrt(2 / (64 * 9)), rel_tol=0.05
-    )
+    assert float(conv.weight.detach().std()) == pytest.approx(0.1 * (2 / (64 * 9)) ** 0.5, rel=0.05)
 
 
 def test_no_such_scale_is_named():

@@ -21,12 +21,10 @@ NETWORKS = {
     "SAFMN": (3, {"dim": 12, "n_blocks": 1, "upscaling_factor": 3}),
     "RealPLKSR": (4, {"dim": 16, "n_blocks": 1, "upscaling_factor": 4}),
     "NAFNet": (1, {"width": 8, "enc_blk_nums": [1], "dec_blk_nums": [1], "middle_blk_num": 1}),
-    "DAT": (
-        2,
-        {"img_size": 16, "embed_dim": 16, "split_size": [2, 4], "depth": [2], "num_heads": [2]},
-    ),
+    "DAT": (2, {"img_size": 16, "embed_dim": 16, "split_size": [2, 4], "depth": [2],
+                "num_heads": [2]}),
     "UpCunet2x": (2, {}),
-}
+}  # fmt: skip
 
 
 def network(name):
@@ -95,9 +93,8 @@ def test_mistakes_are_named(tmp_path):
         Spandrel(scale=2, file=str(path))
     # A file cannot ask for more than it holds.
     weights = dict(network("SwinIR").network.state_dict())
-    weights["layers.5000.residual_group.blocks.0.attn.relative_position_bias_table"] = torch.ones(
-        225, 2
-    )
+    name = "layers.5000.residual_group.blocks.0.attn.relative_position_bias_table"
+    weights[name] = torch.ones(225, 2)
     torch.save(weights, path)
     with pytest.raises(CheckpointError, match="its network cannot be built"):
         Spandrel(scale=2, file=str(path))

@@ -1,3 +1,5 @@
+from itertools import product
+
 import pytest
 import torch
 
@@ -12,9 +14,8 @@ def small(scale, **more):
 
 def phases(image, scale):
     """The pixels at each place within squares of s x s, (s^2, 3, h, w)."""
-    return torch.stack(
-        [image[0, :, i::scale, j::scale] for i in range(scale) for j in range(scale)]
-    )
+    places = product(range(scale), repeat=2)
+    return torch.stack([image[0, :, i::scale, j::scale] for i, j in places])
 
 
 @torch.no_grad()
