@@ -22,7 +22,7 @@ NETWORKS = [("model", name) for name in GENERATORS] + [
 
 def network(group, name, scale=2):
     """A network whose every parameter matters: none is zero."""
-    torch.manual_seed(0)
+    torch.manual_seed(1)  # with 0 all four hidden units of an attention of RCAN are dead
     made = build(composed("train", group, name, f"scale={scale}")[group])
     for parameter in made.parameters():
         parameter.data.add_(0.01 * torch.randn_like(parameter))
