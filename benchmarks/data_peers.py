@@ -87,11 +87,7 @@ def basicsr_folder(
     Raises:
         MissingPeerError: BasicSR, OpenCV or lmdb is not installed.
     """
-    options = {
-        "dataroot_gt": str(hr),
-        "dataroot_lq": str(lr),
-        "io_backend": {"type": "disk"},
-    }
+    options = {"dataroot_gt": str(hr), "dataroot_lq": str(lr), "io_backend": {"type": "disk"}}
     return _basicsr(options, patch_size, batch_size, workers)
 
 

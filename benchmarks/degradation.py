@@ -46,15 +46,7 @@ import torch
 from common.photos import data_folder, photos_of, sample_photos
 from common.race import Call, Factory, gather, race
 from common.race import Effort as CommonEffort
-from common.results import (
-    Row,
-    cell,
-    make_parser,
-    milliseconds,
-    rate,
-    report,
-    timed_rows,
-)
+from common.results import Row, cell, make_parser, milliseconds, rate, report, timed_rows
 from hydra import compose, initialize_config_dir
 from jaxtyping import Float, Int64
 from PIL import Image
@@ -134,8 +126,7 @@ def crops(count: int, size: int) -> Images:
                 squares.append(photo[:, top : top + size, left : left + size])
             if len(squares) == count:
                 return torch.stack(squares).float() / 255
-    msg = f"found {len(squares)} squares of {size} pixels: expected {count}"
-    raise ValueError(msg)
+    raise ValueError(f"found {len(squares)} squares of {size} pixels: expected {count}")
 
 
 def ours(degradation: Degradation, hr: Images, *, sharpen: bool = False) -> Call:

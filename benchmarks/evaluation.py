@@ -139,8 +139,7 @@ def start(args: argparse.Namespace) -> list[Row]:
             )
             while not (Path(name) / "evaluation" / "measured.jsonl").exists():
                 if process.poll() is not None:
-                    msg = f"{command} ended with exit code {process.returncode}"
-                    raise RuntimeError(msg)
+                    raise RuntimeError(f"{command} ended with exit code {process.returncode}")
                 time.sleep(0.01)
             spent = time.perf_counter() - started
             process.kill()

@@ -154,13 +154,7 @@ def srlit_block(section: str, batches: list[Batch], count: int) -> Block:
     options = SECTIONS[section]
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         cfg = compose(
-            "train",
-            [
-                *SHARED,
-                *CHOICES[section],
-                f"scale={options.scale}",
-                f"paths.runs={folder}",
-            ],
+            "train", [*SHARED, *CHOICES[section], f"scale={options.scale}", f"paths.runs={folder}"]
         )
     network = {"_target_": "step_peers.RRDBNet", "scale": options.scale}
     for key, node in {"model": network, **NODES[section]}.items():

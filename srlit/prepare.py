@@ -162,8 +162,7 @@ def check_shards(cfg: DictConfig, sets: "PhotoSets") -> None:
     try:
         import_litdata()
     except ModuleNotFoundError as error:
-        msg = f"shards={cfg.shards}: {error}"
-        raise ConfigError(msg) from None
+        raise ConfigError(f"shards={cfg.shards}: {error}") from None
     for split in cfg.splits:
         try:
             paths = sets.split(split)
@@ -172,11 +171,10 @@ def check_shards(cfg: DictConfig, sets: "PhotoSets") -> None:
         if split == "train":
             check_shares(cfg, sets)
         if any(sets.lr_of(path) is not None for path in paths):
-            msg = (
+            raise ConfigError(
                 f"shards={cfg.shards}: data={choice('data', '?')} has real pairs for {split}, and "
                 "shards hold single photos only: leave shards=null and train from the files"
             )
-            raise ConfigError(msg)
 
 
 def check_shares(cfg: DictConfig, sets: "PhotoSets") -> None:
@@ -187,12 +185,11 @@ def check_shares(cfg: DictConfig, sets: "PhotoSets") -> None:
     """
     shares = {group.weight / len(group.photos) for group in sets.groups() if group.photos}
     if len(shares) > 1:
-        msg = (
+        raise ConfigError(
             f"shards={cfg.shards}: data={choice('data', '?')} weighs its sources by "
             "data.photos.weights, and shards hold no weights: set data.photos.weights=null, or "
             "write shards of each source alone"
         )
-        raise ConfigError(msg)
 
 
 def write_all_shards(cfg: DictConfig, found: "dict[str, Audit]") -> None:
@@ -220,8 +217,7 @@ def prepare_weights(cfg: DictConfig) -> list[Path]:
         msg = "weights.dir=null: expected a folder for the backbones; or set SRLIT_WEIGHTS"
         raise ConfigError(msg)
     if unknown := sorted(set(cfg.nets) - set(NETS)):
-        msg = f"nets={list(cfg.nets)}: {unknown}: expected some of {list(NETS)}"
-        raise ConfigError(msg)
+        raise ConfigError(f"nets={list(cfg.nets)}: {unknown}: expected some of {list(NETS)}")
     folder = Path(cfg.weights.dir).expanduser()
     return [save_features(net, folder) for net in cfg.nets]
 

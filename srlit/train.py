@@ -161,11 +161,10 @@ def build_trainer(cfg: DictConfig) -> "Trainer":
         default_root_dir=cfg.paths.run,
     )
     if in_multirun() and trainer.starts_processes:
-        msg = (
+        raise ConfigError(
             f"trainer.devices={cfg.trainer.devices}: several processes in a multirun (-m) need "
             "torchrun: torchrun --nproc-per-node=N -m srlit.train -m ... trainer.devices=N"
         )
-        raise ConfigError(msg)
     return trainer
 
 
@@ -220,11 +219,10 @@ def checkpoint_to_resume(cfg: DictConfig, folder: Path) -> Path | None:
         return named
     record = read_record(folder)
     if checkpoints_of(folder) or (record and record.status == "finished"):
-        msg = (
+        raise ConfigError(
             f"{folder} already holds a run: add resume=auto to go on with it, "
             "name=ANOTHER to start beside it, or remove the folder"
         )
-        raise ConfigError(msg)
     return named
 
 
@@ -241,22 +239,20 @@ def load_for_resume(resume: Path, phase: "Phase", data: "PhotoDataModule") -> No
 
     checkpoint = load_checkpoint(resume)
     if missing := [key for key in RESUMED if key not in checkpoint]:
-        msg = (
+        raise CheckpointError(
             f"resume={resume} lacks {', '.join(missing)}: it is of another version of srlit, or no "
             "training's. To start a new training from its generator, use init_from instead"
         )
-        raise CheckpointError(msg)
     differences = [
         line
         for key in ("model", "training")
         for line in card_differences(checkpoint["card"].get(key), phase.card[key], key)
     ]
     if differences:
-        msg = (
+        raise CheckpointError(
             f"resume={resume} goes on with another training: {'; '.join(differences)}. "
             "To start a new training from its generator, use init_from instead"
         )
-        raise CheckpointError(msg)
     if (photos := checkpoint.get(type(data).__qualname__)) is None:
         msg = f"resume={resume} does not say which photos it was trained on; use init_from instead"
         raise CheckpointError(msg)
@@ -284,8 +280,7 @@ def initialise(cfg: DictConfig, phase: "Phase") -> None:
         load_into(phase.generator, weights, f"init_from={source}")
     except CheckpointError as error:
         if card and (lines := card_differences(card["model"], phase.card["model"], "model")):
-            msg = f"init_from={source} does not fit: {'; '.join(lines)}"
-            raise CheckpointError(msg) from error
+            raise CheckpointError(f"init_from={source} does not fit: {'; '.join(lines)}") from error
         raise
     log.info("generator starts from %s", source)
 
@@ -295,17 +290,15 @@ def _follows(cfg: DictConfig) -> Path:
     from srlit.checkpoint.runs import find_previous, resolve_checkpoint
 
     if cfg.previous_phase is None:
-        msg = "init_from=auto needs `previous_phase`, the label of the phase before"
-        raise ConfigError(msg)
+        raise ConfigError("init_from=auto needs `previous_phase`, the label of the phase before")
     runs = Path(cfg.paths.runs)
     found = find_previous(runs, cfg.previous_phase, plain(cfg.model))
     if found is None:
-        msg = (
+        raise ConfigError(
             f"init_from=auto: no finished run labelled {cfg.previous_phase!r} with this generator "
             f"below {runs}. Train it first: +experiment={cfg.previous_phase} (with the "
             "same model), or name a checkpoint: init_from=PATH, or start afresh: init_from=null"
         )
-        raise ConfigError(msg)
     return resolve_checkpoint(str(found))
 
 

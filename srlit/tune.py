@@ -68,8 +68,7 @@ def report_sweep(folder: Path) -> "list[Row]":
 
     rows = write_report(folder)
     if not rows:
-        msg = f"{folder}: no run below this folder has selected a checkpoint"
-        raise FileNotFoundError(msg)
+        raise FileNotFoundError(f"{folder}: no run below this folder has selected a checkpoint")
     print_table(f"{folder.name}: selected checkpoints, validation photos", rows)
     log.info("sweep report in %s", folder)
     return rows

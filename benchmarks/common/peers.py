@@ -28,8 +28,7 @@ def import_peer(name: str, hint: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        msg = f"{name} needs the module {error.name}: {hint}"
-        raise MissingPeerError(msg) from error
+        raise MissingPeerError(f"{name} needs the module {error.name}: {hint}") from error
 
 
 def import_basicsr(name: str, hint: str) -> ModuleType:

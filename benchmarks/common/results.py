@@ -136,9 +136,5 @@ def report(
         print_rows(found)
         rows += found
     if args.json:
-        result = {
-            "torch": torch.__version__,
-            **about,
-            "rows": [asdict(row) for row in rows],
-        }
+        result = {"torch": torch.__version__, **about, "rows": [asdict(row) for row in rows]}
         args.json.write_text(json.dumps(result, indent=2) + "\n")

@@ -129,12 +129,11 @@ class DivergenceGuard(Callback):
         source = selector.newest_finite
         if source is None or self._rolled_back >= self.rollbacks:
             tried = f"{self._rolled_back} rollbacks" if source else "no checkpoint yet"
-            msg = (
+            raise DivergedError(
                 f"the training diverged: the {networks} had no finite gradient for "
                 f"{self.patience} iterations before iteration {phase.iteration} ({tried}). Lower "
                 "the learning rate, set phase.grad_clip_norm, or a loss weight, and start again"
             )
-            raise DivergedError(msg)
         self._rolled_back += 1
         self._in_a_row = {}
         load_for_rollback(trainer, phase, load_checkpoint(source))

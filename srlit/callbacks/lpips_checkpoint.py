@@ -75,11 +75,10 @@ class LPIPSCheckpoint(Checkpoint):
         self.asked = self.asked.where_measured(measured)
         for name in sorted(self.asked.names):
             if measured_name(name, measured) not in measured:
-                msg = (
+                raise ValueError(
                     f"callbacks.lpips_checkpoint asks for {name!r}, "
                     f"but metrics.names measures {', '.join(sorted(measured))}"
                 )
-                raise ValueError(msg)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check the rule; finish a ranking that a kill interrupted."""

@@ -94,8 +94,7 @@ def _read_header(path: Path) -> bytes:
         length = file.read(8)
         size = int.from_bytes(length, "little")
         if size > MAX_HEADER_BYTES:
-            msg = f"a header of {size} bytes: expected at most {MAX_HEADER_BYTES}"
-            raise ValueError(msg)
+            raise ValueError(f"a header of {size} bytes: expected at most {MAX_HEADER_BYTES}")
         return length + file.read(size)
 
 

@@ -46,11 +46,10 @@ def unwrap(loaded: object, bytes_in_file: int) -> dict[str, Tensor]:
     weights: Any = next(filter(_is_table, tables), loaded)
     if not _is_table(weights):
         keys = ", ".join(k for k in loaded if type(k) is str) if isinstance(loaded, dict) else ""
-        msg = (
+        raise ValueError(
             "not an srlit checkpoint, as it has no 'card' that describes its model, and no table "
             f"of tensors, bare or as {' or '.join(WRAPPERS)}; came {printable(keys) or 'no table'}"
         )
-        raise ValueError(msg)
     if bytes_of(weights) > bytes_in_file:
         msg = f"its tensors take {bytes_of(weights)} bytes, but the file has {bytes_in_file}"
         raise ValueError(msg)

@@ -48,8 +48,7 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
     try:
         return unwrap(loaded, path.stat().st_size), None
     except ValueError as error:
-        msg = f"{path}: {error}"
-        raise CheckpointError(msg) from error
+        raise CheckpointError(f"{path}: {error}") from error
 
 
 def generator_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
@@ -68,8 +67,7 @@ def _read(path: Path) -> tuple[Any, bool]:
         CheckpointError: the file is missing or damaged, or holds more than data.
     """
     if not path.is_file():
-        msg = f"{path}: no such checkpoint"
-        raise CheckpointError(msg)
+        raise CheckpointError(f"{path}: no such checkpoint")
     try:
         if file_format.is_safetensors(path):
             return file_format.load(path)
@@ -91,6 +89,5 @@ def _validated(path: Path, loaded: dict[str, Any]) -> dict[str, Any]:
     except ValidationError as error:
         first = error.errors()[0]
         key = printable(".".join(map(str, first["loc"])))
-        msg = f"{path}: not an srlit checkpoint: {key}: {first['msg']}"
-        raise CheckpointError(msg) from error
+        raise CheckpointError(f"{path}: not an srlit checkpoint: {key}: {first['msg']}") from error
     return loaded

@@ -37,8 +37,7 @@ def rebuild(
         return make(**arguments)
     except TypeError as error:
         reason = printable(str(error).split("\n")[0])
-        msg = f"{source}: {node[TARGET]} cannot be built: {reason}"
-        raise CheckpointError(msg) from error
+        raise CheckpointError(f"{source}: {node[TARGET]} cannot be built: {reason}") from error
 
 
 def _resolve(
@@ -56,11 +55,10 @@ def _resolve(
         is_own_class = inspect.isclass(found) and _is_below(found.__module__, packages)
         if callable(found) and (top in trust or is_own_class):
             return found
-    msg = (
+    raise CheckpointError(
         f"{source} names {printable(target)!r}, which is no class of {' or '.join(packages)}. "
         f"Other modules are imported only where you name them: trust=[{printable(top) or 'MODULE'}]"
     )
-    raise CheckpointError(msg)
 
 
 def _is_below(module: str, packages: Collection[str]) -> bool:

@@ -110,8 +110,7 @@ def own_folder(folder: Path) -> Iterator[None]:
         lock.acquire(blocking=False)
     except Timeout as error:
         who = owner.read_text().strip() if owner.is_file() else "another process"
-        msg = f"{folder} is in use by {who}"
-        raise CheckpointError(msg) from error
+        raise CheckpointError(f"{folder} is in use by {who}") from error
     with lock:
         owner.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
         yield
@@ -147,8 +146,7 @@ def resolve_checkpoint(name: str) -> Path:
     if path.is_dir():
         return path / str(read_best(path)["checkpoint"])
     if not path.is_file():
-        msg = f"{path}: no such checkpoint and no such run folder"
-        raise CheckpointError(msg)
+        raise CheckpointError(f"{path}: no such checkpoint and no such run folder")
     return path
 
 
@@ -185,8 +183,7 @@ def newest_intact(folder: Path) -> Path | None:
             log.warning("resuming from %s instead", path)
         return path
     if problems:
-        msg = f"resume: no checkpoint in {folder} is intact: {'; '.join(problems)}"
-        raise CheckpointError(msg)
+        raise CheckpointError(f"resume: no checkpoint in {folder} is intact: {'; '.join(problems)}")
     return None
 
 

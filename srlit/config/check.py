@@ -86,16 +86,14 @@ class _Check:
                 full = _joined(key, name)
                 hint = did_you_mean(name, known, prefix=key)
                 listed = ", ".join(sorted(known))
-                msg = f"unknown key {full}{hint} ({where} takes {listed})"
-                raise ConfigError(msg)
+                raise ConfigError(f"unknown key {full}{hint} ({where} takes {listed})")
 
     def values(self, key: str, node: DictConfig, types: Mapping[str, Any]) -> None:
         """See that each value is of its key's type."""
         for name, annotation in types.items():
             full = _joined(key, name)
             if OmegaConf.is_missing(node, name):
-                msg = f"{full} is missing: expected {describe(annotation)}"
-                raise ConfigError(msg)
+                raise ConfigError(f"{full} is missing: expected {describe(annotation)}")
             if name not in node:
                 continue
             if is_typeddict(annotation):
@@ -116,8 +114,7 @@ class _Check:
         for suffix, (wanted, item) in item_annotations(annotation, value).items():
             self._value(f"{key}{suffix}", wanted, item)
         shown = json.dumps(value) if value is None or isinstance(value, bool) else value
-        msg = f"{key}={shown}: expected {describe(annotation)}"
-        raise ConfigError(msg)
+        raise ConfigError(f"{key}={shown}: expected {describe(annotation)}")
 
     def _texts(self, key: str) -> Iterator[object]:
         """What was typed for a key: as one text, and a plain list as texts."""
@@ -174,7 +171,6 @@ def _arguments(target: str, key: str) -> dict[str, Any] | None:
     try:
         known = arguments_of(get_object(target))
     except (ImportError, ValueError) as error:
-        msg = f"{key}._target_={target}: cannot be imported ({error})"
-        raise ConfigError(msg) from error
+        raise ConfigError(f"{key}._target_={target}: cannot be imported ({error})") from error
     ranges = [types for name, types in FOREIGN.items() if target.startswith(name)]
     return known and known | {k: v for types in ranges for k, v in types.items() if k in known}

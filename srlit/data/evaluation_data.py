@@ -81,8 +81,7 @@ class EvaluationData:
         self.rejected += found.rejected
         if not found.photos:
             first = [f"{printable(path)}: {reason}" for path, reason in found.rejected[:SHOWN]]
-            msg = f"no usable photo for {split}: {', '.join(first)}"
-            raise BadDataError(msg)
+            raise BadDataError(f"no usable photo for {split}: {', '.join(first)}")
         return found.photos
 
     def _grouped(self, photos: list[Photo], batch_size: int) -> EvaluationPhotos:
@@ -101,5 +100,4 @@ class EvaluationData:
 def check_multiple(key: str, size: int | None, scale: int) -> None:
     """Raise ValueError where a size in HR pixels is not a multiple of the scale."""
     if size is not None and size % scale:
-        msg = f"{key}={size}: expected a multiple of scale={scale}"
-        raise ValueError(msg)
+        raise ValueError(f"{key}={size}: expected a multiple of scale={scale}")

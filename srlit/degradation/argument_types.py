@@ -47,9 +47,8 @@ def choice_weights(
     if weights is None:
         weights = [1.0] * len(options)
     if len(weights) != len(options) or min(weights, default=-1) < 0 or sum(weights) <= 0:
-        msg = (
+        raise ValueError(
             f"{name}={list(weights)}: expected {len(options)} numbers >= 0 with a positive sum, "
             "and at least one option"
         )
-        raise ValueError(msg)
     return list(weights)

@@ -11,12 +11,7 @@ from annotated_types import Gt, Interval
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from srlit.degradation.argument_types import (
-    IsRange,
-    NonNegativeRange,
-    OddSizes,
-    PositiveRange,
-)
+from srlit.degradation.argument_types import IsRange, NonNegativeRange, OddSizes, PositiveRange
 from srlit.ops import blur_kernels as ops
 from srlit.ops.filters import box_taps, gaussian_taps
 from srlit.ops.ragged_batch import Params

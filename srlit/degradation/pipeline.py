@@ -38,11 +38,10 @@ class Degradation:
         size = self.chain.relative_size_after(FULL_SIZE)
         if size != Fraction(1, scale):
             found = "to sizes that vary" if size is None else f"by {float(1 / size):g}"
-            msg = (
+            raise ValueError(
                 f"degradation {name!r} shrinks {found}, but scale={scale}: "
                 "exactly one stage must carry the scale, or a last Resize with factors [[1, 1]]"
             )
-            raise ValueError(msg)
 
     def sample(self, keys: Int64[Tensor, " n"]) -> Params:
         """Draw every stage's parameters, one row per key; row i depends on key i alone."""
@@ -72,8 +71,7 @@ class Degradation:
             with full_precision(home):
                 batch = self.chain.apply(RaggedBatch.of(as_float(hr.to(home))), own)
         except ValueError as error:
-            msg = f"degradation {self.name!r}: {error}"
-            raise ValueError(msg) from error
+            raise ValueError(f"degradation {self.name!r}: {error}") from error
         h, w = hr.shape[-2:]
         pixels = batch.pixels.clone() if batch.pixels is hr else batch.pixels
         lr = pixels[..., : h // self.scale, : w // self.scale].float().contiguous()
@@ -106,12 +104,10 @@ def check_images(hr: Tensor, scale: int, first_stage: str) -> None:
     """
     where = f"input of stage {first_stage!r}"
     if hr.dim() != 4 or hr.shape[1] != 3:
-        msg = f"{where}: shape {tuple(hr.shape)}: expected (n, 3, h, w)"
-        raise ValueError(msg)
+        raise ValueError(f"{where}: shape {tuple(hr.shape)}: expected (n, 3, h, w)")
     h, w = hr.shape[-2:]
     if h % scale or w % scale or min(h, w) < scale:
-        msg = f"{where}: {h}x{w} pixels: expected multiples of scale={scale}"
-        raise ValueError(msg)
+        raise ValueError(f"{where}: {h}x{w} pixels: expected multiples of scale={scale}")
     if not hr.is_cpu or hr.numel() == 0:
         return
     low, high = (value.item() for value in torch.aminmax(hr))

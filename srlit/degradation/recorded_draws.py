@@ -54,11 +54,10 @@ def from_records(degradation: Degradation, records: Sequence[Mapping[str, Any]])
     example = degradation.sample(torch.zeros(1, dtype=torch.int64))
     for record in records:
         if different := sorted(set(record) ^ set(example)):
-            msg = (
+            raise DrawsError(
                 f"recorded draws do not fit degradation {degradation.name!r}: "
                 f"{', '.join(different)} are only in one of them"
             )
-            raise DrawsError(msg)
     return {
         key: _column(key, [record[key] for record in records], names.get(key), value)
         for key, value in example.items()
@@ -72,8 +71,7 @@ def _column(key: str, values: list[Any], names: Sequence[str] | None, example: T
         column = torch.tensor(numbers, dtype=example.dtype)
     except (TypeError, ValueError, OverflowError) as error:
         expected = f"one of {', '.join(names)}" if names else "numbers"
-        msg = f"recorded draws of {key}: {error}: expected {expected}"
-        raise DrawsError(msg) from error
+        raise DrawsError(f"recorded draws of {key}: {error}: expected {expected}") from error
     if column.shape[1:] != example.shape[1:]:
         msg = f"recorded draws of {key}: shape {tuple(column.shape[1:])} per image"
         raise DrawsError(f"{msg}: expected {tuple(example.shape[1:])}")

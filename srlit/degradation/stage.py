@@ -85,11 +85,10 @@ def require_larger(batch: RaggedBatch, radius: int, what: str) -> None:
     """Raise ValueError where an image may be smaller than a kernel's radius."""
     if min(batch.min_size) <= radius:
         h, w = batch.min_size
-        msg = (
+        raise ValueError(
             f"{what} reaches {radius} pixels, but an image may have only {h}x{w} here: "
             "expected larger patches (data.patch_size) or smaller kernels"
         )
-        raise ValueError(msg)
 
 
 def require_one_size(batch: RaggedBatch, what: str) -> None:

@@ -58,8 +58,7 @@ class FeatureLoss(nn.Module):
         super().__init__()
         backbone = load_backbone(net, weights_dir, allow_untrained=allow_untrained)
         if unknown := sorted(set(layers) - set(backbone.layers)):
-            msg = f"layers {', '.join(unknown)}: {net} has {', '.join(backbone.layers)}"
-            raise ValueError(msg)
+            raise ValueError(f"layers {', '.join(unknown)}: {net} has {', '.join(backbone.layers)}")
         self.layers = dict(layers)
         # In a tuple, so that the shared backbone is no submodule and no checkpoint contains it.
         self._shared = (backbone,)

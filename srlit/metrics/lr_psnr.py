@@ -23,8 +23,7 @@ def downscaled_to(sr: Images, lr: AnyImages) -> AnyImages:
     """
     (h, w), (lh, lw) = sr.shape[-2:], lr.shape[-2:]
     if h % lh or w % lw or h // lh != w // lw:
-        msg = f"lr_psnr: sr of {h}x{w} pixels is no whole multiple of lr of {lh}x{lw}"
-        raise ValueError(msg)
+        raise ValueError(f"lr_psnr: sr of {h}x{w} pixels is no whole multiple of lr of {lh}x{lw}")
     return imresize((sr * 255).round() / 255, lh / h)
 
 

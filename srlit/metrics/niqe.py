@@ -49,11 +49,10 @@ def niqe(y: Float[Tensor, "n 1 h w"]) -> Float[Tensor, " n"]:
     """
     h, w = y.shape[-2:]
     if min(h, w) < MIN_SIDE:
-        msg = (
+        raise ValueError(
             f"niqe: got {h}x{w} pixels, expected at least {MIN_SIDE}x{MIN_SIDE} without the "
             "border: raise data.eval_crop or take niqe out of metrics.names"
         )
-        raise ValueError(msg)
     h, w = h // BLOCK * BLOCK, w // BLOCK * BLOCK
     levels = (y[..., :h, :w] * 255).round()
     halved = shrink(levels, (h // 2, w // 2))

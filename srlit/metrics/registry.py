@@ -149,8 +149,7 @@ def higher_is_better(name: str) -> bool:
     protocols()
     families = [known for known in _directions if f"{name}_".startswith(f"{known}_")]
     if not families:
-        msg = f"metric {name!r}: expected one of {', '.join(_directions)}"
-        raise ValueError(msg)
+        raise ValueError(f"metric {name!r}: expected one of {', '.join(_directions)}")
     return _directions[max(families, key=len)]
 
 
@@ -169,8 +168,7 @@ def parse(key: str, name: str, base: type) -> tuple[Any, dict[str, Any]]:
     for protocol in known.values():
         if (parameters := protocol.parameters(name)) is not None:
             return protocol.kind, parameters
-    msg = f"{key} has {name!r}: expected one of {', '.join(sorted(known))}"
-    raise ValueError(msg)
+    raise ValueError(f"{key} has {name!r}: expected one of {', '.join(sorted(known))}")
 
 
 def metric_named(name: str, weights_dir: str | None, *, allow_untrained: bool) -> Metric:

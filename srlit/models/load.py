@@ -68,8 +68,7 @@ def load_into(generator: nn.Module, weights: Weights, source: str) -> None:
     except RuntimeError as error:
         differences = weight_differences(generator.state_dict(), named)
         reason = "; ".join(differences) or str(error).splitlines()[-1].strip()
-        msg = f"{source}: the weights do not fit the network: {reason}"
-        raise CheckpointError(msg) from error
+        raise CheckpointError(f"{source}: the weights do not fit the network: {reason}") from error
 
 
 def _build(path: Path, weights: Weights, card: Card, trust: Collection[str]) -> Any:  # noqa: ANN401
@@ -88,15 +87,13 @@ def _build(path: Path, weights: Weights, card: Card, trust: Collection[str]) -> 
         return build_within(weights, lambda: rebuild(model, "its card", ("srlit.models",), trust))
     except CheckpointError as error:
         if "model" in card:
-            msg = f"{path}: {error}"
-            raise CheckpointError(msg) from error
+            raise CheckpointError(f"{path}: {error}") from error
         expected = "; or ".join(f"{name}: {names}" for name, names in EXPECTED.items())
-        msg = (
+        raise CheckpointError(
             f"{path}: no srlit checkpoint, and weights of no known network: expected {expected}; "
             f"or those of one of spandrel's architectures; came {shapes(weights)}; "
             f"for another network give its configuration (model=...) ({error})"
-        )
-        raise CheckpointError(msg) from error
+        ) from error
     except Exception as error:  # what constructors raise for a file's values
         reason = printable(str(error).split("\n")[0])
         msg = f"{path}: the network that {told} cannot be built: {reason}"

@@ -41,11 +41,10 @@ class OnnxGenerator(nn.Module):
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         taken = [(each.type, each.shape) for each in inputs]
         if len(outputs) != 1 or len(taken) != 1 or not _is_image(*taken[0]):
-            msg = (
+            raise CheckpointError(
                 f"{path}: expected one input (n, 3, h, w) of type {' or '.join(TYPES)} and one "
                 f"output; came {len(outputs)} outputs and inputs {taken}"
             )
-            raise CheckpointError(msg)
         [(kind, (count, _, height, width))] = taken
         self._input = inputs[0].name
         self._type = TYPES[kind]
@@ -59,11 +58,10 @@ class OnnxGenerator(nn.Module):
         found = self._run(torch.zeros(self.batch or 1, 3, *size)).shape
         scale = found[-1] // size[1]
         if scale < 1 or found != (self.batch or 1, 3, scale * size[0], scale * size[1]):
-            msg = (
+            raise CheckpointError(
                 f"{self.path}: made {tuple(found)} of an image of {size[0]}x{size[1]} pixels: "
                 "expected 3 channels and both sides a whole number of times as long"
             )
-            raise CheckpointError(msg)
         return int(scale)
 
     def forward(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
@@ -75,11 +73,10 @@ class OnnxGenerator(nn.Module):
         h, w = lr.shape[-2:]
         height, width = self.height or h, self.width or w
         if h > height or w > width:
-            msg = (
+            raise ValueError(
                 f"{self.path} takes images of {height}x{width} pixels, got {h}x{w}: "
                 f"set tile={min(height, width)}"
             )
-            raise ValueError(msg)
         images = reflect_to(lr, height, width)
         parts = [self._run(part) for part in self._batches(images)]
         sr = torch.cat(parts)[: len(lr), :, : h * self.scale, : w * self.scale]

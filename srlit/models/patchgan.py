@@ -47,11 +47,10 @@ class PatchGAN(nn.Sequential):
         """
         h, w = image.shape[-2:]
         if min(h, w) < self.min_size:
-            msg = (
+            raise ValueError(
                 f"data.patch_size: PatchGAN got images of {h}x{w}, "
                 f"expected at least {self.min_size}x{self.min_size}"
             )
-            raise ValueError(msg)
         logits: Tensor = super().forward(image)  # type: ignore[no-untyped-call]
         return logits
 

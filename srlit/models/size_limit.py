@@ -82,8 +82,7 @@ def _limit(weights: Mapping[str, Tensor]) -> Iterator[None]:
     def count_parameter(module: nn.Module, name: str, parameter: Tensor) -> None:
         total = parameters.add((module, name), parameter.numel())
         if total > numbers or len(parameters) > len(weights):
-            msg = f"it has more parameters than the {len(weights)} weights in the file"
-            raise ValueError(msg)
+            raise ValueError(f"it has more parameters than the {len(weights)} weights in the file")
 
     def count_buffer(module: nn.Module, name: str, buffer: Tensor | None) -> None:
         size = 0 if buffer is None else buffer.numel()

@@ -60,11 +60,9 @@ class Spandrel(nn.Module):
             network, descriptor = _by_name(architecture, arguments or {})
         described = f"{descriptor.architecture.name} ({file or 'model.arguments'})"
         if (descriptor.input_channels, descriptor.output_channels) != (3, 3):
-            msg = f"model: {described} takes and gives other images than RGB"
-            raise ValueError(msg)
+            raise ValueError(f"model: {described} takes and gives other images than RGB")
         if scale is not None and descriptor.scale != scale:
-            msg = f"model.scale={scale}, but {described} upscales by {descriptor.scale}"
-            raise ValueError(msg)
+            raise ValueError(f"model.scale={scale}, but {described} upscales by {descriptor.scale}")
         self.scale = descriptor.scale
         self.network = network.train().requires_grad_(requires_grad=True)
         self.architecture = descriptor.architecture
@@ -110,8 +108,7 @@ def _by_name(
     """A network with random weights, and what spandrel knows of such ones."""
     known = architectures()
     if name not in known:
-        msg = f"model.architecture={name!r}: expected one of {', '.join(known)}"
-        raise ValueError(msg)
+        raise ValueError(f"model.architecture={name!r}: expected one of {', '.join(known)}")
     architecture, make = known[name]
     try:
         network = make(**arguments)
@@ -154,11 +151,10 @@ def _from_weights(weights: dict[str, Tensor], source: str) -> "ImageModelDescrip
     try:
         return _described(build_within(weights, lambda: MAIN_REGISTRY.load(dict(weights))))
     except UnsupportedModelError as error:
-        msg = (
+        raise CheckpointError(
             f"{source}: expected weights of one of {', '.join(architectures())}; "
             f"came {shapes(weights)}"
-        )
-        raise CheckpointError(msg) from error
+        ) from error
     except Exception as error:  # detection reads names and shapes that a file may choose
         reason = printable(str(error).split("\n")[0])
         msg = f"{source}: its network cannot be built: {reason}; came {shapes(weights)}"
@@ -174,6 +170,5 @@ def _described(descriptor: "ModelDescriptor") -> "ImageModelDescriptor[nn.Module
     from spandrel import ImageModelDescriptor
 
     if not isinstance(descriptor, ImageModelDescriptor) or descriptor.architecture.id in UNFIT:
-        msg = f"{descriptor.architecture.name} maps more than an image, or faces only"
-        raise ValueError(msg)
+        raise ValueError(f"{descriptor.architecture.name} maps more than an image, or faces only")
     return descriptor

@@ -101,8 +101,7 @@ class TwoStage(nn.Module):
     ) -> None:
         super().__init__()
         if set(frozen) == {1, 2}:
-            msg = f"model.frozen={list(frozen)}: expected [], [1] or [2]"
-            raise ValueError(msg)
+            raise ValueError(f"model.frozen={list(frozen)}: expected [], [1] or [2]")
         self.scale = scale
         self.restore = RestorationStage(num_feat, num_block, num_grow_ch, residual_scale)
         self.enlarge = UpsamplingStage(num_feat, scale)

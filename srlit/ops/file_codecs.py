@@ -77,8 +77,7 @@ def _integer_qualities(quality: Float[Tensor, " n"], codec: Codec) -> list[int]:
     for value in values:
         if not codec.min_quality <= value <= codec.max_quality:
             expected = f"expected a number from {codec.min_quality} to {codec.max_quality}"
-            msg = f"{codec.name} quality {value}: {expected}"
-            raise ValueError(msg)
+            raise ValueError(f"{codec.name} quality {value}: {expected}")
     return [round(value) for value in values]
 
 

@@ -97,8 +97,7 @@ def check_side(image: Planes, scales: int) -> None:
     h, w = image.shape[-2:]
     minimum = WINDOW * 2 ** (scales - 1)
     if min(h, w) < minimum:
-        msg = (
+        raise ValueError(
             f"ssim over {scales} scales: got {h}x{w} pixels, "
             f"expected at least {minimum}x{minimum}: raise data.patch_size and data.eval_crop"
         )
-        raise ValueError(msg)

@@ -157,8 +157,7 @@ def load_backbone(
         MissingWeightsError: none of the three places has the weights, or a file is damaged.
     """
     if net not in NETS:
-        msg = f"unknown backbone {net!r}: expected one of {', '.join(NETS)}"
-        raise ValueError(msg)
+        raise ValueError(f"unknown backbone {net!r}: expected one of {', '.join(NETS)}")
     named = [directory, os.environ.get("SRLIT_WEIGHTS")]
     folders = tuple(Path(name).expanduser() for name in named if name)
     return (_pretrained_or_random if allow_untrained else _pretrained)(net, folders)
@@ -177,14 +176,13 @@ def _pretrained(net: str, folders: tuple[Path, ...]) -> Backbone:
         state = torchvision_state(net)
     except OSError as error:
         missing = f"{' and '.join(map(str, files))}: no such file" if files else "no folder is set"
-        msg = (
+        raise _NotFoundError(
             f"No pretrained weights for {net}: {missing}; torchvision could not download them "
             f"({error}).\nPut {features_file(net)} into a folder and set weights.dir=FOLDER or the "
             "environment variable SRLIT_WEIGHTS (srlit prepare weights weights.dir=FOLDER writes "
             "it where there is a network), or run once with network access so that torchvision "
             "can download it."
-        )
-        raise _NotFoundError(msg) from error
+        ) from error
     return Backbone(net, _build(net, state), pretrained=True)
 
 
@@ -224,8 +222,7 @@ def torchvision_state(net: str) -> dict[str, Tensor]:
     try:
         state = weights.get_state_dict(progress=True, check_hash=True)
     except RuntimeError as error:  # another checksum
-        msg = f"{weights.url}: {error}"
-        raise OSError(msg) from error
+        raise OSError(f"{weights.url}: {error}") from error
     finally:
         socket.setdefaulttimeout(before)
     return {name: value for name, value in state.items() if name.startswith("features.")}

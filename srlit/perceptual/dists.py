@@ -121,11 +121,10 @@ def dists_weights(path: Path) -> tuple[Tensor, Tensor]:
         MissingWeightsError: the file is missing.
     """
     if not path.is_file():
-        msg = (
+        raise MissingWeightsError(
             f"DISTS: {path}: no such file. It comes with the package torchmetrics (1.9 has it); "
             "install that version, or remove DISTS from the losses and metrics"
         )
-        raise MissingWeightsError(msg)
     state = torch.load(path, map_location="cpu", weights_only=True)
     total = state["alpha"].sum() + state["beta"].sum()
     alpha, beta = ((state[name] / total).detach().flatten() for name in ("alpha", "beta"))

@@ -100,8 +100,7 @@ def load_lpips(
         MissingWeightsError: the backbone's weights are missing or damaged.
     """
     if net not in LPIPS_NETS:
-        msg = f"unknown LPIPS network {net!r}: expected one of {', '.join(LPIPS_NETS)}"
-        raise ValueError(msg)
+        raise ValueError(f"unknown LPIPS network {net!r}: expected one of {', '.join(LPIPS_NETS)}")
     backbone = load_backbone(LPIPS_NETS[net][0], directory, allow_untrained=allow_untrained)
     return _lpips(net, backbone)
 

@@ -64,8 +64,7 @@ class AdversarialPhase(Phase):
     ) -> None:
         super().__init__(**shared)
         if not self.loss.is_adversarial:
-            msg = "phase=adversarial needs a weight for 'adversarial' in loss.weights"
-            raise ValueError(msg)
+            raise ValueError("phase=adversarial needs a weight for 'adversarial' in loss.weights")
         self.discriminator = discriminator.to(memory_format=torch.channels_last)
         self.criterion = criterion
         self.make_generator_optimizer = generator_optimizer

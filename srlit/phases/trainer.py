@@ -72,11 +72,10 @@ class Trainer(lightning.Trainer):
         super().__init__(strategy=strategy, **options)
         started = int(os.environ["WORLD_SIZE"]) if dist.is_torchelastic_launched() else None
         if started not in {None, self.world_size}:
-            msg = (
+            raise ValueError(
                 f"trainer.devices={options.get('devices')} x trainer.num_nodes="
                 f"{options.get('num_nodes', 1)}: torchrun started {started} processes"
             )
-            raise ValueError(msg)
 
     @property
     def starts_processes(self) -> bool:
@@ -102,5 +101,4 @@ class Trainer(lightning.Trainer):
             if "timed out" in text or "timeout" in text:
                 msg = f"a process did not answer within trainer.timeout_s={self.timeout_s:g}"
                 raise TimeoutError(msg) from error
-            msg = "another process has ended; its own output says why"
-            raise ConnectionError(msg) from error
+            raise ConnectionError("another process has ended; its own output says why") from error

@@ -101,8 +101,7 @@ def read_table(path: Path) -> list[Row]:
         for row in read_json(path, list[_TableRow])
     ]
     if not rows or any(row.keys() != rows[0].keys() for row in rows):
-        msg = "expected rows of equal keys, at least one"
-        raise ValueError(msg)
+        raise ValueError("expected rows of equal keys, at least one")
     return rows
 
 
@@ -118,16 +117,14 @@ def read_photos(path: Path) -> list[Photo]:
     counts: dict[str, int] = {}
     for line, row in enumerate(rows, 2):
         if None in row or None in row.values() or not {"name", "photo"} <= row.keys():
-            msg = f"line {line} is not whole, or name and photo are no columns"
-            raise ValueError(msg)
+            raise ValueError(f"line {line} is not whole, or name and photo are no columns")
         method, photo = row.pop("name"), row.pop("photo")
         number = counts.get(method, 0)
         counts[method] = number + 1
         try:
             values = {metric: float(text) for metric, text in row.items() if metric not in LABELS}
         except ValueError as error:
-            msg = f"line {line}: {error}"
-            raise ValueError(msg) from error
+            raise ValueError(f"line {line}: {error}") from error
         photos.setdefault(number, Photo(number, photo, {})).values[method] = values
     return list(photos.values())
 

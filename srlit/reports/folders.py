@@ -48,16 +48,14 @@ def find_subjects(named: Sequence[Path], warnings: Warnings) -> Subjects:
 def _work_in(path: Path) -> list[Path]:
     """The folder, if something was done in it, and those one level below; the oldest first."""
     if not path.is_dir():
-        msg = f"{path}: no such folder: expected one of a run, or of several"
-        raise FileNotFoundError(msg)
+        raise FileNotFoundError(f"{path}: no such folder: expected one of a run, or of several")
     below = [child for child in path.iterdir() if child.is_dir()]
     found = [folder for folder in [path, *sorted(below, key=_age)] if _holds_work(folder)]
     if not found:
-        msg = (
+        raise ValueError(
             f"{path}: neither a run (no run.json, metrics.csv or best.json), nor an evaluation "
             "(no table.json with photos.csv), nor a folder of such folders"
         )
-        raise ValueError(msg)
     return found
 
 

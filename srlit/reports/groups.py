@@ -122,12 +122,7 @@ def across(
 
 
 def together(
-    run: Run,
-    title: str,
-    names: Names,
-    tones: Mapping[str, int],
-    *,
-    log: bool | None = False,
+    run: Run, title: str, names: Names, tones: Mapping[str, int], *, log: bool | None = False
 ) -> Chart:
     """Several columns of one run; each keeps its colour from chart to chart."""
     curves = [Curve(_last(n), run.columns[n], tones.get(_last(n), 0)) for n in names]

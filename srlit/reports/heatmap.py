@@ -130,8 +130,7 @@ def _robustness(content: _MapFile) -> Robustness:
 def _matrix(lines: list[list[float | None]], rows: int, columns: int, what: str) -> Matrix:
     """Numbers by rows, NaN for null."""
     if len(lines) != rows or any(len(line) != columns for line in lines):
-        msg = f"{what} is not of {rows} rows of {columns} values, as axes say"
-        raise ValueError(msg)
+        raise ValueError(f"{what} is not of {rows} rows of {columns} values, as axes say")
     return [[math.nan if v is None else v for v in line] for line in lines]
 
 

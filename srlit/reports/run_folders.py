@@ -108,8 +108,7 @@ def read_columns(path: Path, warnings: Warnings) -> dict[str, Column]:
     rows = read_rows(path)
     if not rows:
         problem = "has no complete row" if path.is_file() else "is not there"
-        msg = f"{problem}: nothing was logged in this folder, or the file is damaged"
-        raise ValueError(msg)
+        raise ValueError(f"{problem}: nothing was logged in this folder, or the file is damaged")
     cells: dict[str, dict[float, float]] = {}
     broken = 0
     for row in sorted(rows, key=lambda row: int(row[STEP])):
@@ -141,8 +140,7 @@ def _record(path: Path) -> RunRecord | None:
         return None
     record = read_record(path.parent)
     if record is None or not isinstance(record.started, (int, float)):
-        msg = "is damaged: how the run was started and ended is not known"
-        raise ValueError(msg)
+        raise ValueError("is damaged: how the run was started and ended is not known")
     return record
 
 
@@ -157,8 +155,7 @@ def _config(path: Path) -> dict[str, Any]:
     try:
         content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     except (OmegaConfBaseException, yaml.YAMLError, RecursionError) as error:
-        msg = f"cannot be read as YAML: {error}"
-        raise ValueError(msg) from error
+        raise ValueError(f"cannot be read as YAML: {error}") from error
     if not isinstance(content, dict):
         msg = f"is {content!r:.60}, expected a mapping"
         raise ValueError(msg)  # noqa: TRY004 - a damaged file, like the others

@@ -39,5 +39,4 @@ def _times(path: Path) -> list[tuple[float, float]]:
             if any(value.tag == CLOCK for value in event.summary.value)
         ]
     except DecodeError as error:
-        msg = f"{path.name}: {error}"
-        raise ValueError(msg) from error
+        raise ValueError(f"{path.name}: {error}") from error

@@ -39,5 +39,4 @@ def read_json(path: Path, kind: Any) -> Any:  # noqa: ANN401 - an instance of `k
         if first["type"] == "json_invalid":
             raise ValueError(first["msg"]) from error
         place = ".".join(map(str, first["loc"])) or "the file"
-        msg = f"{place} is {first['input']!r:.60}: {first['msg']}"
-        raise ValueError(msg) from error
+        raise ValueError(f"{place} is {first['input']!r:.60}: {first['msg']}") from error

@@ -92,8 +92,7 @@ def download(
             raise DownloadError(msg)
         return
     if not url.startswith(("http://", "https://")):
-        msg = f"{url}: expected an address that begins with https:// or http://"
-        raise DownloadError(msg)
+        raise DownloadError(f"{url}: expected an address that begins with https:// or http://")
     with disk_errors(target, key), progress_bar(target.name) as advance:
         target.parent.mkdir(parents=True, exist_ok=True)
         _Download(url, target, sha256, size, key, timeout, advance).run(waits)
@@ -268,11 +267,10 @@ def check_free_space(folder: Path, needed: int, key: str) -> None:
     """Raise DownloadError where a disk has less than `needed` bytes free."""
     free = shutil.disk_usage(folder).free
     if needed > free:
-        msg = (
+        raise DownloadError(
             f"{folder}: {decimal(needed)} needed, {decimal(free)} free; make room, or set {key} to "
             "a folder on a larger disk"
         )
-        raise DownloadError(msg)
 
 
 @contextmanager

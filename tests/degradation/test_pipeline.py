@@ -23,22 +23,10 @@ def nan(hr):
 @pytest.mark.parametrize(
     ("name", "spoil", "message"),
     [
-        (
-            "fixed",
-            lambda hr: hr[..., :95],
-            "'fixed': .*'shrink': 192x95 .*scale=2",
-        ),
-        (
-            "blind",
-            lambda hr: hr[:, :1],
-            r"'shrink': .*\(6, 1, 192, 192\)",
-        ),
+        ("fixed", lambda hr: hr[..., :95], "'fixed': .*'shrink': 192x95 .*scale=2"),
+        ("blind", lambda hr: hr[:, :1], r"'shrink': .*\(6, 1, 192, 192\)"),
         ("blind", nan, "'blind': .*'shrink': .*nan"),
-        (
-            "blind",
-            lambda hr: hr * 255,
-            "'shrink': .* 0 to 2",
-        ),
+        ("blind", lambda hr: hr * 255, "'shrink': .* 0 to 2"),
         (
             "realesrgan",
             lambda hr: hr[..., :40, :40],

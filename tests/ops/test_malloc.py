@@ -29,8 +29,7 @@ def bytes_kept(keep):
 
 
 @pytest.mark.skipif(
-    platform.libc_ver() < ("glibc", "2.35"),
-    reason="needs the GNU C library, 2.35 or later",
+    platform.libc_ver() < ("glibc", "2.35"), reason="needs the GNU C library, 2.35 or later"
 )
 def test_freed_blocks_are_kept_for_the_next_step():
     one_step = 6 * 12_000_000 * 4  # blocks of 48 MB; smaller than 32 MiB some stay by default

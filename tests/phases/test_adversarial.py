@@ -110,13 +110,7 @@ def test_a_loss_without_an_adversarial_weight_is_refused():
 @pytest.mark.parametrize("d_start_iteration", [0, 3])
 @pytest.mark.parametrize(
     ("ratio", "expected"),
-    [
-        (1, [1] * 12),
-        (2, [2] * 12),
-        (0.5, [0, 1] * 6),
-        (1 / 3, [0, 0, 1] * 4),
-        (1.5, [1, 2] * 6),
-    ],
+    [(1, [1] * 12), (2, [2] * 12), (0.5, [0, 1] * 6), (1 / 3, [0, 0, 1] * 4), (1.5, [1, 2] * 6)],
 )
 def test_the_ratio_of_updates_is_kept(ratio, expected, d_start_iteration):
     """Updates are numbered without a gap: the penalty counts them."""

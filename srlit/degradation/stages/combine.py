@@ -52,8 +52,7 @@ class Sequential(Stage):
         try:
             return self.stages[name].apply(batch, params)
         except ValueError as error:
-            msg = f"stage {name!r}: {error}"
-            raise ValueError(msg) from error
+            raise ValueError(f"stage {name!r}: {error}") from error
 
     def apply_to_chosen(
         self, chosen: Bool[Tensor, " n"], name: str, batch: RaggedBatch, params: Params
@@ -149,11 +148,10 @@ class RandomOrder(Sequential):
         unknown = sorted({*keep_order} - {*stages})
         resizing = [n for n, s in stages.items() if s.relative_size_after(FULL_SIZE) != FULL_SIZE]
         if unknown or (len(resizing) > 1 and not {*resizing} <= {*keep_order}):
-            msg = (
+            raise ValueError(
                 f"RandomOrder.keep_order={list(keep_order)}: expected names of {list(stages)}, "
                 f"among them all that change the size ({resizing})"
             )
-            raise ValueError(msg)
         self.kept = [list(stages).index(name) for name in keep_order]
 
     def sample(self, rows: RowGenerator) -> Params:

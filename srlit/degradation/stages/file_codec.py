@@ -20,11 +20,10 @@ class FileCodec(Stage):
         self.codec, self.quality = codec, quality
         CODECS[codec].require()  # a missing codec is an error now, not after hours
         if quality[1] > CODECS[codec].max_quality:
-            msg = (
+            raise ValueError(
                 f"FileCodec.quality={list(quality)}: expected at most {CODECS[codec].max_quality} "
                 f"for {codec}"
             )
-            raise ValueError(msg)
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `quality` (n,)."""

@@ -61,12 +61,11 @@ class Resize(Stage):
         smallest = self._size(batch.hr, self.min_factor)
         largest = self._size(batch.hr, self.max_factor)
         if min(smallest) < 1:
-            msg = (
+            raise ValueError(
                 f"Resize.factors={[list(pair) for pair in self.factors]} with shrink={self.shrink} "
                 f"leaves {smallest[0]}x{smallest[1]} pixels of {batch.hr[0]}x{batch.hr[1]}: "
                 "expected larger patches (data.patch_size) or factors"
             )
-            raise ValueError(msg)
         known = partial(constant, device=batch.pixels.device, dtype=torch.int64)
         sizes = (params["factor"].double()[:, None] * known(batch.hr) / self.shrink).long()
         # A factor drawn in float32 may lie below the range by its last bit.
