@@ -5,23 +5,15 @@ pydantic, strictly: no text for a number, no 2.5 or true for an integer, no nan.
 no plain values (tensors, modules, callables) expect a node with a `_target_`.
 """
 
-import ast
-import builtins
 import functools
 import inspect
-import sys
 import typing
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import AllowInfNan, InstanceOf, Strict, TypeAdapter, ValidationError
-
-# Importing lightning takes seconds; commands that do not train read what this class takes from its
-# source.
-SLOW_MODULE = "srlit.data.datamodule"
 
 NAMES = {
     int: "a whole number",
@@ -74,37 +66,6 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     except (NameError, TypeError, AttributeError):
         raw = getattr(function, "__annotations__", {})
         return {name: hint for name, hint in raw.items() if not isinstance(hint, str)}
-
-
-def arguments_in_source(module: str, name: str) -> dict[str, Any]:
-    """As `arguments_of` a dataclass that extends `EvaluationData`, without importing its module."""
-    from srlit import types
-    from srlit.data.evaluation_data import EvaluationData
-
-    source = find_spec(module)
-    assert source is not None
-    assert source.origin is not None
-    known = vars(builtins) | vars(typing) | vars(types) | {"Path": Path, "Sequence": Sequence}
-    fields = {
-        field.target.id: _evaluated(field.annotation, known)
-        for owner in ast.parse(Path(source.origin).read_text(encoding="utf-8")).body
-        if isinstance(owner, ast.ClassDef) and owner.name == name
-        for field in owner.body
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-    }
-    return (arguments_of(EvaluationData) or {}) | fields
-
-
-def _evaluated(annotation: ast.expr | None, known: Mapping[str, Any]) -> Any:  # noqa: ANN401
-    try:
-        return eval(ast.unparse(annotation), dict(known)) if annotation else Any  # noqa: S307 - our own source
-    except NameError:
-        return Any
-
-
-def is_slow(target: str) -> bool:
-    """Whether importing a target would import lightning for nothing."""
-    return target.startswith(f"{SLOW_MODULE}.") and "lightning" not in sys.modules
 
 
 # -- whether a value is one of them -------------------------------------------------------------

@@ -8,15 +8,7 @@ from typing import Any, get_type_hints, is_typeddict
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from srlit.config.annotations import (
-    Built,
-    arguments_in_source,
-    arguments_of,
-    describe,
-    fits,
-    is_slow,
-    item_annotations,
-)
+from srlit.config.annotations import Built, arguments_of, describe, fits, item_annotations
 from srlit.config.root import root_groups
 
 TYPED = re.compile(r"\+{0,2}([\w.]+)=(.*)", re.DOTALL)
@@ -164,12 +156,10 @@ def _arguments(target: str, key: str) -> dict[str, Any] | None:
     """What a `_target_` takes, with ranges for classes of other packages."""
     from hydra.utils import get_object
 
-    from srlit.config.schema import FOREIGN
+    from srlit.config.schema import FOREIGN, LIGHT
 
-    if is_slow(target):
-        return arguments_in_source(*target.rsplit(".", 1))
     try:
-        known = arguments_of(get_object(target))
+        known = arguments_of(get_object(LIGHT.get(target, target)))
     except (ImportError, ValueError) as error:
         raise ConfigError(f"{key}._target_={target}: cannot be imported ({error})") from error
     ranges = [types for name, types in FOREIGN.items() if target.startswith(name)]

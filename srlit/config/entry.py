@@ -3,7 +3,6 @@
 import functools
 import inspect
 import os
-import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import (
     ConfigCompositionException,
@@ -30,9 +30,6 @@ from srlit.config.root import CONF_DIR, FOLDERS, declare_options, help_text
 from srlit.ops.malloc import keep_freed_memory
 
 Task = Callable[[DictConfig], Any]
-
-WITH_VALUE = {"--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp"}
-WITH_VALUE |= {"--cfg", "-c", "--package", "-p", "--experimental-rerun"}
 
 # Mistakes of a user, as opposed to errors of the program: shown without a stack trace.
 EXPECTED = (ValueError, OSError, HydraException, OmegaConfBaseException)
@@ -130,8 +127,7 @@ def entry_point(config_name: str) -> Callable[[Task], Callable[[], None]]:
             else:
                 if (here := str(Path.cwd())) not in sys.path:
                     sys.path.append(here)  # the user's own modules, for `srlit` as for `python -m`
-                sys.argv[1:] = options_first(sys.argv[1:])
-                FOLDERS[1:] = config_dirs(sys.argv[1:])
+                sys.argv[1:], FOLDERS[1:] = options_first(sys.argv[1:])
                 declare_options()
                 # Hydra's errors are raised, and shown by `explained`.
                 os.environ.setdefault("HYDRA_FULL_ERROR", "1")
@@ -143,26 +139,16 @@ def entry_point(config_name: str) -> Callable[[Task], Callable[[], None]]:
     return decorate
 
 
-def options_first(arguments: Sequence[str]) -> list[str]:
-    """The arguments with `--config-dir DIR` and the like in front, as Hydra's parser needs them."""
-    options: list[str] = []
-    overrides: list[str] = []
-    words = iter(arguments)
-    for word in words:
-        if not word.startswith("-"):
-            overrides.append(word)
-            continue
-        options.append(word)
-        if word in WITH_VALUE:
-            options.extend([value for value in [next(words, None)] if value is not None])
-    return options + overrides
+def options_first(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
+    """The arguments with `--config-dir DIR` and the like in front, as Hydra's parser needs them.
 
-
-def config_dirs(arguments: Sequence[str]) -> list[Path]:
-    """The user's own folder of configurations, from `--config-dir DIR` or `--config-dir=DIR`."""
-    text = "=".join(arguments)
-    named = re.search(r"(?:^|=)(?:--config-dir|-cd)=([^=]+)", text)
-    return [Path(named[1]).expanduser().absolute()] if named else []
+    Returns:
+        The arguments, and the user's own folder of configurations where one is named.
+    """
+    parsed = get_args_parser().parse_intermixed_args(list(arguments))
+    options = [word for word in arguments if word not in parsed.overrides]
+    named = [Path(parsed.config_dir).expanduser().absolute()] if parsed.config_dir else []
+    return options + parsed.overrides, named
 
 
 def choice(group: str, default: str) -> str:

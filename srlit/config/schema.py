@@ -176,6 +176,9 @@ ROOTS: dict[str, type] = {
     "report": Report,
 }
 
+# Classes of the same arguments where importing the first one would take seconds.
+LIGHT = {"srlit.data.datamodule.PhotoDataModule": "srlit.data.evaluation_data.TrainingData"}
+
 # Ranges that classes of other packages check late or not at all, by the beginning of their names.
 FOREIGN: dict[str, dict[str, Any]] = {
     "torch.optim.": {

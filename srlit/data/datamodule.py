@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -12,59 +11,26 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from srlit.data.audit import Photo
-from srlit.data.augment import Augmentation
 from srlit.data.datasets import PatchBatches
-from srlit.data.evaluation_data import EvaluationData, check_multiple
+from srlit.data.evaluation_data import TrainingData
 from srlit.data.loader import BatchLoader, make_loader
 from srlit.data.photo_sets import regroup, without_duplicates
 from srlit.data.sampler import PhotoOrder
 from srlit.data.shards import ShardError
 from srlit.data.transforms import evaluation_pair, training_pair
-from srlit.degradation.pipeline import Degradation
-from srlit.types import Batch, Count, NonNegative, NonNegativeInt, Photos
+from srlit.types import Batch, Photos
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
-class PhotoDataModule(EvaluationData, LightningDataModule):
-    """Photos to batches for training, validation and test.
+class PhotoDataModule(TrainingData, LightningDataModule):
+    """Photos to batches for training, validation and test; the arguments are `TrainingData`'s."""
 
-    Arguments that are not listed here are those of `EvaluationData`.
-
-    Args:
-        degradation: of training pairs.
-        eval_degradation: of validation and test pairs.
-        augmentation: of training patches, before the degradation.
-        seed: of crops, order, augmentation and training degradation.
-        patch_size: side of a training patch in HR pixels, a multiple of the scale.
-        batch_size: patches per batch and process.
-        iterations: how many batches a training takes.
-        workers: worker processes; None chooses by the cores, and none where all is packed.
-        cache_mb: decoded pixels that each worker keeps in memory, in MiB.
-        crops_per_photo: patches taken each time a photo is visited; more than one saves decoding
-            where photos are not packed, and makes the patches of a batch more alike.
-
-    Raises:
-        ValueError: the scale does not divide the patch.
-    """
-
-    degradation: Degradation
-    eval_degradation: Degradation
-    augmentation: Augmentation
-    seed: int
-    patch_size: Count
-    batch_size: Count
-    iterations: NonNegativeInt
-    workers: NonNegativeInt | None = None
-    cache_mb: NonNegative = 512
-    crops_per_photo: Count = 1
     first_iteration = 0
 
     def __post_init__(self) -> None:
         LightningDataModule.__init__(self)
         super().__post_init__()
-        check_multiple("data.patch_size", self.patch_size, self.scale)
 
     def check(self, min_size: int = 1) -> None:
         """Audit training and validation photos, and check that no photo is in two sets.

@@ -1,15 +1,20 @@
-"""The photos that methods are measured on. Lightning, which takes seconds, is not imported."""
+"""The photos that methods are measured on, and what a training takes besides them.
+
+Lightning, which takes seconds to import, is left to `srlit.data.datamodule`.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from srlit.data.audit import SHOWN, BadDataError, Checks, Photo
+from srlit.data.augment import Augmentation
 from srlit.data.datasets import EvaluationPhotos
 from srlit.data.photo_file import printable
 from srlit.data.photo_sets import PhotoSets
 from srlit.data.reader import PhotoReader
 from srlit.data.store import PackedStore
-from srlit.types import Count, Fraction
+from srlit.degradation.pipeline import Degradation
+from srlit.types import Count, Fraction, NonNegative, NonNegativeInt
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -95,6 +100,43 @@ class EvaluationData:
 
     def _reader(self, photos: list[Photo], cache_mb: float = 0) -> PhotoReader:
         return PhotoReader(photos, cache_mb=cache_mb, store=self.store, read=self.photos.read)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class TrainingData(EvaluationData):
+    """Photos of all splits, and how batches are made of them.
+
+    Args:
+        degradation: of training pairs.
+        eval_degradation: of validation and test pairs.
+        augmentation: of training patches, before the degradation.
+        seed: of crops, order, augmentation and training degradation.
+        patch_size: side of a training patch in HR pixels, a multiple of the scale.
+        batch_size: patches per batch and process.
+        iterations: how many batches a training takes.
+        workers: worker processes; None chooses by the cores, and none where all is packed.
+        cache_mb: decoded pixels that each worker keeps in memory, in MiB.
+        crops_per_photo: patches taken each time a photo is visited; more than one saves decoding
+            where photos are not packed, and makes the patches of a batch more alike.
+
+    Raises:
+        ValueError: the scale does not divide the patch.
+    """
+
+    degradation: Degradation
+    eval_degradation: Degradation
+    augmentation: Augmentation
+    seed: int
+    patch_size: Count
+    batch_size: Count
+    iterations: NonNegativeInt
+    workers: NonNegativeInt | None = None
+    cache_mb: NonNegative = 512
+    crops_per_photo: Count = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_multiple("data.patch_size", self.patch_size, self.scale)
 
 
 def check_multiple(key: str, size: int | None, scale: int) -> None:

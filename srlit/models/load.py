@@ -7,9 +7,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from srlit.checkpoint.loading import CheckpointError, load_weights
-from srlit.checkpoint.messages import printable, shapes, weight_differences
+from srlit.checkpoint.messages import printable, weight_differences
 from srlit.checkpoint.rebuild import rebuild
-from srlit.models.detect import EXPECTED, recognise
 from srlit.models.onnx import SUFFIX, OnnxGenerator
 from srlit.models.size_limit import build_within
 from srlit.models.spandrel import Spandrel
@@ -36,7 +35,7 @@ def load_generator(
 
     Returns:
         The generator, and the card; of files that are not srlit's it has `name`, and `model` where
-        the network is one of srlit's.
+        their weights tell the network.
 
     Raises:
         CheckpointError: no such file, no weights of a known network, weights that do not fit, or a
@@ -77,24 +76,19 @@ def _build(path: Path, weights: Weights, card: Card, trust: Collection[str]) -> 
     Raises:
         CheckpointError: it is unknown, larger than the file, or cannot be built.
     """
-    told = "its card describes" if "model" in card else "its weights' names and shapes tell"
-    if "model" not in card and (found := recognise(weights)):
-        card["model"] = found
-    model = card.get("model", {"_target_": SPANDREL})
+    is_foreign = "model" not in card
+    model = card.setdefault("model", {"_target_": SPANDREL})
     try:
         if model.get("_target_") == SPANDREL:
             return Spandrel(scale=None, weights=weights)
         return build_within(weights, lambda: rebuild(model, "its card", ("srlit.models",), trust))
     except CheckpointError as error:
-        if "model" in card:
+        if not is_foreign:
             raise CheckpointError(f"{path}: {error}") from error
-        expected = "; or ".join(f"{name}: {names}" for name, names in EXPECTED.items())
         raise CheckpointError(
-            f"{path}: no srlit checkpoint, and weights of no known network: expected {expected}; "
-            f"or those of one of spandrel's architectures; came {shapes(weights)}; "
+            f"{path}: no srlit checkpoint, and weights of no known network; "
             f"for another network give its configuration (model=...) ({error})"
         ) from error
     except Exception as error:  # what constructors raise for a file's values
         reason = printable(str(error).split("\n")[0])
-        msg = f"{path}: the network that {told} cannot be built: {reason}"
-        raise CheckpointError(msg) from error
+        raise CheckpointError(f"{path}: its network cannot be built: {reason}") from error

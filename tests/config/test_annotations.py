@@ -9,7 +9,7 @@ from annotated_types import Ge, Interval
 from pydantic import AllowInfNan
 from torch import Tensor, nn
 
-from srlit.config.annotations import Built, arguments_in_source, arguments_of, describe, fits
+from srlit.config.annotations import Built, arguments_of, describe, fits
 from srlit.types import Count, NonNegative
 
 
@@ -56,14 +56,3 @@ def test_shared_arguments_are_those_of_the_base():
 
 def test_a_callable_that_takes_any_name_is_not_checked():
     assert arguments_of(lambda **anything: anything) is None
-
-
-def test_a_slow_class_is_read_from_its_source_as_it_would_be_imported():
-    from srlit.data.datamodule import PhotoDataModule
-
-    read = arguments_in_source("srlit.data.datamodule", "PhotoDataModule")
-    imported = arguments_of(PhotoDataModule)
-    assert read.keys() == imported.keys()
-    plain = {name for name in read if read[name] is not Any}
-    assert {"batch_size", "workers", "eval_crop", "patch_size"} <= plain
-    assert {name: imported[name] for name in plain} == {name: read[name] for name in plain}

@@ -43,5 +43,5 @@ def test_foreign_weights_that_lack_some_are_not_blamed_on_a_card(tmp_path):
     weights = RRDBNet(scale=2, num_feat=8, num_block=1, num_grow_ch=4).state_dict()
     del weights["conv_last.bias"]
     torch.save(weights, tmp_path / "foreign.pth")
-    with pytest.raises(CheckpointError, match="network that its weights' names and shapes tell"):
+    with pytest.raises(CheckpointError, match="came 41 tensors"):
         load_generator(tmp_path / "foreign.pth")

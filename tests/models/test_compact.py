@@ -22,9 +22,7 @@ def test_weights_go_both_ways(scale, tmp_path):
         torch.testing.assert_close(theirs.model(x), network(x), rtol=1e-5, atol=1e-5)
     theirs = Theirs(num_feat=8, num_conv=2, upscale=scale).eval()
     torch.save({"params_ema": theirs.state_dict()}, tmp_path / "theirs.pth")
-    loaded, card = load_generator(tmp_path / "theirs.pth")
-    numbers = {"scale": scale, "num_feat": 8, "num_conv": 2}
-    assert card["model"] == {"_target_": "srlit.models.compact.Compact"} | numbers
+    loaded, _ = load_generator(tmp_path / "theirs.pth")
     with torch.no_grad():
         torch.testing.assert_close(theirs(x), loaded.eval()(x), rtol=1e-5, atol=1e-5)
 

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from srlit.checkpoint import CheckpointError
-from srlit.models.detect import recognise
 from srlit.models.load import load_generator
 from srlit.models.rrdb import RRDBNet, basicsr_names
 
@@ -100,10 +99,9 @@ def test_what_spandrel_holds_loads_in_srlit(seed, tmp_path):
                    {"params_ema": None, "params": w}, {"params_ema": {}, "params": w})  # fmt: skip
         torch.save(wrapped[seed % len(wrapped)], tmp_path / "net.pth")
         network, card = load_generator(tmp_path / "net.pth")
-        assert (network.scale, network.unshuffle) == (scale, unshuffle)
+        assert network.scale == scale, style
         assert card["name"] == "net"
         assert_same(network.eval(), ModelLoader().load_from_state_dict(dict(weights)), (8, 12))
-        assert recognise(weights)["num_block"] == 2 + seed % 2, style
 
 
 def test_other_weights_keep_their_names():
@@ -131,18 +129,10 @@ def test_unknown_weights_are_told_with_what_was_expected_and_what_came(tmp_path)
     with pytest.raises(CheckpointError) as caught:
         load_generator(tmp_path / "a.pth")
     came = "stem.weight (2, 3), x\\x1b[2J (1,)"
-    assert all(part in str(caught.value) for part in ("RRDBNet", "Compact", came, "model="))
+    assert all(part in str(caught.value) for part in ("ESRGAN", "Compact", came, "model="))
     torch.save([torch.ones(2)], tmp_path / "b.pth")
     with pytest.raises(CheckpointError, match="no table of tensors.*came no table"):
         load_generator(tmp_path / "b.pth")
-
-
-def test_esrgan_plus_is_refused_by_its_extra_weights(tmp_path):
-    weights = dict(random_network(2).state_dict())
-    weights["body.0.rdb1.conv1x1.weight"] = torch.ones(32, 8, 1, 1)
-    torch.save(weights, tmp_path / "plus.pth")
-    with pytest.raises(CheckpointError, match=r"came 1 tensors: body.0.rdb1.conv1x1.weight"):
-        load_generator(tmp_path / "plus.pth")
 
 
 def test_the_published_layout():
