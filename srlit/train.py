@@ -6,6 +6,7 @@ Composes a configuration, wires the parts, runs. Several phases in a row or a sw
 
 import logging
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -270,12 +271,12 @@ def initialise(cfg: DictConfig, phase: "Phase") -> None:
     """
     from srlit.checkpoint import CheckpointError, load_weights, resolve_checkpoint
     from srlit.checkpoint.messages import card_differences
-    from srlit.models.load import load_into
+    from srlit.models.load import load_into, misfit
 
     if cfg.init_from is None:
         return
     source = _follows(cfg) if cfg.init_from == "auto" else resolve_checkpoint(cfg.init_from)
-    weights, card = load_weights(source)
+    weights, card = load_weights(source, partial(misfit, phase.generator))
     try:
         load_into(phase.generator, weights, f"init_from={source}")
     except CheckpointError as error:

@@ -1,19 +1,48 @@
 """Weights that other projects stored: `.pth`, `.pt`, `.ckpt` and `.safetensors`, never as code."""
 
 import io
-from collections.abc import Mapping
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from srlit.checkpoint.messages import printable
 
-# Under which names other projects store a network's weights; an EMA first.
-WRAPPERS = ("params_ema", "params-ema", "params", "model_state_dict", "state_dict")
-PARALLEL = "module."  # what torch's DataParallel puts before each name
+# What projects call a generator and its weights, alone or joined: netG, net_g, model_state_dict.
+GENERATOR = re.compile(
+    r"(?:net|network|model|module|generator|gen|g|sr|params|weights|state|dict|online|"
+    r"ema|swa|avg|averaged?|shadow|[_.-])+",
+    re.IGNORECASE,
+)
+AVERAGED = re.compile(r"(?<![a-z])(?:ema|swa|avg|averaged?|shadow)(?![a-z])", re.IGNORECASE)
+# What PyTorch puts into the names of compiled, sharded and recomputed modules, anywhere.
+INSERTED = re.compile(r"(?<![^.])_(?:orig_mod|fsdp_wrapped_module|checkpoint_wrapped_module)\.")
+MAX_KEYS, MAX_PREFIXES, MAX_TABLES = 4, 4, 32
+
+Weights = dict[str, Tensor]
+
+
+class Table(NamedTuple):
+    """A table of tensors that may be a generator's.
+
+    Attributes:
+        path: the keys that lead to it, then the prefixes that its names had.
+        weights: the tensors by name.
+    """
+
+    path: tuple[str, ...]
+    weights: Weights
+
+    @property
+    def rank(self) -> tuple[int, bool, int]:
+        """Averages first, then what is called a generator, then what is least wrapped."""
+        averages = sum(bool(AVERAGED.search(name)) for name in self.path)
+        return -averages, not all(map(GENERATOR.fullmatch, self.path)), len(self.path)
 
 
 def load_pickled(path: Path) -> object:
@@ -35,27 +64,55 @@ def load_pickled(path: Path) -> object:
         return torch.load(io.BytesIO(content), map_location="cpu", pickle_module=RestrictedUnpickle)
 
 
-def unwrap(loaded: object, bytes_in_file: int) -> dict[str, Tensor]:
-    """The table of tensors in what another project stored; the EMA where there are several.
+def tables_in(loaded: object, bytes_in_file: int) -> list[Table]:
+    """The tables in what another project stored, the likeliest generator first.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or one takes more memory than the file.
     """
-    tables = [loaded.get(name) for name in WRAPPERS] if isinstance(loaded, dict) else []
-    # A name may be there for nothing, such as an EMA that was not kept.
-    weights: Any = next(filter(_is_table, tables), loaded)
-    if not _is_table(weights):
+    stored = list(_stored_tables(loaded, (), set()))
+    if not stored:
         keys = ", ".join(k for k in loaded if type(k) is str) if isinstance(loaded, dict) else ""
         raise ValueError(
             "not an srlit checkpoint, as it has no 'card' that describes its model, and no table "
-            f"of tensors, bare or as {' or '.join(WRAPPERS)}; came {printable(keys) or 'no table'}"
+            f"of tensors within {MAX_KEYS} keys; came {printable(keys) or 'no table'}"
         )
-    if bytes_of(weights) > bytes_in_file:
-        msg = f"its tensors take {bytes_of(weights)} bytes, but the file has {bytes_in_file}"
-        raise ValueError(msg)
-    if all(name.startswith(PARALLEL) for name in weights):
-        return {name.removeprefix(PARALLEL): weight for name, weight in weights.items()}
-    return dict(weights)
+    for _, weights in stored:
+        if bytes_of(weights) > bytes_in_file:
+            msg = f"its tensors take {bytes_of(weights)} bytes, but the file has {bytes_in_file}"
+            raise ValueError(msg)
+    found = [table for each in stored for table in _without_prefixes(each, MAX_PREFIXES)]
+    return sorted(found, key=lambda table: table.rank)[:MAX_TABLES]
+
+
+def _stored_tables(node: object, path: tuple[str, ...], seen: set[int]) -> Iterator[Table]:
+    """The tables below a node, each dict once, as a file's may contain themselves."""
+    if not isinstance(node, dict) or id(node) in seen:
+        return
+    seen.add(id(node))
+    if _is_table(node):
+        yield Table(path, {INSERTED.sub("", name): weight for name, weight in node.items()})
+    elif len(path) < MAX_KEYS:
+        for key, value in node.items():
+            if type(key) is str:
+                yield from _stored_tables(value, (*path, key), seen)
+
+
+def _without_prefixes(table: Table, more: int) -> Iterator[Table]:
+    """A table, without counters if it has any, and without each prefix that wraps a generator."""
+    path, weights = table
+    yield table
+    counted = {name: w for name, w in weights.items() if "." in name or w.ndim}
+    if 0 < len(counted) < len(weights):
+        yield Table(path, counted)
+    groups: defaultdict[str, Weights] = defaultdict(dict)
+    for name, weight in weights.items():
+        prefix, _, rest = name.partition(".")
+        if rest:
+            groups[prefix][rest] = weight
+    for prefix, group in groups.items() if more else ():
+        if len(group) == len(counted) or GENERATOR.fullmatch(prefix):
+            yield from _without_prefixes(Table((*path, prefix), group), more - 1)
 
 
 def bytes_of(weights: Mapping[str, Tensor]) -> int:

@@ -1,5 +1,7 @@
 """Reading checkpoints as data: no code in them ever runs."""
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +9,11 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from srlit.checkpoint import file_format
-from srlit.checkpoint.foreign_weights import load_pickled, unwrap
+from srlit.checkpoint.foreign_weights import Table, Weights, load_pickled, tables_in
 from srlit.checkpoint.messages import printable
 from srlit.checkpoint.sections import CHECKPOINT, EMA_KEY
+
+log = logging.getLogger(__name__)
 
 
 class CheckpointError(ValueError):
@@ -29,11 +33,17 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return _validated(path, loaded)
 
 
-def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
+def load_weights(
+    path: Path, misfit: Callable[[Weights], int] = lambda _: 0
+) -> tuple[Weights, dict[str, Any] | None]:
     """The generator's weights from a checkpoint of srlit's or a file of another project's.
 
-    Other projects store a table of tensors, bare or under one of `foreign_weights.WRAPPERS`, as
-    `.pth` or `.safetensors`.
+    Other projects store tables of tensors, as `.pth` or `.safetensors`, bare, under keys, and with
+    prefixes before the names. All are tried, averaged weights first; the log says which was taken.
+
+    Args:
+        path: the file.
+        misfit: how far another project's table is from the network's weights; 0 takes it.
 
     Returns:
         The weights, and the card of a checkpoint of srlit's.
@@ -46,9 +56,22 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
         checkpoint = _validated(path, loaded)
         return generator_weights(checkpoint), checkpoint["card"]
     try:
-        return unwrap(loaded, path.stat().st_size), None
+        where, weights = _nearest(tables_in(loaded, path.stat().st_size), misfit)
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from error
+    if where:
+        log.info("%s: took the weights called %s", path, printable(".".join(where)))
+    return weights, None
+
+
+def _nearest(tables: list[Table], misfit: Callable[[Weights], int]) -> Table:
+    """The first table that fits; else the one that is nearest to it."""
+    found = []
+    for table in tables:
+        found.append(misfit(table.weights))
+        if not found[-1]:
+            break
+    return tables[found.index(min(found))]
 
 
 def generator_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:

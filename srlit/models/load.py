@@ -1,5 +1,6 @@
 """A trained generator from a file: srlit's checkpoints, other projects' weights, ONNX."""
 
+import functools
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from srlit.checkpoint.messages import printable, weight_differences
 from srlit.checkpoint.rebuild import rebuild
 from srlit.models.onnx import SUFFIX, OnnxGenerator
 from srlit.models.size_limit import build_within
-from srlit.models.spandrel import Spandrel
+from srlit.models.spandrel import Spandrel, unrecognised
 
 Weights = dict[str, Tensor]
 Card = dict[str, Any]
@@ -43,9 +44,11 @@ def load_generator(
     """
     if path.suffix == SUFFIX:
         return OnnxGenerator(path), {"name": path.stem}
-    weights, recorded = load_weights(path)
+    given = build() if build is not None else None
+    fit = functools.partial(misfit, given) if isinstance(given, nn.Module) else unrecognised
+    weights, recorded = load_weights(path, fit)
     card = {"name": path.stem} | (recorded or {})
-    generator = build() if build is not None else _build(path, weights, card, trust)
+    generator = given if build is not None else _build(path, weights, card, trust)
     scale = getattr(generator, "scale", None)
     if not isinstance(generator, nn.Module) or type(scale) is not int or scale < 1:
         msg = f"{path}: its model is a {type(generator).__name__}, no generator with a scale"
@@ -60,14 +63,27 @@ def load_into(generator: nn.Module, weights: Weights, source: str) -> None:
     Raises:
         CheckpointError: they do not fit; the message lists what was expected and what came.
     """
-    # A network may know its weights under other names too.
-    named = getattr(generator, "own_names", dict)(weights)
+    named = _own_names(generator, weights)
     try:
         generator.load_state_dict(named)
     except RuntimeError as error:
         differences = weight_differences(generator.state_dict(), named)
         reason = "; ".join(differences) or str(error).splitlines()[-1].strip()
         raise CheckpointError(f"{source}: the weights do not fit the network: {reason}") from error
+
+
+def misfit(generator: nn.Module, weights: Weights) -> int:
+    """How many names and shapes of weights are not a generator's, or are missing; 0: they fit."""
+    shapes, came = (
+        {name: tuple(weight.shape) for name, weight in table.items()}
+        for table in (generator.state_dict(), _own_names(generator, weights))
+    )
+    return len(shapes.items() ^ came.items()) + len(shapes.keys() ^ came.keys())
+
+
+def _own_names(generator: nn.Module, weights: Weights) -> Weights:
+    """Weights under the network's names, as it may know them under others too."""
+    return dict(getattr(generator, "own_names", dict)(weights))
 
 
 def _build(path: Path, weights: Weights, card: Card, trust: Collection[str]) -> Any:  # noqa: ANN401

@@ -33,9 +33,14 @@ def build_within(weights: Mapping[str, Tensor], build: Callable[[], Built]) -> B
         ValueError: it has more parameters or larger buffers.
         Exception: whatever `build` raises.
     """
+    try_build(weights, build)
+    return build()
+
+
+def try_build(weights: Mapping[str, Tensor], build: Callable[[], Any]) -> None:
+    """Build a network on the meta device only; arguments and errors as in `build_within`."""
     with warnings.catch_warnings(action="ignore"), _limit(weights), torch.device("meta"), _Meta():
         build()
-    return build()
 
 
 class _Meta(TorchFunctionMode):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from srlit.checkpoint import CheckpointError, load_weights
 from srlit.checkpoint.messages import printable, shapes
 from srlit.models.blocks import reflect_to
-from srlit.models.size_limit import build_within
+from srlit.models.size_limit import build_within, try_build
 
 if TYPE_CHECKING:
     from spandrel import Architecture, ImageModelDescriptor, ModelDescriptor
@@ -126,11 +126,27 @@ def _foreign_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: the file cannot be read, or is a checkpoint of srlit's.
     """
-    weights, card = load_weights(path)
+    weights, card = load_weights(path, unrecognised)
     if card is not None:
         msg = f"model.file={path} is a checkpoint of srlit's: use init_from, or checkpoint"
         raise CheckpointError(msg)
     return weights
+
+
+def unrecognised(weights: Mapping[str, Tensor]) -> int:
+    """0 where weights are a network's, 1 where none can be built of them, 2 where none is known."""
+    from spandrel import MAIN_REGISTRY
+
+    table = dict(weights)
+    try:
+        # Its own `load` would strip some prefixes.
+        for support in MAIN_REGISTRY.architectures("detection"):
+            if support.detect(table):
+                try_build(table, functools.partial(support.architecture.load, table))
+                return 0
+    except Exception:  # noqa: BLE001 - detection reads names and shapes that a file may choose
+        return 1
+    return 2
 
 
 def _without_prefix(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

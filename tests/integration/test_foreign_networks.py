@@ -35,13 +35,18 @@ def training(folder, weights, *overrides):
     )
 
 
-def test_training_goes_on_from_basicsrs_weights_and_spandrel_reads_the_result(tmp_path, weights):
+@pytest.mark.parametrize("prefix", ["", "generator_ema.module."])
+def test_training_goes_on_from_others_weights_and_spandrel_reads_the_result(
+    tmp_path, weights, prefix
+):
     from spandrel import ModelLoader
 
-    cfg = training(tmp_path, weights, *NARROW, "phase.optimizer.lr=0", "callbacks.ema=null")
-    train(cfg)
     before, card = load_weights(weights)
     assert card is None
+    wrapped = {f"{prefix}{name}": value for name, value in before.items()}
+    torch.save({"state_dict": wrapped | {"d.weight": torch.ones(1)}} if prefix else before, weights)
+    cfg = training(tmp_path, weights, *NARROW, "phase.optimizer.lr=0", "callbacks.ema=null")
+    train(cfg)
     after, card = load_weights(tmp_path / "custom" / "checkpoints" / "last.safetensors")
     assert card["scale"] == 2
     assert all(torch.equal(after[name], value) for name, value in before.items())
