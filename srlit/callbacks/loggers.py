@@ -47,7 +47,7 @@ def wandb_logger(
     """
     chosen = not logged_in() if offline is None else offline
     known = Path(folder) / WANDB_ID
-    number = known.read_text() if known.is_file() else secrets.token_hex(4)
+    number = known.read_text(encoding="utf-8") if known.is_file() else secrets.token_hex(4)
     return EndingWandbLogger(
         name=name, save_dir=folder, project=project, offline=chosen, id=number, resume="allow"
     )

@@ -17,11 +17,9 @@ from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from srlit.callbacks.saving import save_iteration
 from srlit.phases.base import Phase
 from srlit.phases.gradient_sync import all_reduce_max
+from srlit.utils.stop_signals import STOP_SIGNALS
 
 log = logging.getLogger(__name__)
-
-# The codes that shells give to SIGTERM and to Ctrl-C.
-EXIT_CODES = {signal.SIGTERM: 143, signal.SIGUSR1: 143, signal.SIGINT: 130}
 
 
 class Stopped(SystemExit):
@@ -29,10 +27,11 @@ class Stopped(SystemExit):
 
 
 class Preemption(Callback):
-    """SIGTERM, SIGUSR1 or Ctrl-C: save after the current iteration, exit with 143 (Ctrl-C: 130).
+    """SIGTERM, SIGUSR1, SIGHUP or Ctrl-C: save after the current iteration, exit by its code.
 
     The signal's handler only sets a flag, as it may run in the middle of an update. `resume=auto`
-    continues. After SIGUSR1 a SLURM job is requeued. A second Ctrl-C stops at once.
+    continues. After SIGUSR1 a SLURM job is requeued. A second Ctrl-C stops at once. What is ignored
+    stays ignored: `nohup` ignores SIGHUP.
 
     Args:
         folder: the run's folder.
@@ -50,8 +49,9 @@ class Preemption(Callback):
         """Replace the signal handlers of Lightning, which act at once."""
         if trainer.received_sigterm:
             self.received = signal.SIGTERM
-        for number in EXIT_CODES:
-            self._before[number] = signal.signal(number, self._note)
+        for number in STOP_SIGNALS:
+            if signal.getsignal(number) != signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._note)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
         """Restore the signal handlers."""
@@ -63,7 +63,7 @@ class Preemption(Callback):
         """Remember the signal."""
         self.received = signal.Signals(number)
         # SLURM may send SIGTERM after it, before the iteration has ended.
-        self.requeue |= number == signal.SIGUSR1
+        self.requeue |= self.received.name == "SIGUSR1"
         if number == signal.SIGINT:
             signal.signal(number, signal.default_int_handler)
             log.warning("stopping after this iteration; Ctrl-C again to stop at once")
@@ -95,7 +95,7 @@ class Preemption(Callback):
         log.warning("%s: %s; resume=auto continues", number.name, saved)
         if all_reduce_max(int(self.requeue)) and trainer.is_global_zero:
             requeue_slurm_job()
-        raise Stopped(EXIT_CODES[number])
+        raise Stopped(STOP_SIGNALS[number])
 
 
 def slurm_environment() -> list[SLURMEnvironment]:

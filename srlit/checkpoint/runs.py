@@ -109,10 +109,10 @@ def own_folder(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(blocking=False)
     except Timeout as error:
-        who = owner.read_text().strip() if owner.is_file() else "another process"
+        who = owner.read_text(encoding="utf-8").strip() if owner.is_file() else "another process"
         raise CheckpointError(f"{folder} is in use by {who}") from error
     with lock:
-        owner.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
+        owner.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
         yield
 
 
@@ -133,7 +133,7 @@ def read_best(folder: Path) -> dict[str, Any]:
     if not (path := folder / BEST).is_file():
         msg = f"{folder}: no {BEST}: no checkpoint has been selected in this folder yet"
         raise CheckpointError(msg)
-    return dict(json.loads(path.read_text()))
+    return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def resolve_checkpoint(name: str) -> Path:

@@ -80,7 +80,7 @@ def declare_options() -> None:
     store = ConfigStore.instance()
     for path in (path for folder in FOLDERS for path in folder.glob("*/_options*.yaml")):
         group = path.parent.name
-        package = "_global_" if "@package _global_" in path.read_text() else None
+        package = "_global_" if "@package _global_" in path.read_text(encoding="utf-8") else None
         for name, node in OmegaConf.load(path).items():
             store.store(group=group, name=str(name), node=node, package=package)
     terms = options("term")
@@ -99,7 +99,7 @@ def search_override() -> list[str]:
 
 def help_text(config_name: str, about: str) -> str:
     """What a command does, its keys with their comments, and the files it can be made of."""
-    root = (CONF_DIR / f"{config_name}.yaml").read_text().split("defaults:")[1]
+    root = (CONF_DIR / f"{config_name}.yaml").read_text(encoding="utf-8").split("defaults:")[1]
     keys = root.split("\n\n", 1)[1].strip()
     used = {group.split("@")[0] for group in root_groups(config_name).values()}
     if config_name == "train":

@@ -20,8 +20,8 @@ FileOrFolder = Annotated[str, _found(Path.exists), "an existing file or folder"]
 Name = Annotated[str, Len(1), "text, not empty"]
 Device = Annotated[
     str,
-    StringConstraints(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$"),
-    "auto, cpu, cuda, cuda:N or mps",
+    StringConstraints(pattern=r"^(auto|cpu|mps|(cuda|xpu)(:\d+)?)$"),
+    "auto, cpu, cuda, cuda:N, mps, xpu or xpu:N",
 ]
 Split = Literal["train", "val", "test"]
 BelowOne = Annotated[float, Interval(ge=0, lt=1)]

@@ -190,7 +190,7 @@ class AuditCache:
         if self.folder is None:
             return {}
         try:
-            stored = json.loads(self._file(parent).read_text())
+            stored = json.loads(self._file(parent).read_text(encoding="utf-8"))
             known = stored["entries"] if stored["format"] == CACHE_FORMAT else {}
             return ENTRIES.validate_python(known)
         except (OSError, ValueError, KeyError, TypeError):

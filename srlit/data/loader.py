@@ -16,11 +16,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from srlit.data.scan import cores
 from srlit.types import Photos
+from srlit.utils.stop_signals import STOP_SIGNALS
 
 AHEAD = 4
-
-# A terminal, SLURM and `kill` of a process group send these to the workers too.
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 @dataclass(eq=False)
@@ -73,7 +71,8 @@ def default_workers(processes: int = 1) -> int:
 def ignore_stop_signals(worker: int) -> None:  # noqa: ARG001 - a DataLoader's signature
     """In a worker: leave stop signals to the training, which finishes its iteration and saves.
 
-    A worker ends when the training tells it to, and by itself once the training is gone.
+    A terminal, SLURM and `kill` of a process group send them to the workers too. A worker ends when
+    the training tells it to, and by itself once the training is gone.
     """
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)

@@ -171,7 +171,8 @@ def _pool(size: int) -> Iterator[Executor]:
 
 def _processes(count: int) -> ProcessPoolExecutor:
     # Forked like the DataLoader's workers: a fresh start would import torch in each of them.
-    start = "fork" if sys.platform.startswith("linux") else "spawn"
+    forks = sys.platform.startswith("linux") and hasattr(os, "fork")
+    start = "fork" if forks else "spawn"
     context = multiprocessing.get_context(start)
     return ProcessPoolExecutor(count, context, _start_worker, (os.getpid(),))
 
@@ -185,7 +186,8 @@ def _start_worker(parent: int) -> None:
 
 def _end_with(parent: int) -> None:
     """Without this a killed parent's pool would wait for ever and hold its lock."""
-    while os.getppid() == parent:
+    started_by = multiprocessing.parent_process()  # Windows keeps the number of a dead one
+    while os.getppid() == parent and (started_by is None or started_by.is_alive()):
         time.sleep(0.2)
     os._exit(1)
 

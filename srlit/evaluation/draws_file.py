@@ -42,7 +42,7 @@ class RecordedDraws:
 
     def _read(self, path: Path) -> list[dict[str, Any]]:
         try:
-            content = json.loads(path.read_text())
+            content = json.loads(path.read_text(encoding="utf-8"))
             found = content["degradation"], content["scale"]
             photos: list[dict[str, Any]] = content["photos"]
         except (OSError, ValueError, KeyError, TypeError) as error:

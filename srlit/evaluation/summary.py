@@ -124,7 +124,10 @@ def write_results(folder: Path, summary: Summary) -> None:
     write_text(folder / "table.md", summary.markdown())
     write_text(folder / "table.tex", summary.latex())
     photos = [summary.labels | row for row in summary.results.photos]
-    with atomic_file(folder / "photos.csv") as path, path.open("w", newline="") as file:
+    with (
+        atomic_file(folder / "photos.csv") as path,
+        path.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.DictWriter(file, list(photos[0]))
         writer.writeheader()
         writer.writerows(photos)

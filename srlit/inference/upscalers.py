@@ -12,14 +12,23 @@ from srlit.ops.resize import bilinear, imresize
 from srlit.ops.tiling import check_tiles, upscale_tiled
 from srlit.utils.fingerprint import fingerprint
 
+GPUS = {"cuda", "mps", "xpu"}
 INTERPOLATIONS = {"bilinear": bilinear, "bicubic": imresize}
 
 
 def pick_device(name: str) -> torch.device:
-    """A device by name; 'auto' is the first GPU, else the CPU."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    """A device by name; 'auto' is the GPU (cuda, Apple's mps, Intel's xpu), else the CPU.
+
+    Raises:
+        ValueError: this machine, or this build of torch, has no such device.
+    """
+    found = torch.accelerator.current_accelerator(check_available=True)
+    gpu = found.type if found is not None and found.type in GPUS else "cpu"
+    device = torch.device(gpu if name == "auto" else name)
+    exists = device.type == gpu and (device.index or 0) < torch.accelerator.device_count()
+    if device.type != "cpu" and not exists:
+        raise ValueError(f"device={name}: there is none here; expected auto, cpu or {gpu}")
+    return device
 
 
 @runtime_checkable

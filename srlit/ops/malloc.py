@@ -1,7 +1,7 @@
 """Settings of the C library's allocator."""
 
 import ctypes
-import sys
+import platform
 
 # <malloc.h> of the GNU C library.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -16,7 +16,7 @@ def keep_freed_memory() -> None:
     library gives them back to the system, which hands out zeroed pages each time: a tenth of the
     time of a degradation. Does nothing where the C library is another one.
     """
-    if not sys.platform.startswith("linux"):
+    if platform.system() != "Linux":
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:

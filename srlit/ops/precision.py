@@ -7,8 +7,10 @@ import torch
 
 
 def float64_device(device: torch.device) -> torch.device:
-    """The device itself, or the CPU where it has no float64 (Apple's GPUs)."""
-    return torch.device("cpu") if device.type == "mps" else device
+    """The device itself, or the CPU where it has no float64 (Apple's GPUs, some of Intel's)."""
+    if device.type == "xpu" and torch.xpu.get_device_properties(device).has_fp64:
+        return device
+    return torch.device("cpu") if device.type in {"mps", "xpu"} else device
 
 
 @contextmanager

@@ -276,7 +276,7 @@ def read_features(net: str, path: Path) -> nn.Sequential:
         MissingWeightsError: the file is damaged, or another network's.
     """
     digest = digest_file(path)
-    if digest.is_file() and digest.read_text().split()[:1] != [file_sha256(path)]:
+    if digest.is_file() and digest.read_text(encoding="utf-8").split()[:1] != [file_sha256(path)]:
         msg = f"{path}: damaged, its SHA-256 differs from {digest}; remove both"
         raise MissingWeightsError(msg)
     try:

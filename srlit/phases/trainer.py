@@ -43,7 +43,7 @@ class PhaseDDP(DDPStrategy):
         """
         if isinstance(self._launcher, _SubprocessScriptLauncher):
             if not isinstance(exception, SystemExit):
-                self._launcher.kill(signal.SIGKILL)
+                self._launcher.kill(getattr(signal, "SIGKILL", signal.SIGTERM))
             self._launcher.procs.clear()
 
 

@@ -66,7 +66,10 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     sibling.mkdir(parents=True)
     try:
         yield sibling
-        os.sync()  # the name must not reach the disk before the files
+        if hasattr(os, "sync"):
+            os.sync()  # the name must not reach the disk before the files
+        if folder.is_dir():
+            folder.rmdir()  # which Windows does not replace
         sibling.replace(folder)
     finally:
         shutil.rmtree(sibling, ignore_errors=True)
@@ -100,8 +103,11 @@ def disk_error(path: Path, error: OSError, size: int | None = None) -> DiskError
 
 
 def _sync_folder(folder: Path) -> None:
-    """Flush a rename to the disk."""
-    handle = os.open(folder, os.O_RDONLY)
+    """Flush a rename to the disk, where folders can be opened (not on Windows)."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        return
     try:
         os.fsync(handle)
     finally:

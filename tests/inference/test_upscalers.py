@@ -1,8 +1,9 @@
 """Upscalers: interpolators and networks in tiles."""
 
+import pytest
 import torch
 
-from srlit.inference.upscalers import NetworkUpscaler
+from srlit.inference.upscalers import NetworkUpscaler, pick_device
 from srlit.models.edsr import EDSR
 
 CPU = torch.device("cpu")
@@ -22,3 +23,29 @@ def test_tiles_of_a_convolutional_network_equal_the_whole_image(photo):
     assert difference.max() < 0.02
     assert difference.mean() < 1e-4
     assert torch.equal(whole.tiled(64)(lr), tiled(lr))
+
+
+@pytest.mark.parametrize(
+    ("here", "name", "picked"),
+    [
+        (None, "auto", "cpu"),
+        ("cuda", "auto", "cuda"),
+        ("mps", "auto", "mps"),
+        ("xpu", "auto", "xpu"),
+        ("mtia", "auto", "cpu"),
+        ("cuda", "cuda:1", "cuda:1"),
+        ("xpu", "cpu", "cpu"),
+        (None, "cuda", None),
+        ("mps", "cuda", None),
+        ("cuda", "cuda:2", None),
+    ],
+)
+def test_a_device_is_picked_of_those_that_there_are(monkeypatch, here, name, picked):
+    device = here and torch.device(here)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: device)
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 2 if here else 0)
+    if picked:
+        assert pick_device(name) == torch.device(picked)
+    else:
+        with pytest.raises(ValueError, match=f"device={name}"):
+            pick_device(name)

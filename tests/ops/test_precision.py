@@ -1,12 +1,18 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from srlit.ops.precision import feature_precision, float64_device, full_precision
 
 
-def test_only_apples_gpus_lack_float64():
+def test_apples_and_some_of_intels_gpus_lack_float64(monkeypatch):
     assert float64_device(torch.device("mps")) == torch.device("cpu")
     assert float64_device(torch.device("cuda", 1)) == torch.device("cuda", 1)
+    for has_fp64, device in ((True, torch.device("xpu", 1)), (False, torch.device("cpu"))):
+        properties = SimpleNamespace(has_fp64=has_fp64)
+        monkeypatch.setattr(torch.xpu, "get_device_properties", lambda _, found=properties: found)
+        assert float64_device(torch.device("xpu", 1)) == device
 
 
 def test_precision_is_full_inside_and_as_before_outside():
