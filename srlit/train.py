@@ -4,18 +4,26 @@ Composes a configuration, wires the parts, runs. Several phases in a row or a sw
 `python -m srlit.train -m +experiment=phase1,phase2,phase3`.
 """
 
+import copy
 import logging
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from srlit.config import ConfigError, build, did_you_mean, entry_point, in_multirun, plain
+from srlit.config import ConfigError, build, did_you_mean, entry_point, in_multirun, multirun, plain
+from srlit.config.starting import (
+    checkpoint_to_resume,
+    initialise,
+    load_for_resume,
+    training_of,
+    used_weights,
+)
 
 if TYPE_CHECKING:
     from srlit.callbacks.lpips_checkpoint import LPIPSCheckpoint
+    from srlit.checkpoint.runs import RunRecord
     from srlit.data.datamodule import PhotoDataModule
     from srlit.losses.composite import CompositeLoss
     from srlit.phases.base import Phase
@@ -32,30 +40,29 @@ def train(cfg: DictConfig) -> float:
     """
     import torch
 
-    from srlit.checkpoint.runs import RunRecord, read_best
+    from srlit.checkpoint.runs import read_best
     from srlit.metrics.ranking import measured_name
 
     folder = Path(cfg.paths.run)
     resume = checkpoint_to_resume(cfg, folder)
+    asked = copy.deepcopy(cfg)  # building parts resolves interpolations where they stand
     torch.manual_seed(cfg.seed)
 
     data = build_data(cfg)
-    phase = build_phase(cfg)
-    data.check(phase.metrics.min_size)
     trainer = data.trainer = build_trainer(cfg)
+    phase = build_phase(cfg, trainer.world_size)
+    data.check(phase.metrics.min_size)
     selector = require_selection(trainer, phase)
+    record = record_of(cfg, data)
     if resume is None:
-        initialise(cfg, phase)
+        initialise(cfg, phase, record)
     else:
-        load_for_resume(resume, phase, data)
+        record.changes = load_for_resume(asked, resume, phase, data)
     # A batch is there even after the last iteration, as a validation may be due.
     data.first_iteration = min(phase.iteration, cfg.iterations - 1)
 
-    record = RunRecord(
-        name=cfg.name, label=cfg.label, model=plain(cfg.model), command=" ".join(sys.argv)
-    )
     with record.kept(folder, writes=trainer.is_global_zero):
-        _describe(cfg, folder, trainer, phase)
+        _describe(cfg, folder, trainer, phase, resume)
         trainer.fit(phase, data, ckpt_path=resume, weights_only=True)
     trainer.strategy.barrier()  # the next phase of a multirun looks for what was just written
 
@@ -85,8 +92,8 @@ def build_data(cfg: DictConfig) -> "PhotoDataModule":
     return module
 
 
-def build_phase(cfg: DictConfig) -> "Phase":
-    """The phase with its networks and losses."""
+def build_phase(cfg: DictConfig, processes: int = 1) -> "Phase":
+    """The phase with its networks and losses, for so many processes."""
     from srlit.perceptual.backbones import compile_loaded
 
     phase: Phase = build(
@@ -102,16 +109,7 @@ def build_phase(cfg: DictConfig) -> "Phase":
             "name": cfg.name,
             "label": cfg.label,
             "scale": cfg.scale,
-            "training": {
-                "iterations": cfg.iterations,
-                "seed": cfg.seed,
-                "patch_size": cfg.data.patch_size,
-                "batch_size": cfg.data.batch_size,
-                "augmentation": plain(cfg.data.augmentation),
-                "degradation": plain(cfg.degradation),
-                "loss": used_weights(cfg.loss),
-                "phase": plain(cfg.phase),
-            },
+            "training": training_of(cfg, processes),
         },
     )
     if cfg.compile:
@@ -136,11 +134,6 @@ def build_loss(loss: DictConfig) -> "CompositeLoss":
     terms = {name: plain(loss.terms[name]) for name in weights if name != "adversarial"}
     composite: CompositeLoss = build({**plain(loss), "weights": weights, "terms": terms})
     return composite
-
-
-def used_weights(loss: DictConfig) -> dict[str, Any]:
-    """The weights of a loss table that are not 0, schedules as they are configured."""
-    return {name: weight for name, weight in plain(loss.weights).items() if weight != 0}
 
 
 def build_trainer(cfg: DictConfig) -> "Trainer":
@@ -198,121 +191,40 @@ def require_selection(trainer: "Trainer", phase: "Phase") -> "LPIPSCheckpoint":
     return selectors[0]
 
 
-# -- where a run starts from --------------------------------------------------------------------
-
-
-def checkpoint_to_resume(cfg: DictConfig, folder: Path) -> Path | None:
-    """The checkpoint that `resume` names, or none; a used folder is never started afresh.
-
-    Raises:
-        ConfigError: the folder holds a run and `resume` names no checkpoint of it.
-        CheckpointError: `resume` names no checkpoint.
-    """
-    from srlit.checkpoint.runs import checkpoints_of, newest_intact, read_record, resolve_checkpoint
-
-    if cfg.resume == "auto":
-        if (newest := newest_intact(folder)) is not None:
-            return newest
-        log.info("resume=auto: no checkpoint in %s yet, starting at iteration 0", folder)
-        return None
-    named = None if cfg.resume is None else resolve_checkpoint(cfg.resume)
-    if named is not None and named.resolve().is_relative_to(folder.resolve()):
-        return named
-    record = read_record(folder)
-    if checkpoints_of(folder) or (record and record.status == "finished"):
-        raise ConfigError(
-            f"{folder} already holds a run: add resume=auto to go on with it, "
-            "name=ANOTHER to start beside it, or remove the folder"
-        )
-    return named
-
-
-def load_for_resume(resume: Path, phase: "Phase", data: "PhotoDataModule") -> None:
-    """See that a checkpoint belongs to this training, and set the clock to it; Lightning loads it.
-
-    Raises:
-        CheckpointError: the checkpoint was made by another training; every difference is named.
-        ValueError: the training photos, or the number of processes, changed.
-    """
-    from srlit.checkpoint import CheckpointError, load_checkpoint
-    from srlit.checkpoint.messages import card_differences
-    from srlit.checkpoint.sections import RESUMED
-
-    checkpoint = load_checkpoint(resume)
-    if missing := [key for key in RESUMED if key not in checkpoint]:
-        raise CheckpointError(
-            f"resume={resume} lacks {', '.join(missing)}: it is of another version of srlit, or no "
-            "training's. To start a new training from its generator, use init_from instead"
-        )
-    differences = [
-        line
-        for key in ("model", "training")
-        for line in card_differences(checkpoint["card"].get(key), phase.card[key], key)
-    ]
-    if differences:
-        raise CheckpointError(
-            f"resume={resume} goes on with another training: {'; '.join(differences)}. "
-            "To start a new training from its generator, use init_from instead"
-        )
-    if (photos := checkpoint.get(type(data).__qualname__)) is None:
-        msg = f"resume={resume} does not say which photos it was trained on; use init_from instead"
-        raise CheckpointError(msg)
-    data.load_state_dict(photos)
-    phase.iteration, phase.validated = checkpoint["iteration"], checkpoint["validated"]
-    log.info("resuming from %s at iteration %d", resume, phase.iteration)
-
-
-def initialise(cfg: DictConfig, phase: "Phase") -> None:
-    """Start the generator from `init_from`: its weights only.
-
-    Raises:
-        CheckpointError: the checkpoint does not fit the generator.
-        ConfigError: `init_from=auto` finds nothing to start from.
-    """
-    from srlit.checkpoint import CheckpointError, load_weights, resolve_checkpoint
-    from srlit.checkpoint.messages import card_differences
-    from srlit.models.load import load_into, misfit
-
-    if cfg.init_from is None:
-        return
-    source = _follows(cfg) if cfg.init_from == "auto" else resolve_checkpoint(cfg.init_from)
-    weights, card = load_weights(source, partial(misfit, phase.generator))
-    try:
-        load_into(phase.generator, weights, f"init_from={source}")
-    except CheckpointError as error:
-        if card and (lines := card_differences(card["model"], phase.card["model"], "model")):
-            raise CheckpointError(f"init_from={source} does not fit: {'; '.join(lines)}") from error
-        raise
-    log.info("generator starts from %s", source)
-
-
-def _follows(cfg: DictConfig) -> Path:
-    """The selected checkpoint of the newest finished run of the phase before."""
-    from srlit.checkpoint.runs import find_previous, resolve_checkpoint
-
-    if cfg.previous_phase is None:
-        raise ConfigError("init_from=auto needs `previous_phase`, the label of the phase before")
-    runs = Path(cfg.paths.runs)
-    found = find_previous(runs, cfg.previous_phase, plain(cfg.model))
-    if found is None:
-        raise ConfigError(
-            f"init_from=auto: no finished run labelled {cfg.previous_phase!r} with this generator "
-            f"below {runs}. Train it first: +experiment={cfg.previous_phase} (with the "
-            "same model), or name a checkpoint: init_from=PATH, or start afresh: init_from=null"
-        )
-    return resolve_checkpoint(str(found))
-
-
 # -- what a run leaves --------------------------------------------------------------------------
 
 
-def _describe(cfg: DictConfig, folder: Path, trainer: "Trainer", phase: "Phase") -> None:
-    """Store the configuration beside the run and in its loggers, which go on where the phase is."""
+def record_of(cfg: DictConfig, data: "PhotoDataModule") -> "RunRecord":
+    """What tells a run from others, and by which later phases find it."""
+    from srlit.checkpoint.runs import RunRecord
+
+    identity = {
+        "photos": data.photos_digest,
+        "seed": cfg.seed,
+        "degradation": plain(cfg.degradation),
+        "model": plain(cfg.model),
+    }
+    command = " ".join(sys.argv)
+    of_job = multirun.identity() if in_multirun() else {}
+    return RunRecord(name=cfg.name, label=cfg.label, command=command, identity=identity, **of_job)
+
+
+def _describe(
+    cfg: DictConfig, folder: Path, trainer: "Trainer", phase: "Phase", resume: Path | None
+) -> None:
+    """Store the configuration beside the run and in its loggers, which go on where the phase is.
+
+    A checkpoint of elsewhere becomes the run's own, for the next resume.
+    """
     from srlit.callbacks.loggers import rewind
-    from srlit.utils.atomic import write_text
+    from srlit.checkpoint.runs import checkpoint_name
+    from srlit.utils.atomic import link_file, write_text
 
     if not trainer.is_global_zero:
         return
+    own = folder / checkpoint_name(phase.iteration)
+    if resume is not None and not own.exists():
+        link_file(resume, own)
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     for logger in trainer.loggers:
         rewind(logger, folder, phase.iteration, phase.validated)

@@ -11,7 +11,7 @@ from lightning import Callback, LightningModule, Trainer
 
 from srlit.callbacks.ema import EMA
 from srlit.callbacks.lpips_checkpoint import LPIPSCheckpoint
-from srlit.checkpoint.loading import generator_weights, load_checkpoint
+from srlit.checkpoint.loading import load_checkpoint, network_weights
 from srlit.data.datamodule import PhotoDataModule
 from srlit.phases.base import Phase
 from srlit.types import Count, NonNegativeInt
@@ -194,7 +194,7 @@ def load_for_rollback(trainer: Trainer, phase: Phase, checkpoint: dict[str, Any]
             group["lr"] = rate
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, EMA):
-            callback.load(generator_weights(checkpoint))
+            callback.load(network_weights(checkpoint))
     # Under fp16 the scale was halved at each update that was not finite: gradients would vanish.
     precision = trainer.precision_plugin
     if scale := checkpoint.get(type(precision).__qualname__):

@@ -34,9 +34,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def load_weights(
-    path: Path, misfit: Callable[[Weights], int] = lambda _: 0
+    path: Path, misfit: Callable[[Weights], int] = lambda _: 0, network: str = "generator"
 ) -> tuple[Weights, dict[str, Any] | None]:
-    """The generator's weights from a checkpoint of srlit's or a file of another project's.
+    """A network's weights from a checkpoint of srlit's or a file of another project's.
 
     Other projects store tables of tensors, as `.pth` or `.safetensors`, bare, under keys, and with
     prefixes before the names. All are tried, averaged weights first; the log says which was taken.
@@ -44,6 +44,7 @@ def load_weights(
     Args:
         path: the file.
         misfit: how far another project's table is from the network's weights; 0 takes it.
+        network: 'generator' or 'discriminator', of a checkpoint of srlit's.
 
     Returns:
         The weights, and the card of a checkpoint of srlit's.
@@ -54,7 +55,10 @@ def load_weights(
     loaded, is_srlit = _read(path)
     if is_srlit:
         checkpoint = _validated(path, loaded)
-        return generator_weights(checkpoint), checkpoint["card"]
+        weights = network_weights(checkpoint, network)
+        if not weights:
+            raise CheckpointError(f"{path}: holds no {network}")
+        return weights, checkpoint["card"]
     try:
         where, weights = _nearest(tables_in(loaded, path.stat().st_size), misfit)
     except ValueError as error:
@@ -74,12 +78,12 @@ def _nearest(tables: list[Table], misfit: Callable[[Weights], int]) -> Table:
     return tables[found.index(min(found))]
 
 
-def generator_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
-    """The generator's weights that are validated and used: its EMA where there is one."""
-    if ema := checkpoint.get("callbacks", {}).get(EMA_KEY):
+def network_weights(checkpoint: dict[str, Any], network: str = "generator") -> dict[str, Tensor]:
+    """A network's weights; of the generator those that are used: its EMA where there is one."""
+    ema = checkpoint.get("callbacks", {}).get(EMA_KEY)
+    if ema and network == "generator":
         return dict(ema["averaged"])
-    prefix = "generator."
-    state = checkpoint["state_dict"]
+    prefix, state = f"{network}.", checkpoint["state_dict"]
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
 

@@ -24,16 +24,22 @@ def weight_differences(expected: Mapping[str, Tensor], came: Mapping[str, Tensor
     return [*found, f"came {shapes(unknown)}"] if unknown else found
 
 
-def card_differences(recorded: object, current: object, key: str) -> list[str]:
-    """The differences between two configurations, one line per key."""
-    if isinstance(recorded, dict) and isinstance(current, dict):
-        found: list[str] = []
-        for name in recorded | current:
-            found += card_differences(recorded.get(name), current.get(name), f"{key}.{name}")
-        return found
-    if recorded == current:
-        return []
-    return [f"{printable(key)}: {printable(recorded)} in the checkpoint, {printable(current)} now"]
+def differences(before: object, now: object, key: str = "") -> dict[str, tuple[object, object]]:
+    """Key to both values of what differs between two configurations."""
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return {} if before == now else {key: (before, now)}
+    found: dict[str, tuple[object, object]] = {}
+    for name in before | now:
+        found |= differences(before.get(name), now.get(name), f"{key}.{name}".lstrip("."))
+    return found
+
+
+def in_words(found: Mapping[str, tuple[object, object]]) -> list[str]:
+    """One line for each difference from a checkpoint."""
+    return [
+        f"{printable(key)}: {printable(before)} in the checkpoint, {printable(now)} now"
+        for key, (before, now) in found.items()
+    ]
 
 
 def printable(value: object) -> str:

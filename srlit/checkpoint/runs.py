@@ -33,20 +33,31 @@ class RunRecord:
     Attributes:
         name: the run's name.
         label: which step of a training it is, such as 'phase2'.
-        model: the generator's configuration.
         command: how it was started.
+        identity: what the phases of one training have in common: `photos`, `seed`, `degradation`
+            and `model`, the generator's configuration.
+        multirun: what names the multirun that it is a job of; None: it is of none.
+        job: the overrides of that job but for its experiment.
+        changes: keys of `resume_changes` that differed: {iteration, key, before, now}.
         status: 'running', 'finished', 'stopped' by the user, or 'failed'.
         started: seconds since 1970.
+        resumed: likewise, of the last start.
         ended: likewise; None while it runs.
+        seconds: how long it has trained in all its sessions that ended.
     """
 
     name: str
     label: str
-    model: dict[str, Any]
     command: str
+    identity: dict[str, Any] = field(default_factory=dict)
+    multirun: str | None = None
+    job: list[str] = field(default_factory=list)
+    changes: list[dict[str, Any]] = field(default_factory=list)
     status: str = "running"
     started: float = field(default_factory=time.time)
+    resumed: float = field(default_factory=time.time)
     ended: float | None = None
+    seconds: float = 0.0
 
     def write(self, folder: Path) -> None:
         """Store the record."""
@@ -68,6 +79,11 @@ class RunRecord:
             return
         with own_folder(folder):
             remove_torn(folder)
+            if (earlier := read_record(folder)) is not None:
+                self.started, self.seconds = earlier.started, earlier.seconds
+                if earlier.ended is None:  # killed; its last file tells when
+                    newest = max(path.stat().st_mtime for path in folder.rglob("[!.]*"))
+                    self.seconds += max(0.0, newest - earlier.resumed)
             self.write(folder)
             try:
                 yield
@@ -84,6 +100,7 @@ class RunRecord:
                 raise
             finally:
                 self.ended = time.time()
+                self.seconds += self.ended - self.resumed
                 self._close(folder)
 
     def _close(self, folder: Path) -> None:
@@ -187,16 +204,60 @@ def newest_intact(folder: Path) -> Path | None:
     return None
 
 
-def find_previous(runs: Path, label: str, model: dict[str, Any]) -> Path | None:
-    """The newest finished run with this label and generator; frozen stages may differ."""
-    wanted = ("finished", label, _without_frozen(model))
-    found: list[tuple[float, Path]] = []
-    for folder in (path.parent for path in runs.rglob(RECORD) if (path.parent / BEST).is_file()):
-        record = read_record(folder)
-        if record and (record.status, record.label, _without_frozen(record.model)) == wanted:
-            found.append((record.ended or 0.0, folder))
-    return max(found)[1] if found else None
+def holds_run(folder: Path) -> bool:
+    """Whether a training has left checkpoints in a folder, or has finished there."""
+    record = read_record(folder)
+    return bool(checkpoints_of(folder)) or (record is not None and record.status == "finished")
 
 
-def _without_frozen(model: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in model.items() if key != "frozen"}
+def find_previous(runs: Path, label: str, child: RunRecord) -> list[Path]:
+    """The finished runs with this label that a run may start from.
+
+    One of the same multirun with the same other overrides; where there is none, all those of equal
+    photos, seed, degradation and generator, of which frozen stages may differ.
+
+    Raises:
+        CheckpointError: that of the same multirun has not finished, or there is none at all; the
+            message says in what others differ.
+    """
+    labelled = {folder: r for folder, r in _records(runs).items() if r.label == label}
+    job = child.multirun, child.job
+    siblings = [
+        folder for folder, r in labelled.items() if child.multirun and (r.multirun, r.job) == job
+    ]
+    if unfinished := [folder for folder in siblings if labelled[folder].status != "finished"]:
+        status = labelled[unfinished[0]].status
+        raise CheckpointError(f"init_from=auto: {unfinished[0]}, the phase before, is {status}")
+    finished = [folder for folder, r in labelled.items() if r.status == "finished"]
+    others = {folder: _different(labelled[folder], child) for folder in finished}
+    found = siblings or [folder for folder, different in others.items() if not different]
+    if not found:
+        close = [f"{folder} has another {' and '.join(keys)}" for folder, keys in others.items()]
+        raise CheckpointError(
+            f"init_from=auto: no finished run labelled {label!r} of the same photos, seed, "
+            f"degradation and generator below {runs}{': ' if close else ''}{'; '.join(close)}. "
+            f"Train it first: +experiment={label}, or name a checkpoint: init_from=PATH, or start "
+            "afresh: init_from=null"
+        )
+    return found
+
+
+def _records(runs: Path) -> dict[Path, RunRecord]:
+    """The records of all runs below a folder that selected a checkpoint or have not finished."""
+    found = {path.parent: read_record(path.parent) for path in sorted(runs.rglob(RECORD))}
+    return {
+        folder: record
+        for folder, record in found.items()
+        if record and (record.status != "finished" or (folder / BEST).is_file())
+    }
+
+
+def _different(record: RunRecord, child: RunRecord) -> list[str]:
+    """The keys in which two identities differ."""
+    one, other = _without_frozen(record.identity), _without_frozen(child.identity)
+    return [key for key in one | other if one.get(key) != other.get(key)]
+
+
+def _without_frozen(identity: dict[str, Any]) -> dict[str, Any]:
+    model = {key: value for key, value in identity.get("model", {}).items() if key != "frozen"}
+    return {**identity, "model": model}

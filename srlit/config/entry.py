@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import logging
 import os
 import sys
 import traceback
@@ -20,14 +21,17 @@ from hydra.errors import (
     OverrideParseException,
 )
 from hydra.experimental.callback import Callback
-from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from srlit.config.check import check_config
+from srlit.config import multirun
+from srlit.config.check import ConfigError, check_config
 from srlit.config.composing import compose_again, explain, jobs_of
+from srlit.config.multirun import in_multirun
 from srlit.config.root import CONF_DIR, FOLDERS, declare_options, help_text
 from srlit.ops.malloc import keep_freed_memory
+
+log = logging.getLogger(__name__)
 
 Task = Callable[[DictConfig], Any]
 
@@ -44,12 +48,17 @@ class CheckFirst(Callback):
             check_config(config, kwargs["config_name"], config.hydra.overrides.task)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ANN401
-        """Check every job of a grid before the first one starts."""
-        name = kwargs["config_name"]
-        with one_line_errors(), no_silent_bug(), explained(name, config.hydra.overrides.task):
+        """Check every job of a grid, and its folder, before the first one starts."""
+        name, typed = kwargs["config_name"], config.hydra.overrides.task
+        with one_line_errors(), no_silent_bug(), explained(name, typed):
+            multirun.CURRENT.overrides, multirun.CURRENT.failed = list(typed), {}
+            folders: dict[Path, list[str]] = {}
             for overrides in jobs_of(config):
-                job = compose_again(name, [*overrides, "paths.run=unknown"])  # Hydra sets it later
-                check_config(job, name, overrides)
+                with multirun.looked_at(overrides):
+                    # Hydra sets the folder later.
+                    job = compose_again(name, [*overrides, "paths.run=unknown"])
+                    check_config(job, name, overrides)
+                    check_folder(Path(config.hydra.sweep.dir) / job.name, job, overrides, folders)
 
 
 @contextmanager
@@ -64,24 +73,38 @@ def no_silent_bug() -> Iterator[None]:
         raise SystemExit(f"error: the configuration check failed: {error!r}") from error
 
 
-def in_multirun() -> bool:
-    """Whether this is one job of a multirun (-m)."""
-    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+def check_folder(
+    folder: Path, job: DictConfig, overrides: list[str], taken: dict[Path, list[str]]
+) -> None:
+    """See that a job of a multirun has a folder of its own, and note it.
+
+    Raises:
+        ConfigError: another job has the same, or a training would start in a run's folder.
+    """
+    from srlit.checkpoint.runs import holds_run
+
+    if folder in taken:
+        raise ConfigError(
+            f"name={job.name}: {' '.join(taken[folder])} and {' '.join(overrides)} would both "
+            "write there; leave name out, and each job gets a name of its own"
+        )
+    if job.get("iterations") and job.resume is None and holds_run(folder):
+        raise ConfigError(f"{folder} already holds a run: add resume=auto to go on with it")
+    taken[folder] = overrides
 
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """End the program with one line where the user made a mistake.
 
-    In a multirun mistakes are raised, so that Hydra runs the other jobs first. What broke a run
-    that had begun is shown with its trace.
+    What broke a run that had begun is shown with its trace.
     """
     try:
         yield
     except EXPECTED as error:
         notes = getattr(error, "__notes__", [])
         known = isinstance(error, OSError) or getattr(error, "tells_all", False)
-        if in_multirun() or (notes and not known):
+        if notes and not known:
             raise
         raise SystemExit("\n".join([f"error: {_innermost(error)}", *notes])) from error
 
@@ -110,9 +133,9 @@ def entry_point(config_name: str) -> Callable[[Task], Callable[[], None]]:
         def checked(cfg: DictConfig) -> Any:  # noqa: ANN401 - Hydra passes it to sweepers
             quieten()
             keep_freed_memory()
+            if in_multirun():
+                return run_job(task, cfg, config_name)
             with one_line_errors():
-                if in_multirun():  # of several jobs each is checked when its turn comes
-                    check_config(cfg, config_name, HydraConfig.get().overrides.task)
                 return task(cfg)
 
         compose_and_run: Callable[[], None] = hydra.main(
@@ -133,10 +156,40 @@ def entry_point(config_name: str) -> Callable[[Task], Callable[[], None]]:
                 os.environ.setdefault("HYDRA_FULL_ERROR", "1")
                 with explained(config_name, [w for w in sys.argv[1:] if not w.startswith("-")]):
                     compose_and_run()
+                if multirun.CURRENT.failed:
+                    raise SystemExit(summary())
 
         return main
 
     return decorate
+
+
+def run_job(task: Task, cfg: DictConfig, config_name: str) -> Any:  # noqa: ANN401
+    """Run one job of a multirun; if it fails, the others still run, and `summary` tells.
+
+    What was asked to stop ends the multirun.
+    """
+    try:
+        with one_line_errors():  # checked again, as a sweeper may have chosen the values
+            check_config(cfg, config_name, HydraConfig.get().overrides.task)
+            return task(cfg)
+    except SystemExit as stop:
+        if isinstance(stop.code, int):
+            raise
+        reason = str(stop.code).removeprefix("error: ")
+    except Exception as error:  # noqa: BLE001 - the other jobs are run whatever it is
+        traceback.print_exc()
+        reason = _innermost(error)
+    log.error("%s failed: %s", cfg.name, reason)
+    multirun.CURRENT.failed[cfg.name] = multirun.identity()["job"], reason
+    return None
+
+
+def summary() -> str:
+    """The jobs of the multirun that failed, one line each."""
+    found = multirun.CURRENT.failed.items()
+    failed = [f"  {name}: {reason.splitlines()[0]}" for name, (_, reason) in found]
+    return "\n".join([f"error: {len(failed)} jobs failed:", *failed])
 
 
 def options_first(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:

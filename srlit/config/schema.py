@@ -72,7 +72,10 @@ class Train(TypedDict):
     compile: bool
     log_every: Count
     init_from: Name | None
+    init_partial: bool
+    init_discriminator: Name | None
     resume: Name | None
+    resume_changes: Literal["any"] | list[Name]
     weights: Weights
     paths: Paths
 

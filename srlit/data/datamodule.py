@@ -1,7 +1,5 @@
 """The datamodule: loads uint8 patches, and turns them into (lr, hr) pairs on the device."""
 
-import hashlib
-import json
 import logging
 from itertools import combinations
 from pathlib import Path
@@ -19,6 +17,7 @@ from srlit.data.sampler import PhotoOrder
 from srlit.data.shards import ShardError
 from srlit.data.transforms import evaluation_pair, training_pair
 from srlit.types import Batch, Photos
+from srlit.utils.fingerprint import fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -120,31 +119,13 @@ class PhotoDataModule(TrainingData, LightningDataModule):
             return training_pair(batch, self.augmentation, self.degradation)
         return evaluation_pair(batch, self.eval_degradation)
 
+    @property
+    def photos_digest(self) -> str:
+        """A digest of the training photos' pixels."""
+        return fingerprint([(p.digest, p.lr and p.lr.digest) for p in self._train_photos])
+
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run must find unchanged: the photos' pixels, their order and weights."""
-        listed = [(p.digest, p.lr and p.lr.digest) for p in self._train_photos]
+        """What a resumed run finds unchanged: the photos' pixels, their order and weights."""
         order = (self._order.counts, self._order.visits, self._order.crops)
-        digest = hashlib.sha256(json.dumps([listed, order]).encode()).hexdigest()
-        processes = self.trainer.world_size if self.trainer else None
-        return {"photos": len(listed), "sha256": digest, "processes": processes}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Check that the photos are those that the checkpoint was trained on.
-
-        Raises:
-            ValueError: they changed, or the number of processes did, so that the batches would not
-                be those to come.
-        """
-        now, then = self.state_dict(), state_dict
-        if (now["photos"], now["sha256"]) != (then["photos"], then["sha256"]):
-            raise ValueError(
-                f"resume: the training photos changed: {then['photos']} in the checkpoint, "
-                f"{now['photos']} now, or others, or the order they are visited in (weights, "
-                "data.crops_per_photo). To train on them from its generator, use init_from instead"
-            )
-        processes = now["processes"], then.get("processes")
-        if None not in processes and len({*processes}) > 1:
-            raise ValueError(
-                f"resume: {processes[1]} processes in the checkpoint, {processes[0]} now: batches "
-                "are numbered through all of them. Use as many (trainer.devices), or init_from"
-            )
+        digest = fingerprint(self.photos_digest, order)
+        return {"photos": len(self._train_photos), "sha256": digest}

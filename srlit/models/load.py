@@ -1,6 +1,7 @@
 """A trained generator from a file: srlit's checkpoints, other projects' weights, ONNX."""
 
 import functools
+import logging
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from srlit.checkpoint.rebuild import rebuild
 from srlit.models.onnx import SUFFIX, OnnxGenerator
 from srlit.models.size_limit import build_within
 from srlit.models.spandrel import Spandrel, unrecognised
+
+log = logging.getLogger(__name__)
 
 Weights = dict[str, Tensor]
 Card = dict[str, Any]
@@ -84,6 +87,24 @@ def misfit(generator: nn.Module, weights: Weights) -> int:
 def _own_names(generator: nn.Module, weights: Weights) -> Weights:
     """Weights under the network's names, as it may know them under others too."""
     return dict(getattr(generator, "own_names", dict)(weights))
+
+
+def load_what_fits(network: nn.Module, weights: Weights, source: str) -> None:
+    """Give a network those weights that fit it; the others stay as they are, and are listed.
+
+    Raises:
+        CheckpointError: none fits.
+    """
+    named, own = _own_names(network, weights), network.state_dict()
+    fit = {k: w for k, w in named.items() if k in own and own[k].shape == w.shape}
+    if not fit:
+        reason = "; ".join(weight_differences(own, named))
+        raise CheckpointError(f"{source}: no weight fits the network: {reason}")
+    network.load_state_dict(fit, strict=False)
+    if kept := [name for name in own if name not in fit]:
+        log.warning(
+            "%s: %d of %d weights stay random: %s", source, len(kept), len(own), ", ".join(kept)
+        )
 
 
 def _build(path: Path, weights: Weights, card: Card, trust: Collection[str]) -> Any:  # noqa: ANN401

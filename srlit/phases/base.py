@@ -99,6 +99,8 @@ class Phase(LightningModule):
         self.finite_check = FiniteCheck(log_every)
         self.card = dict(card)
         self.iteration = self.validated = 0
+        # Whether rates and schedules are the configuration's, and not those of the checkpoint.
+        self.renews_optimizers = False
         self.validation: dict[str, float] = {}
         self._val_means: dict[str, MeanMetric] = {}
         # In a tuple: the EMA callback stores the average, it is no part of this module's state.
@@ -159,8 +161,24 @@ class Phase(LightningModule):
     def on_train_start(self) -> None:
         """Let Lightning count batches from the iteration on, so that validations fall on time."""
         self.trainer.fit_loop.epoch_loop.batch_progress.total.ready = self.iteration
+        if self.renews_optimizers:
+            self._renew_optimizers()
         if self.validation_is_due:
             self._run_due_validation()
+
+    def _renew_optimizers(self) -> None:
+        """Take the configuration's rates and schedules, with the moments of the checkpoint."""
+        made: Any = self.configure_optimizers()
+        for optimizer, new, config in zip(
+            self.trainer.optimizers, made[0], self.trainer.lr_scheduler_configs, strict=True
+        ):
+            for group, wanted in zip(optimizer.param_groups, new.param_groups, strict=True):
+                group.update({key: value for key, value in wanted.items() if key != "params"})
+                group["lr"] = wanted.get("initial_lr", wanted["lr"])  # a schedule starts from it
+            config.scheduler = self.schedule(optimizer)
+            if not isinstance(config.scheduler, ReduceLROnPlateau):
+                for _ in range(self.iteration):
+                    config.scheduler.step()
 
     @property
     def validation_is_due(self) -> bool:

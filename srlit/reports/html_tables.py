@@ -110,7 +110,7 @@ def duration(run: Run) -> str:
     """How long a run took, if it has ended."""
     if run.record is None or run.record.ended is None:
         return "—"
-    minutes, seconds = divmod(round(run.record.ended - run.record.started), 60)
+    minutes, seconds = divmod(round(run.record.seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
         return f"{hours} h {minutes:02} min"

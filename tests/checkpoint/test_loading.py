@@ -7,7 +7,7 @@ import torch
 
 from srlit.checkpoint import CheckpointError, file_format, load_checkpoint, load_weights
 from srlit.checkpoint.io import AtomicCheckpointIO
-from srlit.checkpoint.loading import generator_weights
+from srlit.checkpoint.loading import network_weights
 from tests.checkpoint.samples import MODEL, checkpoint, save
 
 
@@ -21,9 +21,9 @@ def test_lightning_reads_what_it_wrote(tmp_path):
 
 def test_the_ema_is_preferred_over_the_raw_weights():
     raw = checkpoint(state_dict={"generator.a": torch.ones(2), "discriminator.a": torch.zeros(2)})
-    assert {k: v.tolist() for k, v in generator_weights(raw).items()} == {"a": [1, 1]}
+    assert {k: v.tolist() for k, v in network_weights(raw).items()} == {"a": [1, 1]}
     ema = raw | {"callbacks": {"EMA": {"averaged": {"a": torch.full((2,), 5.0)}}}}
-    assert {k: v.tolist() for k, v in generator_weights(ema).items()} == {"a": [5, 5]}
+    assert {k: v.tolist() for k, v in network_weights(ema).items()} == {"a": [5, 5]}
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\3\4", b"\x80\2N.", bytes(100)])

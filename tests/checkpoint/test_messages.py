@@ -2,12 +2,12 @@ import re
 
 import torch
 
-from srlit.checkpoint.messages import card_differences, printable, weight_differences
+from srlit.checkpoint.messages import differences, in_words, printable, weight_differences
 
 
 def test_differences_name_the_key():
     recorded, current = {"a": 1, "b": {"c": 2}}, {"a": 1, "b": {"c": 3, "d": 4}}
-    [changed, added] = card_differences(recorded, current, "model")
+    [changed, added] = in_words(differences(recorded, current, "model"))
     assert re.match(r"model\.b\.c: 2.*3", changed)
     assert added.startswith("model.b.d: ")
 

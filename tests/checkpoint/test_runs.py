@@ -1,46 +1,71 @@
 """Records of runs, and how later runs find earlier ones."""
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 
 from srlit.checkpoint import CheckpointError, resolve_checkpoint
-from srlit.checkpoint.runs import RunRecord, find_previous, newest_intact, own_folder
+from srlit.checkpoint.runs import RunRecord, find_previous, newest_intact, own_folder, read_record
 from srlit.utils.atomic import write_json
 from tests.checkpoint.samples import save_run
 
 
-def make_run(folder, label, width, status="finished", ended=1.0):
+def make_run(folder, label, status="finished", **identity):
     folder.mkdir(parents=True)
-    record = RunRecord(name=folder.name, label=label, model={"width": width}, command="")
-    record.status, record.ended = status, ended
+    record = RunRecord(name=folder.name, label=label, command="", status=status)
+    record.identity = {"seed": 0, "model": {"width": 8}} | identity
     record.write(folder)
     write_json(folder / "best.json", {"checkpoint": "checkpoints/x.safetensors"})
     return folder
 
 
-def test_the_newest_finished_run_with_the_same_generator_is_found(tmp_path):
-    make_run(tmp_path / "old", "phase1", 8, ended=1.0)
-    wanted = make_run(tmp_path / "deep" / "new", "phase1", 8, ended=2.0)
-    make_run(tmp_path / "wider", "phase1", 16, ended=3.0)
-    make_run(tmp_path / "running", "phase1", 8, status="running", ended=4.0)
-    make_run(tmp_path / "other", "phase2", 8, ended=5.0)
+def child(multirun=None, job=(), **identity):
+    """A run that looks for the phase before."""
+    identity = {"seed": 0, "model": {"width": 8}} | identity
+    record = RunRecord(name="child", label="phase2", command="", identity=identity)
+    record.multirun, record.job = multirun, list(job)
+    return record
+
+
+def test_the_finished_run_of_equal_identity_is_found(tmp_path):
+    wanted = make_run(tmp_path / "deep" / "one", "phase1")
+    make_run(tmp_path / "wider", "phase1", model={"width": 16})
+    make_run(tmp_path / "seeded", "phase1", seed=1)
+    make_run(tmp_path / "running", "phase1", status="running")
+    make_run(tmp_path / "other", "phase2")
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "run.json").write_text("{")
-    assert find_previous(tmp_path, "phase1", {"width": 8}) == wanted
-    assert find_previous(tmp_path, "phase3", {"width": 8}) is None
+    assert find_previous(tmp_path, "phase1", child()) == [wanted]
+    frozen = child(model={"width": 8, "frozen": [1]})
+    assert find_previous(tmp_path, "phase1", frozen) == [wanted]
+    with pytest.raises(CheckpointError, match="wider has another seed and model"):
+        find_previous(tmp_path, "phase1", child(seed=2))
+    with pytest.raises(CheckpointError, match="phase3"):
+        find_previous(tmp_path, "phase3", child())
 
 
-def test_which_stages_are_trained_makes_no_other_generator(tmp_path):
-    wanted = make_run(tmp_path / "run", "phase1", 8)
-    assert find_previous(tmp_path, "phase1", {"width": 8, "frozen": [1]}) == wanted
-    assert find_previous(tmp_path, "phase1", {"width": 4, "frozen": [1]}) is None
+def test_several_are_all_given(tmp_path):
+    both = [make_run(tmp_path / name, "phase1") for name in ("a", "b")]
+    assert find_previous(tmp_path, "phase1", child()) == both
+
+
+def test_a_job_of_a_multirun_takes_its_sibling_or_waits_for_it(tmp_path):
+    for number, status in ((1, "finished"), (2, "finished"), (3, "failed")):
+        folder = make_run(tmp_path / str(number), "phase1", status)
+        record = read_record(folder)
+        record.multirun, record.job = "m", [f"seed={number}"]
+        record.write(folder)
+    assert find_previous(tmp_path, "phase1", child("m", ["seed=2"])) == [tmp_path / "2"]
+    with pytest.raises(CheckpointError, match=f"{tmp_path / '3'}.* failed"):
+        find_previous(tmp_path, "phase1", child("m", ["seed=3"]))
+    assert len(find_previous(tmp_path, "phase1", child("n", ["seed=2"]))) == 2
 
 
 def test_a_run_folder_stands_for_its_selected_checkpoint(tmp_path):
-    run = make_run(tmp_path / "run", "phase1", 8)
+    run = make_run(tmp_path / "run", "phase1")
     assert resolve_checkpoint(str(run)) == run / "checkpoints" / "x.safetensors"
     with pytest.raises(CheckpointError, match=str(tmp_path / "nothing")):
         resolve_checkpoint(str(tmp_path / "nothing"))
@@ -54,7 +79,7 @@ def test_a_run_folder_stands_for_its_selected_checkpoint(tmp_path):
     [(KeyboardInterrupt, "stopped"), (SystemExit, "stopped"), (OSError, "failed")],
 )
 def test_a_record_says_how_the_run_ended(tmp_path, error, status):
-    record = RunRecord(name="a", label="a", model={}, command="")
+    record = RunRecord(name="a", label="a", command="")
 
     def stored():
         return json.loads((tmp_path / "run.json").read_text())
@@ -67,6 +92,17 @@ def test_a_record_says_how_the_run_ended(tmp_path, error, status):
         pass
     assert stored()["status"] == "finished"
     assert stored()["ended"] >= stored()["started"]
+
+
+def test_a_record_counts_the_time_of_all_sessions(tmp_path):
+    earlier = RunRecord(name="a", label="a", command="", started=10.0, resumed=100.0, seconds=5.0)
+    earlier.write(tmp_path)
+    os.utime(tmp_path / "run.json", (130.0, 130.0))
+    record = RunRecord(name="a", label="a", command="")
+    with record.kept(tmp_path, writes=True):
+        pass
+    assert record.started == 10.0
+    assert 35.0 <= record.seconds <= 35.0 + record.ended - record.resumed + 1e-6
 
 
 OWNER = """

@@ -1,6 +1,7 @@
 """Resumed runs: ended early, with changed options, from older checkpoints, refused."""
 
 import json
+import math
 
 import pytest
 
@@ -8,11 +9,12 @@ from srlit.callbacks.csv_logger import read_rows
 from srlit.callbacks.early_stopping import EarlyStopping
 from srlit.checkpoint import CheckpointError, load_checkpoint
 from srlit.checkpoint.io import AtomicCheckpointIO
-from srlit.checkpoint.runs import checkpoint_name, checkpoints_of
+from srlit.checkpoint.loading import network_weights
+from srlit.checkpoint.runs import checkpoint_name, checkpoints_of, read_record
 from srlit.phases.base import Phase
 from srlit.train import train
 from tests.helpers import TINY_TRAINING, compose_config
-from tests.integration.survival import differences, outcome
+from tests.integration.survival import differences, flattened, outcome
 
 LONGER = (
     *TINY_TRAINING,
@@ -164,9 +166,90 @@ def test_a_checkpoint_that_lacks_training_state_is_refused(tmp_path, monkeypatch
     assert ((run / "metrics.csv").read_bytes(), (run / "run.json").read_bytes()) == before
 
 
-def test_another_number_of_processes_is_refused(tmp_path, monkeypatch):
+def test_another_whole_batch_is_refused(tmp_path, monkeypatch):
     run = stopped_at(tmp_path, monkeypatch, 5)
     before = (run / "metrics.csv").read_bytes()
-    with pytest.raises(ValueError, match="1 processes.*2"):
+    with pytest.raises(CheckpointError, match=r"data\.batch_size: 2 .*, 4 now"):
         go(tmp_path, "trainer.devices=2")
     assert (run / "metrics.csv").read_bytes() == before
+
+
+# -- changed on purpose ---------------------------------------------------------------------------
+
+
+def test_more_iterations_are_as_if_asked_for_at_first(tmp_path):
+    constant = ("schedule=constant", "callbacks.lpips_checkpoint.top_k=9")
+    whole = outcome(go(tmp_path / "whole", *constant, "iterations=12").parents[1], 12)
+    go(tmp_path, *constant)
+    run = go(tmp_path, *constant, "iterations=12", "resume_changes=[iterations]")
+    longer = outcome(tmp_path, 12)
+    changes = {key for key in longer["tensors"] if key.startswith(".card.changes")}
+    assert {key: longer["tensors"].pop(key) for key in changes}[".card.changes.0.now"] == 12
+    del whole["best"], longer["best"]
+    assert differences(whole | {"best": 0}, longer | {"best": 0}) == []
+    [change] = read_record(run).changes
+    assert change == {"iteration": 8, "key": "iterations", "before": 8, "now": 12}
+
+
+def test_a_schedule_follows_the_iterations(tmp_path):
+    """It is not listed, as it is `${iterations}`, and goes on where the new one would be."""
+    go(tmp_path, "schedule=cosine")
+    run = go(tmp_path, "schedule=cosine", "iterations=12", "resume_changes=iterations")
+    rates = [
+        float(row["learning_rate"])
+        for row in read_rows(run / "metrics.csv")
+        if "learning_rate" in row
+    ]
+    expected = [0.00025 * (1 + math.cos(math.pi * i / 12)) for i in range(9, 13)]
+    assert rates[-4:] == pytest.approx(expected)
+
+
+def test_rate_batch_and_weights_change_from_there_on(tmp_path, monkeypatch):
+    stopped_at(tmp_path, monkeypatch, 4)
+    new = ("phase.optimizer.lr=1.0e-4", "data.batch_size=3", "loss.weights.l1=2.0")
+    with pytest.raises(CheckpointError, match=r"resume_changes=\[.*loss.weights.l1"):
+        go(tmp_path, *new, "resume_changes=[phase.optimizer,data]")
+    run = go(tmp_path, *new, "resume_changes=[phase.optimizer,data,loss.weights]")
+    rows = read_rows(run / "metrics.csv")
+    by_step = {int(row["step"]): row for row in rows if "learning_rate" in row}
+    assert (float(by_step[4]["learning_rate"]), float(by_step[5]["learning_rate"])) == (5e-4, 1e-4)
+    ratio = float(by_step[5]["train/weighted/l1"]) / float(by_step[5]["train/raw/l1"])
+    assert ratio == pytest.approx(2.0)
+    assert len(read_record(run).changes) == 3
+
+
+def test_nothing_allows_another_network(tmp_path, monkeypatch):
+    stopped_at(tmp_path, monkeypatch, 4)
+    with pytest.raises(CheckpointError, match=r"model\.width"):
+        go(tmp_path, "model.width=4", "resume_changes=any")
+
+
+# -- from elsewhere -------------------------------------------------------------------------------
+
+
+def test_a_finished_checkpoint_starts_a_folder_of_its_own(tmp_path):
+    run = go(tmp_path)
+    whole = load_checkpoint(run / checkpoint_name(8))
+    copy = go(tmp_path, f"resume={run / checkpoint_name(8)}", "name=b").parent / "b"
+    assert json.loads((copy / "best.json").read_text())["checkpoint"] == checkpoint_name(8)
+    go(tmp_path, "name=b")
+    assert flattened(load_checkpoint(copy / checkpoint_name(8))) == flattened(whole)
+
+
+def test_parts_of_a_network_and_a_discriminator_start_from_others(tmp_path, caplog):
+    phase3 = ("+experiment=phase3", "loss=l1_lpips_gan", "discriminator=patchgan_small")
+    source = go(tmp_path, *phase3, "init_from=null", "iterations=2")
+    trained = load_checkpoint(source / checkpoint_name(2))
+    start = ("iterations=2", "scale=4", "name=c", f"init_from={source}", "resume=null")
+    with pytest.raises(CheckpointError, match="model.scale"):
+        go(tmp_path, *phase3, *start)
+    still = ("phase.generator_optimizer.lr=0", "phase.discriminator_optimizer.lr=0")
+    discriminator = f"init_discriminator={source / checkpoint_name(2)}"
+    go(tmp_path, *phase3, *start, *still, "init_partial=true", discriminator)
+    begun = load_checkpoint(tmp_path / "runs" / "c" / checkpoint_name(2))
+    for network in ("generator", "discriminator"):
+        then, now = network_weights(trained, network), network_weights(begun, network)
+        changed = {k for k in now if then[k].shape != now[k].shape or not then[k].equal(now[k])}
+        changed = {name for name in changed if not name.endswith(("_u", "_v"))}
+        assert bool(changed) == (network == "generator")
+        assert all(name in caplog.text for name in changed)

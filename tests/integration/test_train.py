@@ -79,7 +79,7 @@ def test_a_mistake_stops_at_once_and_names_the_key(command, tmp_path, arguments,
 
 def test_phase3_before_phase2_names_the_command_to_run(command):
     ended = command("+experiment=phase3", *TINY_TRAINING)
-    assert "no finished run labelled 'phase2' with this generator" in ended
+    assert "no finished run labelled 'phase2'" in ended
     assert "+experiment=phase2" in ended
 
 
@@ -155,16 +155,60 @@ def test_three_phases_in_a_row_by_multirun(tmp_path):
         assert f"generator starts from {folder / best}" in log
 
 
+FAST = (
+    *TINY_TRAINING,
+    *("logger.tensorboard=null", "callbacks.image_logger=null", "metrics.names=[mae]"),
+    *("callbacks.lpips_checkpoint.metric=mae", "loss=l1", "iterations=1"),
+)
+
+
+def test_jobs_of_a_multirun_follow_their_own_parents(command, tmp_path, capsys):
+    assert command("-m", "+experiment=phase1,phase2", "seed=1,2", *FAST) is None
+    log = capsys.readouterr().out
+    for seed in (1, 2):
+        parent = f"runs/phase1_seed-{seed}/checkpoints/iteration_0000001.safetensors"
+        assert f"generator starts from {parent}" in log
+        assert (tmp_path / "runs" / f"phase2_seed-{seed}" / "best.json").is_file()
+    ended = command("-m", "+experiment=phase1,phase2", "seed=1,2", *FAST)
+    assert "phase1_seed-1 already holds a run" in ended
+    assert "resume=auto" in ended
+
+
+def test_a_failed_job_ends_only_the_phases_after_it(command, tmp_path, monkeypatch):
+    original = train_module.train
+
+    def fails(cfg):
+        if cfg.seed == 1 and cfg.label == "phase1":
+            raise ValueError("out of luck")
+        return original(cfg)
+
+    monkeypatch.setattr(train_module, "train", fails)
+    ended = command("-m", "seed=1,2", "+experiment=phase1,phase2", *FAST).splitlines()
+    assert ended[1:] == [
+        "  phase1_seed-1: out of luck",
+        "  phase2_seed-1: skipped: phase1_seed-1, the phase before, failed",
+    ]
+    assert (tmp_path / "runs" / "phase2_seed-2" / "best.json").is_file()
+    assert not (tmp_path / "runs" / "phase2_seed-1" / "run.json").exists()
+
+
+def test_jobs_with_one_name_are_stopped_before_the_first(command, tmp_path):
+    ended = command("-m", "seed=1,2", "name=mine", *FAST)
+    assert "name=mine" in ended
+    assert not (tmp_path / "runs" / "mine").exists()
+
+
 def test_init_from_takes_the_judged_weights(tmp_path):
-    from srlit.checkpoint.loading import generator_weights
+    from srlit.checkpoint.loading import network_weights
 
     train_small(tmp_path, "name=a", "label=phase1")
     follows = ("name=b", "previous_phase=phase1", "init_from=auto", f"paths.runs={tmp_path}")
     cfg = compose_config("train", *TINY_TRAINING, *follows)
-    phase = train_module.build_phase(cfg)
-    train_module.initialise(cfg, phase)
+    phase, data = train_module.build_phase(cfg), train_module.build_data(cfg)
+    data.check()
+    train_module.initialise(cfg, phase, train_module.record_of(cfg, data))
     best = json.loads((tmp_path / "a" / "best.json").read_text())["checkpoint"]
-    expected = generator_weights(load_checkpoint(tmp_path / "a" / best))
+    expected = network_weights(load_checkpoint(tmp_path / "a" / best))
     state = phase.generator.state_dict()
     assert all(torch.equal(state[k], expected[k]) for k in expected)
 
@@ -181,9 +225,9 @@ def test_another_model_is_refused_by_name(tmp_path):
 @pytest.mark.parametrize(
     ("override", "difference"),
     [
-        ("iterations=8", "training.iterations: 2 in the checkpoint, 8 now"),
-        ("loss.weights.l1=2.0", "training.loss.l1: 1.0 in the checkpoint, 2.0 now"),
-        ("degradation=bicubic", "training.degradation.name: blind in the checkpoint, bicubic now"),
+        ("iterations=8", "training: iterations: 2 in the checkpoint, 8 now"),
+        ("loss.weights.l1=2.0", "loss.weights.l1: 1.0 in the checkpoint, 2.0 now"),
+        ("degradation=bicubic", "degradation.name: blind in the checkpoint, bicubic now"),
         ("phase.optimizer.lr=0.1", "phase.optimizer.lr: 0.0005 in the checkpoint, 0.1 now"),
     ],
 )
@@ -245,8 +289,8 @@ def test_rows_are_on_the_disk_while_the_run_goes_on(tmp_path, monkeypatch):
 
 
 def test_what_breaks_a_run_keeps_its_trace(tmp_path, command, monkeypatch):
-    def broken(cfg):
-        phase = original(cfg)
+    def broken(cfg, *rest):
+        phase = original(cfg, *rest)
         phase.training_step = lambda *_: (_ for _ in ()).throw(ValueError("inside the step"))
         return phase
 
@@ -262,8 +306,11 @@ def test_changed_photos_are_noticed_on_resume(tmp_path, photo_folder):
     options = ("data=folder", f"data.photos.train_folder={photo_folder}", "data.photos.holdout=2")
     train_small(tmp_path, *options, "data.cache_mb=0")
     next(iter(sorted(photo_folder.iterdir()))).unlink()
-    with pytest.raises(ValueError, match="the training photos changed: 8 in the checkpoint"):
+    with pytest.raises(CheckpointError, match="data.photos: 8 training photos.*7 training photos"):
         train_small(tmp_path, *options, "resume=auto")
+    train_small(tmp_path, *options, "resume=auto", "resume_changes=data.photos")
+    [change] = json.loads((tmp_path / "custom" / "run.json").read_text())["changes"]
+    assert (change["iteration"], change["key"]) == (2, "data.photos")
 
 
 @pytest.mark.parametrize("experiment", ["phase1", "phase3"])
@@ -273,8 +320,8 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped(tmp_path, experiment, 
     # Stopped after iteration 2: an iteration limit would change the cosine, so stop by exception.
     original = train_module.build_phase
 
-    def stops_early(cfg):
-        phase = original(cfg)
+    def stops_early(cfg, *rest):
+        phase = original(cfg, *rest)
         step = phase.training_step
 
         def training_step(batch, batch_idx):

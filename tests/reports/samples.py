@@ -24,8 +24,8 @@ def make_run(folder, *, loss=0.2, config="seed: 0\n", photos=2, adversarial=True
     folder.mkdir(parents=True)
     text = f"name: {folder.name}\nscale: 2\npaths: {{run: {folder}, runs: {folder.parent}}}\n"
     write_text(folder / "config.yaml", text + config)
-    record = RunRecord(name=folder.name, label="x", model={}, command="train <it>", started=0.0)
-    record.status, record.ended = "finished", 754.0
+    record = RunRecord(name=folder.name, label="x", command="train <it>", started=0.0)
+    record.status, record.ended, record.seconds = "finished", 754.0, 754.0
     record.write(folder)
     logger = CSVLogger(folder=str(folder))
     for step in STEPS:
