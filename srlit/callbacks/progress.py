@@ -2,6 +2,7 @@
 
 import logging
 import time
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -89,7 +90,8 @@ class IterationProgress(Callback):
     def on_train_end(self, *_: Any, **__: Any) -> None:  # noqa: ANN401
         """Close the bar."""
         if self._bar is not None:
-            self._bar.stop()
+            with suppress(OSError):  # the terminal may be gone
+                self._bar.stop()
             self._bar = None
 
     def on_exception(self, *_: Any, **__: Any) -> None:  # noqa: ANN401

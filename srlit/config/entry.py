@@ -122,6 +122,15 @@ def explained(config_name: str, overrides: Sequence[str]) -> Iterator[None]:
         raise SystemExit(f"error: {error}; to leave a group out, write ~GROUP") from error
 
 
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """End the program as shells expect it after Ctrl-C: exit code 130, and no trace."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise SystemExit(130) from error
+
+
 def entry_point(config_name: str) -> Callable[[Task], Callable[[], None]]:
     """Turn a task into a command line program.
 
@@ -154,7 +163,8 @@ def entry_point(config_name: str) -> Callable[[Task], Callable[[], None]]:
                 declare_options()
                 # Hydra's errors are raised, and shown by `explained`.
                 os.environ.setdefault("HYDRA_FULL_ERROR", "1")
-                with explained(config_name, [w for w in sys.argv[1:] if not w.startswith("-")]):
+                words = [word for word in sys.argv[1:] if not word.startswith("-")]
+                with interruptible(), explained(config_name, words):
                     compose_and_run()
                 if multirun.CURRENT.failed:
                     raise SystemExit(summary())

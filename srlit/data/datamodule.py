@@ -82,6 +82,7 @@ class PhotoDataModule(TrainingData, LightningDataModule):
             workers=self.workers,
             packed=batches.reader.packed,
             processes=self.trainer.num_devices if self.trainer else 1,
+            timeout_s=self.worker_timeout_s,
         )
 
     def _batches(self) -> PatchBatches:

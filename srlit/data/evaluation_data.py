@@ -14,7 +14,7 @@ from srlit.data.photo_sets import PhotoSets
 from srlit.data.reader import PhotoReader
 from srlit.data.store import PackedStore
 from srlit.degradation.pipeline import Degradation
-from srlit.types import Count, Fraction, NonNegative, NonNegativeInt
+from srlit.types import Count, Fraction, NonNegative, NonNegativeInt, Positive
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -115,6 +115,7 @@ class TrainingData(EvaluationData):
         batch_size: patches per batch and process.
         iterations: how many batches a training takes.
         workers: worker processes; None chooses by the cores, and none where all is packed.
+        worker_timeout_s: seconds without a batch after which a worker ends the training.
         cache_mb: decoded pixels that each worker keeps in memory, in MiB.
         crops_per_photo: patches taken each time a photo is visited; more than one saves decoding
             where photos are not packed, and makes the patches of a batch more alike.
@@ -131,6 +132,7 @@ class TrainingData(EvaluationData):
     batch_size: Count
     iterations: NonNegativeInt
     workers: NonNegativeInt | None = None
+    worker_timeout_s: Positive = 300.0
     cache_mb: NonNegative = 512
     crops_per_photo: Count = 1
 

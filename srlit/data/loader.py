@@ -5,10 +5,15 @@ costs several times as much as making it.
 """
 
 import signal
+import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +24,7 @@ from srlit.types import Photos
 from srlit.utils.stop_signals import STOP_SIGNALS
 
 AHEAD = 4
+TICKS = 50
 
 
 @dataclass(eq=False)
@@ -59,6 +65,90 @@ class BatchLoader(Iterable[Photos], Sized):
         return photos.each(Tensor.pin_memory) if torch.cuda.is_available() else photos
 
 
+class WorkerLoader(DataLoader[Photos]):
+    """A DataLoader that notices workers that do not answer, such as stopped processes.
+
+    Its own `timeout` does not: it may wait for the rest of a batch that a stopped worker began.
+
+    Args:
+        timeout_s: how long to wait for a batch.
+        options: of DataLoader.
+
+    Raises:
+        TimeoutError: no worker answered; all of them are ended.
+    """
+
+    def __init__(self, dataset: Dataset[Photos], *, timeout_s: float, **options: Any) -> None:  # noqa: ANN401
+        super().__init__(dataset, **options)
+        self.timeout_s = timeout_s
+
+    def __iter__(self) -> Iterator[Photos]:  # type: ignore[override]
+        """All batches."""
+        batches = super().__iter__()
+        workers: list[BaseProcess] = batches._workers  # type: ignore[attr-defined] # noqa: SLF001
+        silent: list[int] = []
+
+        def give_up() -> None:
+            silent.extend(stopped_or_all(workers))
+            workers[0].kill()  # which torch notices
+
+        for _ in range(len(self)):
+            try:
+                with time_limit(self.timeout_s, give_up):
+                    batch = next(batches)
+            except (RuntimeError, OSError, EOFError) as error:
+                if not silent:
+                    raise
+                _end_processes(workers)
+                raise TimeoutError(
+                    f"worker process {', '.join(map(str, silent))} (data.workers={len(workers)}) "
+                    f"gave no batch in data.worker_timeout_s={self.timeout_s:g}. It is stopped, "
+                    "or its disk does not answer; where photos take so long, raise that limit"
+                ) from error
+            yield batch
+
+
+@contextmanager
+def time_limit(seconds: float, give_up: Callable[[], None]) -> Iterator[None]:
+    """Call `give_up` from a thread where the body takes longer.
+
+    It counts ticks, as the clock goes on while all processes are stopped by Ctrl-Z.
+    """
+    done = threading.Event()
+
+    def watch() -> None:
+        if not any(done.wait(seconds / TICKS) for _ in range(TICKS)):
+            give_up()
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
+
+
+def stopped_or_all(processes: Sequence[BaseProcess]) -> list[int]:
+    """The numbers of the processes that are stopped, where the system tells, or of all."""
+    numbers = [process.pid for process in processes if process.pid is not None]
+    return [number for number in numbers if _is_stopped(number)] or numbers
+
+
+def _is_stopped(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2]
+    except OSError:  # not on Linux
+        return False
+    return state.split()[0] in {"T", "t"}
+
+
+def _end_processes(processes: Sequence[BaseProcess]) -> None:
+    """Kill processes, stopped ones too."""
+    for process in processes:
+        with suppress(RuntimeError):  # torch reports every worker that dies
+            process.kill()
+            process.join(5)
+
+
 def default_workers(processes: int = 1) -> int:
     """Worker processes: this process's part of the cores, at most 16; none on a single core.
 
@@ -85,6 +175,7 @@ def make_loader(
     workers: int | None,
     packed: bool,
     processes: int = 1,
+    timeout_s: float = 300.0,
 ) -> BatchLoader | DataLoader[Photos]:
     """The loader for training.
 
@@ -94,16 +185,21 @@ def make_loader(
         workers: worker processes; None chooses.
         packed: whether every item is a copy of memory.
         processes: training processes that share this machine.
+        timeout_s: how long to wait for a batch of a worker process.
     """
     if workers is None and packed:
         return BatchLoader(dataset, sampler)
     number = default_workers(processes) if workers is None else workers
-    return DataLoader(
+    pin = torch.cuda.is_available()
+    if number == 0:
+        return DataLoader(dataset, sampler=sampler, batch_size=None, pin_memory=pin)
+    return WorkerLoader(
         dataset,
+        timeout_s=timeout_s,
         sampler=sampler,
         batch_size=None,
         num_workers=number,
-        persistent_workers=number > 0,
-        pin_memory=torch.cuda.is_available(),
+        persistent_workers=True,
+        pin_memory=pin,
         worker_init_fn=ignore_stop_signals,
     )

@@ -94,6 +94,10 @@ class Trainer(lightning.Trainer):
         """
         try:
             super().fit(*args, **options)
+        except SystemExit as error:
+            if isinstance(error.__context__, KeyboardInterrupt):  # Lightning exits with code 1
+                raise KeyboardInterrupt from None
+            raise
         except RuntimeError as error:
             text = str(error).lower()
             if not (isinstance(error, dist.DistError) or "gloo" in text):

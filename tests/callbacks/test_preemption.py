@@ -2,7 +2,10 @@
 
 import logging
 import os
+import pty
 import signal
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -10,9 +13,11 @@ from lightning.fabric.plugins.environments import SLURMEnvironment
 
 from srlit.callbacks import preemption
 from srlit.callbacks.preemption import Preemption, Stopped, requeue_slurm_job, slurm_environment
+from srlit.checkpoint.runs import checkpoints_of, read_record
+from srlit.evaluate import main as evaluate_main
 from srlit.phases.restoration import RestorationPhase
 from srlit.train import build_trainer, train
-from tests.helpers import TINY, compose_config
+from tests.helpers import TINY, TINY_TRAINING, compose_config
 
 
 @pytest.fixture
@@ -84,6 +89,82 @@ def test_signals_are_noted_and_given_back(tmp_path, caplog):
         os.kill(os.getpid(), signal.SIGINT)
     callback.teardown(None, None, "fit")
     assert {number: signal.getsignal(number) for number in before} == before
+
+
+def test_an_ignored_hangup_stays_ignored(tmp_path):
+    """`nohup` ignores it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    callback = Preemption(folder=str(tmp_path))
+    try:
+        callback.on_train_start(SimpleNamespace(received_sigterm=False), None)
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert callback.received is None
+        callback.teardown(None, None, "fit")
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize(("presses", "saved"), [(1, [1]), (2, [])])
+def test_ctrl_c_ends_a_training_by_130_without_a_trace(tmp_path, presses, saved):
+    """The first one saves, the second one does not wait for that."""
+    script = f"""if True:
+        import os, signal
+        from srlit.phases.restoration import RestorationPhase
+        original = RestorationPhase.training_step
+        def step(self, batch, batch_idx):
+            for _ in range({presses}):
+                os.kill(os.getpid(), signal.SIGINT)
+            original(self, batch, batch_idx)
+        RestorationPhase.training_step = step
+        from srlit.train import main
+        main()
+    """
+    command = [sys.executable, "-c", script, *TINY_TRAINING, "data.workers=1", "name=a"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert "Traceback" not in done.stdout + done.stderr
+    assert read_record(tmp_path / "runs" / "a").status == "stopped"
+    assert list(checkpoints_of(tmp_path / "runs" / "a")) == saved
+
+
+def test_a_terminal_that_is_closed_stops_a_training_which_saves(tmp_path):
+    """Its progress bar has nowhere to go."""
+    script = """if True:
+        import os, time
+        from srlit.callbacks.preemption import Preemption
+        original = Preemption.on_train_batch_end
+        def wait(self, *arguments, **named):
+            os.write(1, b"waiting")
+            while self.received is None:
+                time.sleep(0.01)
+            original(self, *arguments, **named)
+        Preemption.on_train_batch_end = wait
+        from srlit.train import main
+        main()
+    """
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(tmp_path)
+        os.execv(sys.executable, [sys.executable, "-c", script, *TINY_TRAINING, "name=a"])
+    shown = b""
+    while b"waiting" not in shown:
+        shown += os.read(terminal, 4096)
+    os.close(terminal)
+    os.waitpid(child, 0)
+    assert read_record(tmp_path / "runs" / "a").status == "stopped"
+    assert list(checkpoints_of(tmp_path / "runs" / "a")) == [1]
+
+
+@pytest.mark.parametrize("moment", ["srlit.evaluate.build_methods", "srlit.config.entry.quieten"])
+def test_ctrl_c_ends_every_command_by_130_without_a_trace(monkeypatch, capfd, tmp_path, moment):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(moment, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    monkeypatch.setattr(sys, "argv", ["evaluate", "data=sample", "baselines=[bicubic]"])
+    with pytest.raises(SystemExit) as ended:
+        evaluate_main()
+    assert ended.value.code == 130
+    assert "Traceback" not in "".join(capfd.readouterr())
 
 
 def test_a_job_is_requeued_though_sigterm_follows(tmp_path, monkeypatch):

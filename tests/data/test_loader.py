@@ -1,5 +1,11 @@
+import multiprocessing
+import os
 import queue
+import signal
+import subprocess
+import sys
 import threading
+import time
 
 import pytest
 import torch
@@ -62,6 +68,46 @@ def test_an_error_is_raised_with_its_own_batch():
     assert [int(next(iterator).keys), int(next(iterator).keys)] == [0, 1]
     with pytest.raises(ValueError, match="item 2"):
         next(iterator)
+
+
+class Stopping(Items):
+    """Each item says who makes it; the third never comes."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __getitem__(self, item):
+        (self.folder / str(item)).write_text(str(os.getpid()))
+        if item == 2:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return Photos(torch.zeros(1, 3, 2, 2, dtype=torch.uint8), torch.tensor([item]))
+
+
+def test_a_stopped_worker_is_named_and_ended(tmp_path):
+    found = make_loader(Stopping(tmp_path), range(9), workers=2, packed=False, timeout_s=2)
+    keys = r"process \d+ \(data\.workers=2\).*data\.worker_timeout_s=2\b"
+    with pytest.raises(TimeoutError, match=keys) as error:
+        list(found)
+    assert f"process {(tmp_path / '2').read_text()} " in str(error.value)
+    assert not multiprocessing.active_children()
+
+
+def test_while_this_process_is_stopped_no_time_passes():
+    """As by Ctrl-Z: it is stopped and continued by another process, and ends soon after."""
+    code = """if True:
+        import os, signal, sys
+        from srlit.data.loader import TICKS, time_limit
+        with time_limit(TICKS * 0.02, lambda: print("given up", flush=True)):
+            print("stopped", flush=True)
+            os.kill(os.getpid(), signal.SIGSTOP)
+        print("done", flush=True)
+    """
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout.readline() == "stopped\n"
+        os.waitid(os.P_PID, child.pid, os.WSTOPPED)
+        time.sleep(1.2)  # longer than the limit
+        child.send_signal(signal.SIGCONT)
+        assert child.stdout.read() == "done\n"
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,20 @@ def whole_group_asked_by_ctrl_c(turn: int) -> None:
     _whole_group_asked(turn, signal.SIGINT)
 
 
+def whole_group_asked_by_hangup(turn: int) -> None:
+    """As a terminal does that is closed, or a lost connection."""
+    _whole_group_asked(turn, signal.SIGHUP)
+
+
+def stopped_worker(turn: int) -> None:
+    """With a worker that is stopped for ever."""
+
+    def stop() -> None:
+        os.kill(multiprocessing.active_children()[0].pid, signal.SIGSTOP)
+
+    at_call(D_LOSS, iteration_is(turn), stop)
+
+
 def unseeded(turn: int) -> None:
     """A training whose draws do not follow the iteration."""
     from srlit.phases.base import Phase

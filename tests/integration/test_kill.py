@@ -167,12 +167,20 @@ def test_a_due_validation_that_is_killed_leaves_one_row(undisturbed, tmp_path):
     assert differences(undisturbed, outcome(tmp_path)) == []
 
 
-@pytest.mark.parametrize(("by", "code"), [("sigterm", 143), ("ctrl_c", 130)])
+@pytest.mark.parametrize(("by", "code"), [("sigterm", 143), ("ctrl_c", 130), ("hangup", 129)])
 def test_a_signal_to_the_whole_group_leaves_the_workers_at_work(undisturbed, tmp_path, by, code):
     busy = (*ADVERSARIAL, "data.workers=2")
     assert go(tmp_path, *busy, moment=f"whole_group_asked_by_{by}", turn=4) == code
     assert max(checkpoints_of(tmp_path / "runs" / "a")) == 5
     assert go(tmp_path, *busy) == 0
+    assert differences(undisturbed, outcome(tmp_path)) == []
+
+
+def test_a_stopped_worker_ends_the_training_which_goes_on_later(undisturbed, tmp_path):
+    limited = (*ADVERSARIAL, "data.workers=2", "data.worker_timeout_s=2")
+    assert go(tmp_path, *limited, moment="stopped_worker", turn=1) == 1
+    assert read_record(tmp_path / "runs" / "a").status == "failed"
+    assert go(tmp_path, *ADVERSARIAL) == 0
     assert differences(undisturbed, outcome(tmp_path)) == []
 
 
