@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
-from yaml import YAMLError
 
 from srlit.config import ConfigError, build, entry_point, load_trained, plain, rebuild_stored
 from srlit.config.build import as_list, stored_config
@@ -229,7 +228,7 @@ def training_photos(run: Path, cfg: DictConfig) -> set[Path]:
     try:
         sets = rebuild_stored(stored_config(run)["data"]["photos"], str(run / "config.yaml"), cfg)
         return {path.resolve() for path in sets.split("train")}
-    except (OSError, ValueError, LookupError, TypeError, YAMLError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         log.debug("%s: its training photos are unknown: %s", run, error)
         return set()
 

@@ -132,8 +132,9 @@ def history(run: Path, rule: "SelectionRule") -> "list[Row]":
     from srlit.checkpoint.runs import read_best
 
     try:
-        validations = read_best(run)["history"]
-    except (CheckpointError, KeyError):
+        validations = read_best(run, "history")["history"]
+    except CheckpointError as error:
+        log.warning("%s; only the checkpoints of the folder are ranked", error)
         return []
     return [
         {"run": str(run), "iteration": row["iteration"]} | row["metrics"]

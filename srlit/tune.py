@@ -44,7 +44,10 @@ def write_report(folder: Path) -> "list[Row]":
     from srlit.evaluation.tables import first_metric, markdown_table
     from srlit.utils.atomic import write_json, write_text
 
-    found = {path.parent.name: read_best(path.parent) for path in sorted(folder.glob(f"*/{BEST}"))}
+    found = {
+        path.parent.name: read_best(path.parent, "iteration", "metrics")
+        for path in sorted(folder.glob(f"*/{BEST}"))
+    }
     rows: list[Row] = [
         {"name": name, "iteration": best["iteration"]} | best["metrics"]
         for name, best in found.items()

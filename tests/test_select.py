@@ -1,6 +1,7 @@
 """srlit.select, on a run that is made once."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -10,6 +11,13 @@ from srlit.inference.upscalers import NetworkUpscaler
 from srlit.select import select
 from srlit.train import train
 from tests.helpers import TINY_TRAINING, compose_config
+
+ALIASES = b"a0: &a0 [x]\n" + b"".join(
+    b"a%d: &a%d [%s]\n" % (i, i, b",".join([b"*a%d" % (i - 1)] * 10)) for i in range(1, 30)
+)
+DAMAGED = [
+    b"", b"\x00\xff", b"- a", b"a: ", b"data: 3\nscale: 2\n", b"a: " + b"[" * 10**5, ALIASES
+]  # fmt: skip
 
 
 def run_selection(run, *overrides):
@@ -79,5 +87,20 @@ def test_mistakes_are_named(tiny_run, tmp_path):
     shutil.copy(tiny_run / "config.yaml", tmp_path)
     with pytest.raises(ValueError, match="run=.*checkpoints"):
         run_selection(tmp_path)
+
+
+@pytest.mark.parametrize("content", DAMAGED, ids=range(len(DAMAGED)))
+def test_a_damaged_configuration_is_named(tiny_run, tmp_path, content):
+    shutil.copytree(tiny_run / "checkpoints", tmp_path / "checkpoints")
+    (tmp_path / "config.yaml").write_bytes(content)
+    with pytest.raises(ValueError, match=re.escape(f"{tmp_path / 'config.yaml'}: ")):
+        run_selection(tmp_path)
+
+
+def test_a_damaged_history_is_named_and_left_out(tiny_run, tmp_path, caplog):
+    shutil.copytree(tiny_run, tmp_path / "run")
+    (tmp_path / "run" / "best.json").write_bytes(b"[" * 100_000)
+    run_selection(tmp_path / "run")
+    assert str(tmp_path / "run" / "best.json") in caplog.text
     with pytest.raises(ValueError, match="metric.*psnr_y_b4"):
         run_selection(tiny_run, "metric=psnr_y_b4")

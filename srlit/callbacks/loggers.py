@@ -10,6 +10,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from srlit.callbacks.csv_logger import CSVLogger
 from srlit.utils.atomic import write_text
+from srlit.utils.small_files import read_text
 
 WANDB_ID = "wandb_id"
 
@@ -47,7 +48,7 @@ def wandb_logger(
     """
     chosen = not logged_in() if offline is None else offline
     known = Path(folder) / WANDB_ID
-    number = known.read_text(encoding="utf-8") if known.is_file() else secrets.token_hex(4)
+    number = read_text(known) if known.is_file() else secrets.token_hex(4)
     return EndingWandbLogger(
         name=name, save_dir=folder, project=project, offline=chosen, id=number, resume="allow"
     )

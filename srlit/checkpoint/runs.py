@@ -1,6 +1,5 @@
 """Folders of runs: their record, their owner, their checkpoints, and how later runs find them."""
 
-import json
 import logging
 import os
 import re
@@ -14,9 +13,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
+from typing_extensions import TypedDict
 
 from srlit.checkpoint.loading import CheckpointError, load_checkpoint
 from srlit.utils.atomic import DiskError, remove_torn, write_json
+from srlit.utils.small_files import SmallFileError, check_type, read_json, read_text
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +112,30 @@ class RunRecord:
             log.error("%s", error)  # noqa: TRY400 - the first error's trace is shown
 
 
-READ_RECORD = TypeAdapter(RunRecord)
+class Validation(TypedDict):
+    """A validation in `best.json`, as far as it is read."""
+
+    iteration: int
+    metrics: dict[str, float]
+
+
+class Kept(Validation):
+    """One whose checkpoint was kept."""
+
+    checkpoint: str
+
+
+class Best(TypedDict, total=False):
+    """`best.json`, as far as it is read."""
+
+    checkpoint: str
+    iteration: int
+    metrics: dict[str, float]
+    kept: list[Kept]
+    history: list[Validation]
+
+
+READ_RECORD, BEST_TYPE = TypeAdapter(RunRecord), TypeAdapter(Best)
 
 
 @contextmanager
@@ -126,7 +150,7 @@ def own_folder(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(blocking=False)
     except Timeout as error:
-        who = owner.read_text(encoding="utf-8").strip() if owner.is_file() else "another process"
+        who = owner.read_text("utf-8", "replace").strip() if owner.is_file() else "another process"
         raise CheckpointError(f"{folder} is in use by {who}") from error
     with lock:
         owner.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
@@ -134,23 +158,37 @@ def own_folder(folder: Path) -> Iterator[None]:
 
 
 def read_record(folder: Path) -> RunRecord | None:
-    """The record in a run's folder; None if it is missing or damaged."""
+    """The record in a run's folder; None if it is missing or damaged, which is logged."""
     try:
-        return READ_RECORD.validate_json((folder / RECORD).read_bytes())
-    except (OSError, ValueError):
+        return READ_RECORD.validate_json(read_text(folder / RECORD))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        log.warning("%s", SmallFileError(folder / RECORD, error))
         return None
 
 
-def read_best(folder: Path) -> dict[str, Any]:
+def read_best(folder: Path, *keys: str) -> dict[str, Any]:
     """`best.json`, in which `LPIPSCheckpoint` describes the selected checkpoint of a run.
 
+    Args:
+        folder: the run's folder.
+        keys: what must be there.
+
     Raises:
-        CheckpointError: the run has selected none yet.
+        CheckpointError: the run has selected none yet, or the file is damaged.
     """
     if not (path := folder / BEST).is_file():
         msg = f"{folder}: no {BEST}: no checkpoint has been selected in this folder yet"
         raise CheckpointError(msg)
-    return dict(json.loads(path.read_text(encoding="utf-8")))
+    try:
+        best = read_json(path)
+        check_type(path, best, BEST_TYPE)
+    except SmallFileError as error:
+        raise CheckpointError(str(error)) from error
+    if missing := [key for key in keys if key not in best]:
+        raise CheckpointError(f"{path}: damaged: it lacks {', '.join(missing)}")
+    return dict(best)
 
 
 def resolve_checkpoint(name: str) -> Path:
@@ -161,7 +199,7 @@ def resolve_checkpoint(name: str) -> Path:
     """
     path = Path(name).expanduser()
     if path.is_dir():
-        return path / str(read_best(path)["checkpoint"])
+        return path / str(read_best(path, "checkpoint")["checkpoint"])
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint and no such run folder")
     return path
@@ -259,5 +297,7 @@ def _different(record: RunRecord, child: RunRecord) -> list[str]:
 
 
 def _without_frozen(identity: dict[str, Any]) -> dict[str, Any]:
-    model = {key: value for key, value in identity.get("model", {}).items() if key != "frozen"}
+    model = identity.get("model")
+    if isinstance(model, dict):  # as in every record that srlit wrote
+        model = {key: value for key, value in model.items() if key != "frozen"}
     return {**identity, "model": model}

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
 
 from srlit.config.check import ConfigError
+from srlit.utils.small_files import SmallFileError, check_type, read_yaml
 
 if TYPE_CHECKING:
     from torch import nn
@@ -76,14 +79,36 @@ def as_list(value: Any) -> list[str]:  # noqa: ANN401 - of a configuration
     return [value] if isinstance(value, str) else list(value or ())
 
 
+class _StoredData(TypedDict):
+    photos: dict[str, Any]
+
+
+class _StoredCallbacks(TypedDict):
+    lpips_checkpoint: dict[str, Any]
+
+
+class _Stored(TypedDict):
+    scale: int
+    data: _StoredData
+    eval_degradation: Any
+    callbacks: _StoredCallbacks
+
+
+STORED_TYPE = TypeAdapter(_Stored)
+
+
 def stored_config(run: Path) -> dict[str, Any]:
     """The configuration of a run, as plain values.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is none, or it is damaged.
     """
     path = run / "config.yaml"
     if not path.is_file():
         raise ConfigError(f"run={run}: no config.yaml: expected the folder of a run of srlit.train")
-    stored: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(path), resolve=False)  # type: ignore[assignment]
+    try:
+        stored = read_yaml(path)
+        check_type(path, stored, STORED_TYPE)
+    except SmallFileError as error:
+        raise ConfigError(f"run={run}: {error}") from error
     return stored

@@ -1,7 +1,6 @@
 """The audit: every file is decoded once before a run starts, so that none can end it later."""
 
 import hashlib
-import json
 import logging
 import os
 import time
@@ -16,6 +15,7 @@ from srlit.data.photo_file import printable
 from srlit.data.scan import Entry, Stamp, scan_all, stamp_of
 from srlit.data.store import PackedStore
 from srlit.utils.atomic import write_json
+from srlit.utils.small_files import MAX_LIST_BYTES, read_json
 
 log = logging.getLogger(__name__)
 
@@ -190,7 +190,7 @@ class AuditCache:
         if self.folder is None:
             return {}
         try:
-            stored = json.loads(self._file(parent).read_text(encoding="utf-8"))
+            stored = read_json(self._file(parent), MAX_LIST_BYTES)
             known = stored["entries"] if stored["format"] == CACHE_FORMAT else {}
             return ENTRIES.validate_python(known)
         except (OSError, ValueError, KeyError, TypeError):

@@ -27,6 +27,7 @@ from srlit.data.scan import Entry, stamp_of
 from srlit.types import Positive
 from srlit.utils.atomic import atomic_folder, write_json
 from srlit.utils.file_lock import exclusive_lock
+from srlit.utils.small_files import MAX_LIST_BYTES, read_json
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +145,7 @@ def _read_index(folder: Path) -> tuple[list[Row], int]:
         ShardError: it is missing or was not written by `write_shards`.
     """
     try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        index = read_json(folder / INDEX, MAX_LIST_BYTES)
         rows = [Row(*row) for row in index["photos"]]
         # Items of other kinds may be pickled, and names may lead out of the cache.
         plain = index["config"]["data_format"] == ["bytes"]

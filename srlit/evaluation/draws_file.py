@@ -1,6 +1,5 @@
 """The random draws of an evaluation's degradation: recorded per photo, and replayed."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,12 +7,16 @@ from typing import Any
 
 import torch
 from jaxtyping import Int64
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from srlit.degradation.pipeline import Degradation
 from srlit.degradation.recorded_draws import DrawsError, Record, from_records, to_records
 from srlit.ops.ragged_batch import Params
 from srlit.utils.atomic import write_json
+from srlit.utils.small_files import MAX_LIST_BYTES, read_json
+
+PHOTOS = TypeAdapter(list[dict[str, Any]])
 
 
 @dataclass(eq=False)
@@ -42,9 +45,9 @@ class RecordedDraws:
 
     def _read(self, path: Path) -> list[dict[str, Any]]:
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path, MAX_LIST_BYTES)
             found = content["degradation"], content["scale"]
-            photos: list[dict[str, Any]] = content["photos"]
+            photos = PHOTOS.validate_python(content["photos"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             msg = f"replay={path}: {error!r}: expected the draws.json of an evaluation"
             raise DrawsError(msg) from error

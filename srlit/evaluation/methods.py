@@ -155,7 +155,7 @@ def interpolation_names(pair: Sequence[str], alphas: Sequence[float]) -> dict[st
 
 def soup(loader: NetworkLoader, run: Path) -> NetworkUpscaler:
     """The mean of the best checkpoints that a run kept (model soup)."""
-    paths = [run / row["checkpoint"] for row in read_best(run)["kept"]]
+    paths = [run / row["checkpoint"] for row in read_best(run, "kept")["kept"]]
     name = f"{run.resolve().name} soup of {len(paths)}"
     return loader.upscaler(name, paths, [1 / len(paths)] * len(paths))
 

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from srlit.utils.atomic import REFUSALS, disk_error
+from srlit.utils.small_files import parse_json
 
 Values = dict[str, float]
 
@@ -32,7 +33,7 @@ class ResultsCache:
 
     def _read(self, line: str) -> None:
         try:
-            entry = json.loads(line)
+            entry = parse_json(line)
             values = {str(name): float(value) for name, value in entry["values"].items()}
             self._values[str(entry["method"]), str(entry["photo"])] |= values
         except (ValueError, KeyError, TypeError, AttributeError):

@@ -13,6 +13,7 @@ from srlit.evaluation.measure import Results
 from srlit.evaluation.statistics import confidence_interval, holm, paired_p
 from srlit.evaluation.tables import STAR, Row, latex_table, markdown_table, print_table
 from srlit.utils.atomic import atomic_file, write_json, write_text
+from srlit.utils.small_files import quoted_text
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +124,10 @@ def write_results(folder: Path, summary: Summary) -> None:
     write_json(folder / "statistics.json", summary.statistics)
     write_text(folder / "table.md", summary.markdown())
     write_text(folder / "table.tex", summary.latex())
-    photos = [summary.labels | row for row in summary.results.photos]
+    photos = [
+        {key: quoted_text(cell) for key, cell in (summary.labels | row).items()}
+        for row in summary.results.photos
+    ]
     with (
         atomic_file(folder / "photos.csv") as path,
         path.open("w", newline="", encoding="utf-8") as file,

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from srlit.utils.atomic import atomic_file, write_text
 from srlit.utils.file_lock import exclusive_lock
 from srlit.utils.fingerprint import file_sha256
+from srlit.utils.small_files import read_text
 
 log = logging.getLogger(__name__)
 
@@ -276,7 +277,7 @@ def read_features(net: str, path: Path) -> nn.Sequential:
         MissingWeightsError: the file is damaged, or another network's.
     """
     digest = digest_file(path)
-    if digest.is_file() and digest.read_text(encoding="utf-8").split()[:1] != [file_sha256(path)]:
+    if digest.is_file() and read_text(digest).split()[:1] != [file_sha256(path)]:
         msg = f"{path}: damaged, its SHA-256 differs from {digest}; remove both"
         raise MissingWeightsError(msg)
     try:

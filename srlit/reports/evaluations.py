@@ -12,6 +12,7 @@ from srlit.evaluation.summary import LABELS
 from srlit.evaluation.tables import Row
 from srlit.metrics.registry import higher_is_better
 from srlit.reports.warnings import Warnings, read_json
+from srlit.utils.small_files import plain_text
 
 TABLE = "table.json"
 PHOTOS = "photos.csv"
@@ -118,7 +119,7 @@ def read_photos(path: Path) -> list[Photo]:
     for line, row in enumerate(rows, 2):
         if None in row or None in row.values() or not {"name", "photo"} <= row.keys():
             raise ValueError(f"line {line} is not whole, or name and photo are no columns")
-        method, photo = row.pop("name"), row.pop("photo")
+        method, photo = (plain_text(row.pop(key)) for key in ("name", "photo"))
         number = counts.get(method, 0)
         counts[method] = number + 1
         try:

@@ -5,14 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel
 
 from srlit.callbacks.csv_logger import STEP, read_rows
 from srlit.checkpoint.runs import BEST, RECORD, RunRecord, read_record
 from srlit.reports.warnings import Warnings, read_json
+from srlit.utils.small_files import read_yaml
 
 METRICS = "metrics.csv"
 CONFIG = "config.yaml"
@@ -93,7 +91,7 @@ def read_run(folder: Path, name: str, warnings: Warnings) -> Run:
         name=name,
         record=warnings.attempt(_record, folder / RECORD, None),
         selected=warnings.attempt(_selected, folder / BEST, None),
-        config=warnings.attempt(_config, folder / CONFIG, {}),
+        config=warnings.attempt(read_yaml, folder / CONFIG, {}),
         columns=warnings.attempt(lambda path: read_columns(path, warnings), folder / METRICS, {}),
     )
 
@@ -148,15 +146,3 @@ def _selected(path: Path) -> Selected | None:
     """The selected checkpoint; None before the first validation."""
     selected: Selected | None = read_json(path, Selected) if path.is_file() else None
     return selected
-
-
-def _config(path: Path) -> dict[str, Any]:
-    """The configuration, interpolations as they stand."""
-    try:
-        content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    except (OmegaConfBaseException, yaml.YAMLError, RecursionError) as error:
-        raise ValueError(f"cannot be read as YAML: {error}") from error
-    if not isinstance(content, dict):
-        msg = f"is {content!r:.60}, expected a mapping"
-        raise ValueError(msg)  # noqa: TRY004 - a damaged file, like the others
-    return {str(key): value for key, value in content.items()}

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from srlit.utils.small_files import read_text
+
 # What a damaged, missing or foreign file makes its reader raise. Any other exception is a bug of
 # this package and must not pass for damage.
 DAMAGE = (OSError, ValueError, csv.Error)
@@ -22,7 +24,7 @@ class Warnings(list[str]):
         try:
             return read(path)
         except DAMAGE as error:
-            self.append(f"{path}: {error}")
+            self.append(str(error) if str(path) in str(error) else f"{path}: {error}")
             return default
 
 
@@ -33,7 +35,7 @@ def read_json(path: Path, kind: Any) -> Any:  # noqa: ANN401 - an instance of `k
         ValueError: no JSON, or of another type; the message names the place and the value.
     """
     try:
-        return TypeAdapter(kind).validate_json(path.read_bytes(), strict=True)
+        return TypeAdapter(kind).validate_json(read_text(path), strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         if first["type"] == "json_invalid":

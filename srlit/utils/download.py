@@ -4,7 +4,6 @@ A download grows in `.NAME.part` beside its target; `.NAME.part.json` records wh
 file it is. The target appears by a rename, once size and checksum are right.
 """
 
-import json
 import logging
 import os
 import shutil
@@ -24,6 +23,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from srlit.utils.atomic import write_json
 from srlit.utils.fingerprint import file_sha256
+from srlit.utils.small_files import read_json
 
 log = logging.getLogger(__name__)
 
@@ -177,7 +177,7 @@ class _Download:
     def _resumable(self) -> Version | None:
         """The version to resume; None where the download must start afresh."""
         try:
-            known = Version(**json.loads(self.record.read_text(encoding="utf-8")))
+            known = Version(**read_json(self.record))
         except (OSError, ValueError, TypeError):
             return None
         # Without a validator, only the checksum would reveal a mixture of two versions.

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -72,6 +73,36 @@ def test_a_run_folder_stands_for_its_selected_checkpoint(tmp_path):
     (run / "best.json").unlink()
     with pytest.raises(CheckpointError, match=r"best\.json"):
         resolve_checkpoint(str(run))
+
+
+HOSTILE = [
+    b"", b"\x00\xff", b"[]", b"[" * 100_000, b'{"checkpoint": 3}', b"{}", b'{"checkpoint": [[]]}'
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", HOSTILE, ids=range(len(HOSTILE)))
+def test_a_damaged_selection_is_named(tmp_path, content):
+    """As `init_from=auto` meets it, and all who are given a run's folder."""
+    path = make_run(tmp_path / "run", "phase1") / "best.json"
+    path.write_bytes(content)
+    [found] = find_previous(tmp_path, "phase1", child())
+    with pytest.raises(CheckpointError, match=re.escape(f"{path}: ")):
+        resolve_checkpoint(str(found))
+
+
+@pytest.mark.parametrize("content", [*HOSTILE, b'{"identity": ' * 10_000], ids=range(8))
+def test_a_damaged_record_is_named_and_hides_no_other_run(tmp_path, content, caplog):
+    wanted = make_run(tmp_path / "run", "phase1")
+    damaged = make_run(tmp_path / "damaged", "phase1") / "run.json"
+    damaged.write_bytes(content)
+    assert find_previous(tmp_path, "phase1", child()) == [wanted]
+    assert str(damaged) in caplog.text
+
+
+def test_an_identity_of_something_else_is_another(tmp_path):
+    make_run(tmp_path / "run", "phase1", model=3)
+    with pytest.raises(CheckpointError, match="run has another model"):
+        find_previous(tmp_path, "phase1", child())
 
 
 @pytest.mark.parametrize(

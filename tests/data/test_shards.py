@@ -243,6 +243,12 @@ def test_an_index_of_something_else_is_refused(shards, tmp_path, change, prefix)
         reader_of(f"{prefix}{shards}", cache_dir=str(tmp_path / "cache"))
 
 
+def test_a_deeply_nested_index_is_refused(shards):
+    (shards / "index.json").write_text("[" * 100_000)
+    with pytest.raises(ShardError, match=str(shards / "index.json")):
+        reader_of(str(shards))
+
+
 # -- sets ---------------------------------------------------------------------------------------
 
 

@@ -70,7 +70,8 @@ def test_draws_of_another_evaluation_are_refused(tmp_path):
     for names, size in ((["b"], (8, 8)), (["a"], (8, 9)), (list("abcd"), (8, 8))):
         with pytest.raises(ValueError, match=f"{re.escape(str(path))}: photo "):
             RecordedDraws(preset("blind"), path).draw(names, size, KEYS[:1])
-    for content in ("{", "[]", '{"degradation": "blind"}'):
+    photos = '{"degradation": "blind", "scale": 2, "photos": [3]}'
+    for content in ("{", "[]", '{"degradation": "blind"}', photos, "[" * 100_000):
         path.write_text(content)
         with pytest.raises(ValueError, match=re.escape(f"replay={path}: ")):
             RecordedDraws(preset("blind"), path)

@@ -40,7 +40,9 @@ def test_complete_lines_survive_a_cut_anywhere(tmp_path):
         assert ResultsCache(path).get("a", "3", ["mae"]) == {"mae": 0.5}
 
 
-@pytest.mark.parametrize("line", ["[]", "{}", "null", '{"method": "a", "photo": "1"}', "\x00\xff"])
+@pytest.mark.parametrize(
+    "line", ["[]", "{}", "null", "[" * 10**5, '{"method": "a", "photo": "1"}', "\x00\xff"]
+)
 def test_foreign_lines_are_skipped(tmp_path, line):
     path = tmp_path / "measured.jsonl"
     path.write_bytes(line.encode("latin1") + b"\n")

@@ -40,6 +40,10 @@ def test_a_whole_run_has_every_part_and_no_notice(folder):
     assert all(parts(found).values())
 
 
+# A list of ten lists of ten lists ...: ten to the power of 29 values in 2 kB.
+ALIASES = b"a: &0 [x]\n" + b"".join(
+    b"b%d: &%d [%s]\n" % (i, i, b",".join([b"*%d" % (i - 1)] * 10)) for i in range(1, 30)
+)
 GARBAGE = b"\x00\xff\xfe{[" * 50
 
 
@@ -54,7 +58,12 @@ GARBAGE = b"\x00\xff\xfe{[" * 50
         ("run/best.json", b'{"iteration": 60, "metrics": {"a": []}}', "metrics.a is []", set()),
         ("run/run.json", b"[]", "is damaged", {"command"}),
         ("run/config.yaml", b"a: [", "YAML", {"config"}),
-        ("run/config.yaml", b"- a", "['a']", {"config"}),
+        ("run/config.yaml", b"- a", "'- a'", {"config"}),
+        ("run/config.yaml", b"", "mapping", {"config"}),
+        ("run/config.yaml", b"a: " + b"[" * 100_000, "levels", {"config"}),
+        ("run/config.yaml", ALIASES, "values", {"config"}),
+        ("run/best.json", b'{"metrics": ' + b"[" * 100_000, "recursion", set()),
+        ("run/run.json", b"[" * 100_000, "is damaged", {"command"}),
         ("run/config.yaml", GARBAGE, "decode", {"config"}),
         ("run/panels/iteration_0000060.png", GARBAGE, "image", {"panels"}),
         ("table.json", b"{}", "the file is {}", {"table", "extremes"}),

@@ -2,6 +2,8 @@ import os
 
 import pytest
 
+from srlit.evaluation.measure import Results
+from srlit.evaluation.summary import Summary, write_results
 from srlit.reports.evaluations import ranked, read_photos, row_of
 from srlit.reports.folders import find_subjects
 from srlit.reports.warnings import Warnings
@@ -65,6 +67,17 @@ def test_the_row_of_a_run(tmp_path, run, methods, row):
     folder = make_evaluation(tmp_path / "evaluation", methods, photos=1)
     (evaluation,) = subjects(folder).evaluations
     assert row_of(run, evaluation) == row
+
+
+def test_names_that_begin_like_formulas_are_read_as_they_were(tmp_path):
+    labels = {"data": "=x", "degradation": "-y"}
+    rows = [{"name": "@m", "photo": "=1+1.png", "mae": -0.5}]
+    results = Results(means=[{"name": "@m", "mae": -0.5}], photos=rows, unreadable=[])
+    write_results(tmp_path, Summary(*labels.values(), "test", results, "@m"))
+    cells = (tmp_path / "photos.csv").read_text().splitlines()[1].split(",")
+    assert cells == ["'=x", "'-y", "'@m", "'=1+1.png", "-0.5"]
+    [photo] = read_photos(tmp_path / "photos.csv")
+    assert (photo.name, photo.values) == ("=1+1.png", {"@m": {"mae": -0.5}})
 
 
 def test_photos_are_ranked_from_the_worst(tmp_path):

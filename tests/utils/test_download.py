@@ -124,6 +124,7 @@ def test_a_part_that_does_not_fit_the_answer_is_discarded(site, target, change):
         (lambda part: part.write_bytes(bytes(70_000)), ["bytes=70000-", None]),
         (lambda part: part.write_bytes(bytes(100_001)), [None]),
         (lambda part: part.with_name(f"{part.name}.json").write_text("[1]"), [None]),
+        (lambda part: part.with_name(f"{part.name}.json").write_text("[" * 10**5), [None]),
         (lambda part: part.with_name(f"{part.name}.json").write_text('{"url": 1}'), [None]),
         (lambda part: part.write_bytes(BODY), []),  # killed before the rename: no request
     ],
