@@ -13,9 +13,9 @@ from torch import Tensor
 
 from srlit.checkpoint.messages import printable
 
-# What projects call a generator and its weights, alone or joined: netG, net_g, model_state_dict.
-GENERATOR = re.compile(
-    r"(?:net|network|model|module|generator|gen|g|sr|params|weights|state|dict|online|"
+# What projects call a network and its weights, alone or joined: netG, net_d, model_state_dict.
+NETWORK = re.compile(
+    r"(?:net|network|model|module|generator|gen|g|discriminator|disc|d|sr|params|weights|state|dict|online|"
     r"ema|swa|avg|averaged?|shadow|[_.-])+",
     re.IGNORECASE,
 )
@@ -28,7 +28,7 @@ Weights = dict[str, Tensor]
 
 
 class Table(NamedTuple):
-    """A table of tensors that may be a generator's.
+    """A table of tensors that may be a network's.
 
     Attributes:
         path: the keys that lead to it, then the prefixes that its names had.
@@ -40,9 +40,9 @@ class Table(NamedTuple):
 
     @property
     def rank(self) -> tuple[int, bool, int]:
-        """Averages first, then what is called a generator, then what is least wrapped."""
+        """Averages first, then what is called a network, then what is least wrapped."""
         averages = sum(bool(AVERAGED.search(name)) for name in self.path)
-        return -averages, not all(map(GENERATOR.fullmatch, self.path)), len(self.path)
+        return -averages, not all(map(NETWORK.fullmatch, self.path)), len(self.path)
 
 
 def load_pickled(path: Path) -> object:
@@ -65,7 +65,7 @@ def load_pickled(path: Path) -> object:
 
 
 def tables_in(loaded: object, bytes_in_file: int) -> list[Table]:
-    """The tables in what another project stored, the likeliest generator first.
+    """The tables in what another project stored, the likeliest network first.
 
     Raises:
         ValueError: there is none, or one takes more memory than the file.
@@ -99,7 +99,7 @@ def _stored_tables(node: object, path: tuple[str, ...], seen: set[int]) -> Itera
 
 
 def _without_prefixes(table: Table, more: int) -> Iterator[Table]:
-    """A table, without counters if it has any, and without each prefix that wraps a generator."""
+    """A table, without counters if it has any, and without each prefix that wraps a network."""
     path, weights = table
     yield table
     counted = {name: w for name, w in weights.items() if "." in name or w.ndim}
@@ -111,7 +111,7 @@ def _without_prefixes(table: Table, more: int) -> Iterator[Table]:
         if rest:
             groups[prefix][rest] = weight
     for prefix, group in groups.items() if more else ():
-        if len(group) == len(counted) or GENERATOR.fullmatch(prefix):
+        if len(group) == len(counted) or NETWORK.fullmatch(prefix):
             yield from _without_prefixes(Table((*path, prefix), group), more - 1)
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from srlit.checkpoint import CheckpointError
+from srlit.checkpoint import CheckpointError, load_weights
 from srlit.models.edsr import EDSR
-from srlit.models.load import load_generator
+from srlit.models.load import load_generator, misfit
 from srlit.models.spandrel import Spandrel
 
 CASES = Path(os.environ.get("SRLIT_DATA", "nowhere")).parent / "cases"
@@ -101,6 +101,15 @@ def test_weights_of_another_size_are_told_by_the_table_that_is_nearest(tmp_path)
     torch.save({"params_ema": foreign, "state_dict": named("netG.", wide)}, tmp_path / "net.pth")
     with pytest.raises(CheckpointError, match=r"expected .*\(4, 3, 3, 3\).* came .*\(8, 3, 3, 3\)"):
         load_generator(tmp_path / "net.pth", OWN)
+
+
+def test_a_discriminator_is_found_in_the_same_way(tmp_path):
+    generator, _, weights = wanted_and_other(compact)
+    stored = {"state_dict": named("net_g.", generator) | named("module.netD.", weights)}
+    torch.save(stored, tmp_path / "net.pth")
+    fits = functools.partial(misfit, torch.nn.Conv2d(3, 1, 3))
+    found, _ = load_weights(tmp_path / "net.pth", fits, "discriminator")
+    assert found.keys() == weights.keys()
 
 
 def test_files_without_end_are_read_in_time(tmp_path):
