@@ -15,8 +15,8 @@ from srlit.checkpoint.messages import printable
 
 # What projects call a network and its weights, alone or joined: netG, net_d, model_state_dict.
 NETWORK = re.compile(
-    r"(?:net|network|model|module|generator|gen|g|discriminator|disc|d|sr|params|weights|state|dict|online|"
-    r"ema|swa|avg|averaged?|shadow|[_.-])+",
+    r"(?:net|network|model|module|generator|gen|g|discriminator|disc|d|sr|params|weights|state|"
+    r"dict|online|ema|swa|avg|averaged?|shadow|[_.-])+",
     re.IGNORECASE,
 )
 AVERAGED = re.compile(r"(?<![a-z])(?:ema|swa|avg|averaged?|shadow)(?![a-z])", re.IGNORECASE)
