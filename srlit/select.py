@@ -94,12 +94,20 @@ def load_checkpoints(cfg: DictConfig, run: Path) -> "list[tuple[int, NetworkUpsc
     from srlit.checkpoint.runs import checkpoints_of
     from srlit.evaluation.methods import NetworkLoader
     from srlit.inference.upscalers import pick_device
+    from srlit.ops.tiling import usual_overlap
 
     paths = checkpoints_of(run)
     if not paths:
         raise ConfigError(f"run={run}: no checkpoint in {run / 'checkpoints'}")
     load = partial(load_trained, cfg=cfg)
-    loader = NetworkLoader(load=load, device=pick_device(cfg.device), model=plain(cfg.get("model")))
+    tile = stored_config(run)["phase"].get("val_tile")  # as the run was validated
+    loader = NetworkLoader(
+        load=load,
+        device=pick_device(cfg.device),
+        tile=tile,
+        overlap=usual_overlap(tile),
+        model=plain(cfg.get("model")),
+    )
     prefix = "" if isinstance(cfg.run, str) else f"{run}/"
     return [(i, loader.upscaler(f"{prefix}{path.name}", [path])) for i, path in paths.items()]
 

@@ -46,6 +46,15 @@ def test_checkpoints_are_ranked_as_during_training(tiny_run):
     assert Image.open(tiny_run / "selection.png").width > 500
 
 
+def test_checkpoints_are_measured_in_the_tiles_of_the_training(tmp_path):
+    run = train_other(tmp_path / "runs", "phase.val_tile=20")
+    best = json.loads((run / "best.json").read_text())
+    measured = {row["name"]: row["psnr_rgb_b0"] for row in run_selection(run)}
+    for kept in best["kept"]:
+        expected = kept["metrics"]["psnr_rgb_b0"]
+        assert measured[kept["checkpoint"].rpartition("/")[2]] == pytest.approx(expected, abs=1e-5)
+
+
 def test_the_rule_can_be_changed(tiny_run):
     by_psnr = run_selection(tiny_run, "metric=psnr_rgb_b0")
     values = [row["psnr_rgb_b0"] for row in by_psnr]

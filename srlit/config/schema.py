@@ -195,8 +195,7 @@ FOREIGN: dict[str, dict[str, Any]] = {
         "accelerator": Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"],
         "num_nodes": Count,
         "precision": Literal[
-            "auto", "32-true", "bf16-mixed", "16-mixed", "64-true", "bf16-true", "16-true",
-            "32", "16", "bf16", "64", 32, 16, 64,
+            "auto", "32-true", "bf16-mixed", "16-mixed", "32", "16", "bf16", 32, 16
         ],
         "val_check_interval": Count,
     },

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from srlit.ops.resize import bilinear, imresize
-from srlit.ops.tiling import check_tiles, upscale_tiled
+from srlit.ops.tiling import check_tiles, upscale_batch
 from srlit.utils.fingerprint import fingerprint
 
 GPUS = {"cuda", "mps", "xpu"}
@@ -110,12 +110,8 @@ class NetworkUpscaler:
     def __call__(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
         """Upscale; the result is on the device of `lr`, clamped to [0, 1]."""
         images = lr.to(self.device)
-        if self.tile is None or max(images.shape[-2:]) <= self.tile:
-            sr = self._whole(images)
-        else:
-            sizes = {"scale": self.scale, "tile": self.tile, "overlap": self.overlap}
-            tiled = [upscale_tiled(self._whole, image[None], **sizes) for image in images]
-            sr = torch.cat(tiled)
+        sizes = {"scale": self.scale, "tile": self.tile, "overlap": self.overlap}
+        sr = upscale_batch(self._whole, images, **sizes)  # type: ignore[arg-type]
         return sr.clamp(0, 1).to(lr.device)
 
     def _whole(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:

@@ -16,6 +16,11 @@ from torch import Tensor
 Upscaler = Callable[[Float[Tensor, "1 3 h w"]], Float[Tensor, "1 3 sh sw"]]
 
 
+def usual_overlap(tile: int | None) -> int:
+    """An overlap of 32 pixels, or of half of a smaller tile."""
+    return 32 if tile is None else min(32, tile // 2)
+
+
 def tile_starts(length: int, tile: int, overlap: int) -> list[int]:
     """Evenly spread starts of tiles that cover `length` and overlap by at least `overlap`.
 
@@ -86,6 +91,29 @@ def upscale_tiled(
         strip = _upscale_strip(upscale, lr[..., top : top + tile, :], scale, tile, overlap)
         done = _paste(canvas, strip, top * scale, done, dim=2)
     return canvas
+
+
+def upscale_batch(
+    upscale: Upscaler,
+    lr: Float[Tensor, "n 3 h w"],
+    *,
+    scale: int,
+    tile: int | None,
+    overlap: int = 32,
+) -> Float[Tensor, "n 3 sh sw"]:
+    """Upscale images at once where they fit into a tile, else one by one in tiles.
+
+    Args:
+        upscale: as in `upscale_tiled`, for any number of images.
+        lr: the images.
+        scale: the upscaler's factor.
+        tile: side of a tile in low-resolution pixels; None: images of any size are taken whole.
+        overlap: as in `upscale_tiled`.
+    """
+    if tile is None or max(lr.shape[-2:]) <= tile:
+        return upscale(lr)
+    sizes = {"scale": scale, "tile": tile, "overlap": overlap}
+    return torch.cat([upscale_tiled(upscale, image[None], **sizes) for image in lr])
 
 
 def _upscale_strip(upscale: Upscaler, lr: Tensor, scale: int, tile: int, overlap: int) -> Tensor:

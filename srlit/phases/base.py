@@ -26,6 +26,7 @@ from torchmetrics import MeanMetric
 from srlit.losses.composite import CompositeLoss, LossParts
 from srlit.metrics.suite import MetricSuite
 from srlit.ops.rng import make_keys
+from srlit.ops.tiling import Upscaler, upscale_batch, usual_overlap
 from srlit.phases.finite_check import FiniteCheck
 from srlit.phases.gradient_sync import average_gradients, broadcast
 from srlit.phases.image_stats import image_stats
@@ -65,6 +66,8 @@ class Phase(LightningModule):
         log_every: iterations between two logged rows.
         micro_batches: equal parts in which a batch is computed, one after the other: the same
             gradient in less memory.
+        val_tile: side of the tiles, in LR pixels, in which larger images are validated, to save
+            memory; None takes images of any size whole.
         card: plain description of the run that every checkpoint carries; `card['model']` is the
             generator's configuration.
 
@@ -85,6 +88,7 @@ class Phase(LightningModule):
         log_every: Count,
         card: Mapping[str, Any],
         micro_batches: Count = 1,
+        val_tile: Count | None = None,
     ) -> None:
         super().__init__()
         if "stage1_output" in loss.may_need and not hasattr(generator, "forward_stages"):
@@ -95,6 +99,7 @@ class Phase(LightningModule):
         self.loss, self.metrics, self.schedule = loss, metrics, schedule
         self.iterations, self.seed = iterations, seed
         self.grad_clip_norm, self.micro_batches = grad_clip_norm, micro_batches
+        self.val_tile = val_tile
         self.running_means = RunningMeans(log_every)
         self.finite_check = FiniteCheck(log_every)
         self.card = dict(card)
@@ -311,16 +316,19 @@ class Phase(LightningModule):
 
     @torch.no_grad()
     def restore(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
-        """Restore `lr` by the EMA of the generator, in float32."""
+        """Restore `lr` by the EMA of the generator, in float32; large images in tiles."""
         with torch.autocast(lr.device.type, enabled=False):
-            return self.generate_with_ema(lr)
+            return self._in_tiles(self.generate_with_ema, lr, int(self.ema.scale))  # type: ignore[arg-type]
+
+    def _in_tiles(self, upscale: Upscaler, lr: Tensor, scale: int) -> Tensor:
+        tile = self.val_tile
+        return upscale_batch(upscale, lr, scale=scale, tile=tile, overlap=usual_overlap(tile))
 
     @torch.no_grad()
     def restore_stage1(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         """The output of stage 1 of the EMA of the generator, in float32."""
         with torch.autocast(lr.device.type, enabled=False):
-            stage1: Tensor = self.ema.forward_stages(lr).stage1_output  # type: ignore[operator]
-        return stage1
+            return self._in_tiles(lambda x: self.ema.forward_stages(x).stage1_output, lr, 1)  # type: ignore[operator]
 
     @torch.no_grad()
     def generate_with_ema(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:

@@ -6,6 +6,7 @@ import torch
 from scipy.signal import convolve2d
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
+from srlit.ops import similarity
 from srlit.ops.similarity import SCALE_WEIGHTS, ms_ssim, ssim
 
 
@@ -75,3 +76,12 @@ def test_images_too_small_name_the_keys():
         ms_ssim(image, image)
     with pytest.raises(ValueError, match=r"data.patch_size"):
         ssim(image[..., :10], image[..., :10])
+
+
+@pytest.mark.parametrize("rows", [1, 20, 60])
+def test_strips_of_a_large_image_give_the_mean_of_the_whole(pair, monkeypatch, rows):
+    """191 rows of windows, which these strips do not divide."""
+    whole = ssim(*pair)
+    monkeypatch.setattr(similarity, "STRIP", rows * 190)
+    torch.testing.assert_close(ssim(*pair), whole, rtol=0, atol=1e-6)
+    assert not torch.allclose(whole, torch.ones(1))

@@ -3,6 +3,7 @@
 import copy
 import math
 from types import SimpleNamespace
+from typing import get_args
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
 from srlit.callbacks.early_stopping import EarlyStopping
 from srlit.callbacks.lpips_checkpoint import LPIPSCheckpoint
+from srlit.config.schema import FOREIGN
+from srlit.inference.upscalers import NetworkUpscaler
 from srlit.losses.composite import CompositeLoss
 from srlit.losses.lpips_loss import LPIPSLoss
 from srlit.losses.stage1 import Stage1
@@ -35,6 +38,7 @@ from tests.phases.tiny_phases import (
 )
 
 NAN = float("nan")
+TRAINER = "srlit.phases.trainer.Trainer"
 
 # -- the clock ------------------------------------------------------------------------------------
 
@@ -261,6 +265,44 @@ def with_ema(phase):
         parameter.add_(0.1)
     phase.use_ema(ema, decay=1.0)
     return ema
+
+
+def test_large_images_are_validated_in_tiles_as_evaluate_restores_them(tmp_path):
+    phase = restoration(val_tile=24, iterations=2)
+    seen = []
+    phase.generator.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape[-2:]))
+    draws = torch.Generator().manual_seed(0)
+    sizes = [(16, 24), (30, 52)]
+    lr, large = (torch.rand(2, 3, *size, generator=draws) for size in sizes)
+    hr, large_hr = (torch.rand(2, 3, 2 * h, 2 * w, generator=draws) for h, w in sizes)
+    validation = [Batch(lr, hr), Batch(large, large_hr)]
+    fit(phase, tmp_path, data=batches(2), validation=validation, validate_every=2)
+    assert set(seen) == {(16, 16), (16, 24), (24, 24)}  # trained on, whole, in tiles
+    assert seen.count((16, 24)) == 1
+    evaluated = NetworkUpscaler("x", phase.generator, device=phase.device, tile=24, overlap=12)
+    assert torch.equal(phase.restore(large).clamp(0, 1), evaluated(large))
+    phase.val_tile = None
+    assert not torch.equal(phase.restore(large).clamp(0, 1), evaluated(large))
+
+
+def test_stage_1_is_validated_in_tiles_too():
+    network = TwoStage(scale=2, num_feat=8, num_block=1, num_grow_ch=4)
+    phase = restoration(generator=network, val_tile=24)
+    lr = torch.rand(1, 3, 30, 52, generator=torch.Generator().manual_seed(0))
+    first = network.first_stage()
+    evaluated = NetworkUpscaler("x", first, device=phase.device, tile=24, overlap=12)
+    assert torch.equal(phase.restore_stage1(lr).clamp(0, 1), evaluated(lr))
+
+
+@pytest.mark.parametrize("precision", get_args(FOREIGN[TRAINER]["precision"])[1:])
+@pytest.mark.parametrize("make", [restoration, adversarial])
+def test_every_precision_that_is_not_refused_trains(tmp_path, make, precision):
+    phase = make(iterations=2)
+    before = copy_of(phase.generator)
+    fit(phase, tmp_path, precision=precision)
+    assert changed(before, phase.generator)
+    assert all(parameter.dtype == torch.float32 for parameter in phase.parameters())
+    assert math.isfinite(phase.validation["psnr_rgb_b0"])
 
 
 def test_a_term_gets_lr_in_training_and_validation(tmp_path):

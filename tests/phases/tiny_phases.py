@@ -61,7 +61,7 @@ def batches(count):
     ]
 
 
-def fit(phase, folder, data=None, validate_every=2, callbacks=(), **changes):
+def fit(phase, folder, data=None, validate_every=2, callbacks=(), validation=None, **changes):
     """Train by one batch per iteration, all different unless `data` has others."""
     trainer = Trainer(
         accelerator="cpu",
@@ -78,7 +78,8 @@ def fit(phase, folder, data=None, validate_every=2, callbacks=(), **changes):
         **changes,
     )
     data = batches(phase.iterations - phase.iteration) if data is None else data
-    trainer.fit(phase, DataLoader(data, batch_size=None), DataLoader(batches(1), batch_size=None))
+    validation = batches(1) if validation is None else validation
+    trainer.fit(phase, DataLoader(data, batch_size=None), DataLoader(validation, batch_size=None))
     return trainer
 
 
