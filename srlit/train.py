@@ -40,8 +40,11 @@ def train(cfg: DictConfig) -> float:
     """
     import torch
 
+    from srlit.callbacks.divergence import DivergedError
     from srlit.checkpoint.runs import read_best
     from srlit.metrics.ranking import measured_name
+    from srlit.metrics.suite import METRICS_VERSION
+    from srlit.utils.fingerprint import fingerprint
 
     folder = Path(cfg.paths.run)
     resume = checkpoint_to_resume(cfg, folder)
@@ -53,6 +56,8 @@ def train(cfg: DictConfig) -> float:
     phase = build_phase(cfg, trainer.world_size)
     data.check(phase.metrics.min_size)
     selector = require_selection(trainer, phase)
+    degradation = plain(cfg.eval_degradation)
+    phase.validation_id = fingerprint(data.validation_digest, degradation, METRICS_VERSION)
     record = record_of(cfg, data)
     if resume is None:
         initialise(cfg, phase, record)
@@ -64,6 +69,11 @@ def train(cfg: DictConfig) -> float:
     with record.kept(folder, writes=trainer.is_global_zero):
         _describe(cfg, folder, trainer, phase, resume)
         trainer.fit(phase, data, ckpt_path=resume, weights_only=True)
+        if trainer.is_global_zero and not selector.best_model_path:
+            raise DivergedError(
+                f"no validation in {folder} gave numbers, so no checkpoint is selected: "
+                "metrics.csv shows where the losses stopped being finite"
+            )
     trainer.strategy.barrier()  # the next phase of a multirun looks for what was just written
 
     best = read_best(folder)
@@ -227,7 +237,7 @@ def _describe(
         link_file(resume, own)
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     for logger in trainer.loggers:
-        rewind(logger, folder, phase.iteration, phase.validated)
+        rewind(logger, folder, phase)
         logger.log_hyperparams(plain(cfg))
 
 

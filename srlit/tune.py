@@ -42,6 +42,7 @@ def write_report(folder: Path) -> "list[Row]":
     from srlit.checkpoint.runs import BEST, read_best
     from srlit.evaluation.plots import plot_tradeoff
     from srlit.evaluation.tables import first_metric, markdown_table
+    from srlit.metrics.ranking import SelectionRule
     from srlit.utils.atomic import write_json, write_text
 
     found = {
@@ -54,7 +55,7 @@ def write_report(folder: Path) -> "list[Row]":
     ]
     if rows:
         decides = first_metric(rows[0], "lpips") or "loss"
-        rows.sort(key=lambda row: row[decides])
+        rows = SelectionRule(metric=decides).rank(rows)
         write_json(folder / "table.json", rows)
         write_text(folder / "table.md", markdown_table(rows) + "\n")
         plot_tradeoff(folder / "psnr_lpips.png", rows)

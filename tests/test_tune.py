@@ -29,6 +29,11 @@ def test_runs_are_ranked_tabulated_and_plotted(tmp_path, capsys):
     assert "run_2" in capsys.readouterr().out
 
 
+def test_a_run_without_a_number_comes_last(tmp_path):
+    make_sweep(tmp_path, [(25.0, 0.3), (24.0, float("nan")), (26.0, 0.2)])
+    assert [row["name"] for row in tune.write_report(tmp_path)] == ["run_2", "run_0", "run_1"]
+
+
 def test_without_lpips_there_is_a_table_but_no_plot(tmp_path):
     make_sweep(tmp_path, [(25.0, 0.3), (24.0, 0.2)], lpips="mae")
     assert [row["name"] for row in tune.write_report(tmp_path)] == ["run_0", "run_1"]

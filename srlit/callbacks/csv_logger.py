@@ -2,15 +2,22 @@
 
 import csv
 import io
+import logging
+import os
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import Logger
 
 from srlit.utils.atomic import disk_error, write_text
 
+log = logging.getLogger(__name__)
+
 STEP = "step"
+REPLACED = "\N{REPLACEMENT CHARACTER}"
 
 
 class CSVLogger(Logger):
@@ -61,17 +68,34 @@ class CSVLogger(Logger):
             raise disk_error(self.path, error) from error
 
     @rank_zero_only
-    def rewind(self, iteration: int, validated: int) -> None:
-        """Remove rows after `iteration`, and rows of validations after `validated`."""
-        if not self.path.is_file():
-            return
+    def rewind(self, iteration: int, validated: int, expected: int) -> None:
+        """Remove rows after `iteration`, and rows of validations after `validated`.
+
+        Args:
+            iteration: of the checkpoint.
+            validated: its last validation's iteration.
+            expected: how many rows it knows; a warning tells if fewer are left, and a copy of the
+                table is kept.
+        """
         rows = [
             row
             for row in read_rows(self.path)
             if int(row[STEP]) <= (validated if is_validation(row) else iteration)
         ]
+        if len(rows) < expected:
+            log.warning("%s lacks %d of %d rows", self.path, expected - len(rows), expected)
+            if self.path.is_file():
+                shutil.copy2(self.path, self.path.with_suffix(".damaged.csv"))
         self._columns = _columns(rows)
-        self._write(rows)
+        if rows or self.path.is_file():
+            self._write(rows)
+
+    @rank_zero_only
+    def flush(self) -> None:
+        """See that all rows are on the disk, before a checkpoint that counts them is."""
+        if self.path.is_file():
+            with self.path.open("rb+") as file:
+                os.fsync(file.fileno())
 
     def _write(self, rows: list[dict[str, str]]) -> None:
         text = io.StringIO(newline="")
@@ -85,16 +109,23 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     """Complete rows of a table, without empty cells; none where there is no file."""
     if not path.is_file():
         return []
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8", errors="replace").replace("\0", REPLACED)
     whole = text[: text.rfind("\n") + 1]  # without a row that a kill cut off
     reader = csv.DictReader(io.StringIO(whole, newline=""))
-    complete = (row for row in reader if (row.get(STEP) or "").isdecimal())
+    complete = (row for row in reader if _is_whole(row))
     return [{name: value for name, value in row.items() if value} for row in complete]
 
 
 def is_validation(row: Mapping[str, str]) -> bool:
     """Whether a validation wrote this row."""
     return any(name.startswith("val/") for name in row)
+
+
+def _is_whole(row: Mapping[Any, Any]) -> bool:
+    """Whether a row has a step, as many cells as columns, and no damaged byte."""
+    text = "".join(map(str, row.values()))
+    as_long = None not in row and None not in row.values()
+    return as_long and row.get(STEP, "").isdecimal() and REPLACED not in text
 
 
 def _columns(rows: Iterable[Mapping[str, str]]) -> list[str]:

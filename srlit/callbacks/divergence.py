@@ -84,6 +84,10 @@ class DivergenceGuard(Callback):
         self._in_a_row: dict[str, int] = {}
         self._rolled_back = 0
         self._raised: dict[str, int] = {}
+        # Network to how many updates were skipped and how many were due: in all, and since the
+        # last logged row.
+        self._updates: dict[str, list[int]] = {}
+        self._of_interval: dict[str, list[int]] = {}
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, *_: object, **__: object
@@ -97,6 +101,21 @@ class DivergenceGuard(Callback):
         if interval_ends:
             self._check_alarms(pl_module)
 
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Warn of a validation that gave no numbers."""
+        assert isinstance(pl_module, Phase)
+        if trainer.sanity_checking:
+            return
+        if bad := [n for n, v in pl_module.validation.items() if math.isnan(v) or v == -math.inf]:
+            log.warning("iteration %d: %s not finite", pl_module.iteration, " and ".join(bad))
+            pl_module.write_row({"alarm/validation": float(len(bad))})
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Tell how many updates were skipped, if any."""
+        for network, (skipped, made) in self._updates.items():
+            if skipped:
+                log.warning("%d of %d updates of the %s were skipped", skipped, made, network)
+
     # -- updates --------------------------------------------------------------------------------
 
     def _check_updates(self, trainer: Trainer, phase: Phase) -> None:
@@ -105,6 +124,9 @@ class DivergenceGuard(Callback):
             skipped = [iteration for iteration, finite in updates.items() if not finite]
             for finite in updates.values():
                 self._in_a_row[network] = 0 if finite else self._in_a_row.get(network, 0) + 1
+            for counts in (self._updates, self._of_interval):
+                before = counts.get(network, [0, 0])
+                counts[network] = [before[0] + len(skipped), before[1] + len(updates)]
             if skipped:
                 self._report(trainer, phase, network, skipped)
         if max(self._in_a_row.values(), default=0) >= self.patience:
@@ -114,8 +136,10 @@ class DivergenceGuard(Callback):
         """Warn of skipped updates and name the photos of the first one's batch."""
         iterations = ", ".join(map(str, skipped))
         photos = f"Photos of {skipped[0]}: {photos_of(trainer, skipped[0])}"
-        text = "loss or gradient of the %s not finite in iteration %s: not updated. %s"
-        log.warning(text, network, iterations, photos)
+        text = "loss or gradient of the %s not finite in iteration %s: not updated. %s%s"
+        terms = phase.running_means.not_finite()
+        first = f"Not finite, the most frequent first: {', '.join(terms)}. " if terms else ""
+        log.warning(text, network, iterations, first, photos)
         phase.write_row({f"skipped/{network}": float(len(skipped))})
 
     def _roll_back(self, trainer: Trainer, phase: Phase) -> None:
@@ -153,7 +177,9 @@ class DivergenceGuard(Callback):
 
     def _check_alarms(self, phase: Phase) -> None:
         """Warn when an alarm has been raised for `intervals`, and again only after a pause."""
-        means = phase.running_means.latest
+        skipped = {f"skipped/{n}": s / made for n, (s, made) in self._of_interval.items() if made}
+        means = phase.running_means.latest | skipped
+        self._of_interval = {}
         for name, alarm in self.alarms.items():
             self._raised[name] = self._raised.get(name, 0) + 1 if alarm.is_raised(means) else 0
             if self._raised[name] == self.intervals:
@@ -167,13 +193,16 @@ class DivergenceGuard(Callback):
     def state_dict(self) -> dict[str, Any]:
         """The counts."""
         counts = {"in_a_row": self._in_a_row, "raised": self._raised}
-        return {**counts, "rolled_back": self._rolled_back}
+        updates = {"updates": self._updates, "of_interval": self._of_interval}
+        return {**counts, **updates, "rolled_back": self._rolled_back}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue counting."""
         self._in_a_row = dict(state_dict["in_a_row"])
         self._rolled_back = state_dict["rolled_back"]
         self._raised = dict(state_dict["raised"])
+        self._updates = dict(state_dict["updates"])
+        self._of_interval = dict(state_dict["of_interval"])
 
 
 def photos_of(trainer: Trainer, iteration: int) -> str:

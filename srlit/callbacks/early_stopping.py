@@ -1,8 +1,10 @@
 """Ends a training that no longer improves, resumed or not."""
 
 import logging
+import math
 from typing import Any
 
+import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping as LightningEarlyStopping
 
@@ -48,6 +50,10 @@ class EarlyStopping(LightningEarlyStopping):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """End a run that was ended before, unless a validation is due."""
         assert isinstance(pl_module, Phase)
+        if pl_module.validation_changed:
+            self.wait_count = 0
+            worst = math.inf if self.mode == "min" else -math.inf
+            self.best_score = torch.tensor(worst)
         if self.is_exhausted and not pl_module.validation_is_due:
             self._log_end(pl_module)
             trainer.should_stop = True

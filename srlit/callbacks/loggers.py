@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from srlit.callbacks.csv_logger import CSVLogger
+from srlit.phases.base import Phase
 from srlit.utils.atomic import write_text
 from srlit.utils.small_files import read_text
 
@@ -54,7 +55,7 @@ def wandb_logger(
     )
 
 
-def rewind(logger: Logger, folder: Path, iteration: int, validated: int) -> None:
+def rewind(logger: Logger, folder: Path, phase: Phase) -> None:
     """Remove from a logger what a killed run logged after its checkpoint.
 
     Weights & Biases forgets nothing: iterations made again are there twice.
@@ -62,13 +63,12 @@ def rewind(logger: Logger, folder: Path, iteration: int, validated: int) -> None
     Args:
         logger: of the run.
         folder: the run's.
-        iteration: of the checkpoint.
-        validated: iteration of the last validation that the checkpoint knows.
+        phase: at the checkpoint.
     """
     if isinstance(logger, CSVLogger):
-        logger.rewind(iteration, validated)
+        logger.rewind(phase.iteration, phase.validated, phase.rows_written)
     elif isinstance(logger, TensorBoardLogger):
-        logger._kwargs["purge_step"] = iteration + 1  # noqa: SLF001 - it is only read at first use
+        logger._kwargs["purge_step"] = phase.iteration + 1  # noqa: SLF001 - it is only read at first use
     elif isinstance(logger, WandbLogger):
         write_text(folder / WANDB_ID, str(logger.version))
 

@@ -86,7 +86,7 @@ class LPIPSCheckpoint(Checkpoint):
         self.check(pl_module.metrics)
         if trainer.is_global_zero:
             self._set_aside_after(pl_module.iteration)
-            if self._ranked():
+            if self.rows:
                 self._keep_best(pl_module.iteration)
         trainer.strategy.barrier()
 
@@ -120,6 +120,7 @@ class LPIPSCheckpoint(Checkpoint):
             "iteration": pl_module.iteration,
             "metrics": dict(pl_module.validation),
             "finite": pl_module.is_finite(),
+            "validation": pl_module.validation_id,
         }
         self.rows = [r for r in self.rows if r["iteration"] != row["iteration"]] + [row]
         save_iteration(trainer, pl_module, self.folder)
@@ -130,32 +131,48 @@ class LPIPSCheckpoint(Checkpoint):
     def _keep_best(self, iteration: int) -> None:
         """Write the ranking, then remove what fell out of it.
 
-        The newest stays, to resume from, and the newest finite one, to roll back to.
+        The newest stays, to resume from, and the newest finite one, to roll back to; and the best
+        one by each former validation.
         """
         kept = self._ranked()[: self.top_k]
-        self._record(kept)
-        needed = {*map(self._path, kept), self.newest_finite}
+        if kept:
+            self._record(kept)
+        needed = {*map(self._path, kept), self.newest_finite, *self._best_of_former()}
         for made, path in checkpoints_of(self.folder).items():
             if made < iteration and path not in needed:
                 path.unlink()
 
     def _ranked(self) -> list[dict[str, Any]]:
         """The comparable validations whose checkpoints exist in this folder, best first."""
-        if not self.rows:
-            return []
-        present = [row for row in self._comparable() if self._path(row).is_file()]
-        resolved = self.rule.among(row["metrics"] for row in self._comparable())
+        return self._rank(self._comparable(self.rows[-1]["validation"])) if self.rows else []
+
+    def _rank(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Those of comparable validations whose checkpoints exist, best first."""
+        resolved = self.rule.among(row["metrics"] for row in rows)
+        present = [row for row in rows if self._path(row).is_file()]
         return sorted(present, key=lambda row: resolved.cost(row["metrics"]))
 
-    def _comparable(self) -> list[dict[str, Any]]:
-        """The validations that measured the rule's metrics, which a resume may have changed."""
-        names = self.rule.names
-        return [row for row in self.rows if names <= row["metrics"].keys()]
+    def _best_of_former(self) -> list[Path]:
+        """The best checkpoint by each validation on other photos, crops or degradations."""
+        former = {row["validation"] for row in self.rows} - {self.rows[-1]["validation"]}
+        ranked = [self._rank(self._comparable(validation)) for validation in former]
+        return [self._path(rows[0]) for rows in ranked if rows]
+
+    def _comparable(self, validation: str) -> list[dict[str, Any]]:
+        """The finite rows of a validation that measured the rule's metrics."""
+        return [row for row in self.rows if row["validation"] == validation and self._counts(row)]
+
+    def _counts(self, row: Mapping[str, Any]) -> bool:
+        """Whether weights, loss and the rule's metrics, which a resume may change, are numbers."""
+        values = [row["metrics"].get(name, math.nan) for name in self.rule.names]
+        finite = row["finite"] and math.isfinite(row["metrics"]["loss"])
+        return finite and not any(map(math.isnan, values))
 
     def _record(self, kept: list[dict[str, Any]]) -> None:
         """Write `best.json`."""
         rule = self.rule
-        resolved = rule.among(row["metrics"] for row in self._comparable())
+        rows = self._comparable(kept[0]["validation"])
+        resolved = rule.among(row["metrics"] for row in rows)
         write_json(
             self.folder / BEST,
             {

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from lightning import Trainer
 
+from srlit.callbacks.csv_logger import CSVLogger
 from srlit.checkpoint.runs import LAST, checkpoint_name
 from srlit.phases.base import Phase
 from srlit.utils.atomic import link_file
@@ -26,6 +27,9 @@ def save_iteration(trainer: Trainer, phase: Phase, folder: Path) -> Path:
         DiskError: it could not be written; older ones are untouched.
     """
     path = folder / checkpoint_name(phase.iteration)
+    for logger in trainer.loggers:
+        if isinstance(logger, CSVLogger):
+            logger.flush()
     trainer.save_checkpoint(path)
     if trainer.is_global_zero:
         link_as_last(path, folder)

@@ -58,14 +58,14 @@ def load_weights(
         weights = network_weights(checkpoint, network)
         if not weights:
             raise CheckpointError(f"{path}: holds no {network}")
-        return weights, checkpoint["card"]
+        return check_finite(path, weights), checkpoint["card"]
     try:
         where, weights = _nearest(tables_in(loaded, path.stat().st_size), misfit)
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from error
     if where:
         log.info("%s: took the weights called %s", path, printable(".".join(where)))
-    return weights, None
+    return check_finite(path, weights), None
 
 
 def _nearest(tables: list[Table], misfit: Callable[[Weights], int]) -> Table:
@@ -76,6 +76,18 @@ def _nearest(tables: list[Table], misfit: Callable[[Weights], int]) -> Table:
         if not found[-1]:
             break
     return tables[found.index(min(found))]
+
+
+def check_finite(path: Path, weights: Weights) -> Weights:
+    """The weights themselves.
+
+    Raises:
+        CheckpointError: one holds NaN or infinity.
+    """
+    for name, weight in weights.items():
+        if not weight.isfinite().all():
+            raise CheckpointError(f"{path}: {printable(name)} is not finite: expected numbers")
+    return weights
 
 
 def network_weights(checkpoint: dict[str, Any], network: str = "generator") -> dict[str, Tensor]:

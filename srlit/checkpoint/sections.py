@@ -41,6 +41,8 @@ class Checkpoint(TypedDict):
     state_dict: dict[str, Tensor]
     iteration: NonNegativeInt
     validated: NotRequired[NonNegativeInt]
+    validation_id: NotRequired[str]
+    rows_written: NotRequired[NonNegativeInt]
     callbacks: NotRequired[CallbackStates]
     running_means: NotRequired[dict[str, Any]]
     finite_check: NotRequired[dict[str, Any]]

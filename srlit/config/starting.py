@@ -94,6 +94,7 @@ def load_for_resume(
         CheckpointError: the checkpoint was made by another training; every difference is named.
     """
     from srlit.checkpoint import CheckpointError, load_checkpoint
+    from srlit.checkpoint.loading import check_finite, network_weights
     from srlit.checkpoint.messages import differences, in_words
     from srlit.checkpoint.sections import RESUMED
 
@@ -103,6 +104,7 @@ def load_for_resume(
             f"resume={resume} lacks {', '.join(missing)}: it is of another version of srlit, or no "
             "training's. To start a new training from its generator, use init_from instead"
         )
+    check_finite(resume, network_weights(checkpoint))
     card, now = checkpoint["card"], phase.card["training"]
     before = card.get("training", {})
     found = differences(before, now) | photo_differences(checkpoint, data)
@@ -117,6 +119,7 @@ def load_for_resume(
             + "To start a new training from its generator, use init_from instead"
         )
     phase.iteration, phase.validated = checkpoint["iteration"], checkpoint["validated"]
+    phase.rows_written = checkpoint["rows_written"]
     phase.renews_optimizers = any(key.startswith(OPTIMIZERS) for key in found)
     changes = [
         {"iteration": phase.iteration, "key": key, "before": a, "now": b}

@@ -125,6 +125,12 @@ class PhotoDataModule(TrainingData, LightningDataModule):
         """A digest of the training photos' pixels."""
         return fingerprint([(p.digest, p.lr and p.lr.digest) for p in self._train_photos])
 
+    @property
+    def validation_digest(self) -> str:
+        """A digest of the validation photos' pixels, and of how they are cropped and degraded."""
+        photos = [(p.digest, p.lr and p.lr.digest) for p in self._val_photos]
+        return fingerprint(photos, self.eval_crop, self.eval_seed, self.scale)
+
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run finds unchanged: the photos' pixels, their order and weights."""
         order = (self._order.counts, self._order.visits, self._order.crops)

@@ -108,10 +108,18 @@ class NetworkUpscaler:
 
     @torch.inference_mode()
     def __call__(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
-        """Upscale; the result is on the device of `lr`, clamped to [0, 1]."""
+        """Upscale; the result is on the device of `lr`, clamped to [0, 1].
+
+        Raises:
+            ValueError: the network gave NaN or infinity.
+        """
         images = lr.to(self.device)
         sizes = {"scale": self.scale, "tile": self.tile, "overlap": self.overlap}
         sr = upscale_batch(self._whole, images, **sizes)  # type: ignore[arg-type]
+        if not sr.isfinite().all():
+            raise ValueError(
+                f"{self.name}: its result is not finite, so no image can be made of it"
+            )
         return sr.clamp(0, 1).to(lr.device)
 
     def _whole(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:

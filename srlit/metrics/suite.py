@@ -10,6 +10,9 @@ from srlit.metrics.ranking import measured_name
 from srlit.metrics.registry import Metric, PerImage, Target, declare_direction, metric_named
 from srlit.types import AnyImages, Images
 
+# Raised when a metric's values change: earlier ones are not compared with later ones.
+METRICS_VERSION = 1
+
 # A value per image by the names of the metrics.
 PerMetric = dict[str, PerImage]
 

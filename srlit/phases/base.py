@@ -6,6 +6,7 @@ iteration. Optimisation is manual: `Phase.update` is one update of one network f
 to the optimizer's step.
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -32,6 +33,8 @@ from srlit.phases.gradient_sync import average_gradients, broadcast
 from srlit.phases.image_stats import image_stats
 from srlit.phases.running_means import RunningMeans
 from srlit.types import AnyImages, Batch, Count, Images, Positive, Scalar
+
+log = logging.getLogger(__name__)
 
 MakeOptimizer = Callable[..., Optimizer]
 MakeSchedule = Callable[[Optimizer], LRScheduler]
@@ -106,6 +109,10 @@ class Phase(LightningModule):
         self.iteration = self.validated = 0
         # Whether rates and schedules are the configuration's, and not those of the checkpoint.
         self.renews_optimizers = False
+        # Names what validations measure on; those of another one are not compared.
+        self.validation_id = ""
+        self.validation_changed = False
+        self.rows_written = 0
         self.validation: dict[str, float] = {}
         self._val_means: dict[str, MeanMetric] = {}
         # In a tuple: the EMA callback stores the average, it is no part of this module's state.
@@ -168,6 +175,11 @@ class Phase(LightningModule):
         self.trainer.fit_loop.epoch_loop.batch_progress.total.ready = self.iteration
         if self.renews_optimizers:
             self._renew_optimizers()
+        if self.validation_changed:
+            log.warning("validation changed: earlier ones are neither ranked nor compared with")
+            for scheduler in self._schedulers():
+                if isinstance(scheduler, ReduceLROnPlateau):
+                    scheduler._reset()  # noqa: SLF001 - it has no public way to forget
         if self.validation_is_due:
             self._run_due_validation()
 
@@ -286,6 +298,7 @@ class Phase(LightningModule):
 
     def write_row(self, row: Mapping[str, float]) -> None:
         """Give a row to every logger; its x axis is the iteration."""
+        self.rows_written += 1
         for logger in self.loggers:
             logger.log_metrics(dict(row), step=self.iteration)
 
@@ -381,6 +394,8 @@ class Phase(LightningModule):
         """Store the clock and the card; Lightning's own counters are not kept."""
         checkpoint["iteration"] = checkpoint["global_step"] = self.iteration
         checkpoint["validated"] = self.validated
+        checkpoint["validation_id"] = self.validation_id
+        checkpoint["rows_written"] = self.rows_written
         checkpoint["running_means"] = self.running_means.state_dict()
         checkpoint["finite_check"] = self.finite_check.state_dict()
         checkpoint["card"] = self.card
@@ -390,6 +405,8 @@ class Phase(LightningModule):
         """Set the clock."""
         self.iteration = checkpoint["iteration"]
         self.validated = checkpoint["validated"]
+        self.validation_changed = self.validation_id != checkpoint["validation_id"]
+        self.rows_written = checkpoint["rows_written"]
         self.running_means.load_state_dict(checkpoint["running_means"], self.device)
         self.finite_check.load_state_dict(checkpoint["finite_check"], self.device)
 

@@ -30,7 +30,7 @@ def test_a_resumed_run_writes_the_same_file_as_an_undisturbed_one(tmp_path):
     with killed.open("a") as file:
         file.write("5,0.7")  # torn
     again = CSVLogger(folder=str(tmp_path / "killed"))
-    again.rewind(2, 2)
+    again.rewind(2, 2, 2)
     assert again.path.read_text() == f"step,a\n1,{1 / 7!r}\n2,{2 / 7!r}\n"
     for step, values in rows[2:]:
         again.log_metrics(values, step=step)
@@ -40,14 +40,36 @@ def test_a_resumed_run_writes_the_same_file_as_an_undisturbed_one(tmp_path):
 def test_rows_of_a_validation_that_will_be_made_again_are_forgotten(tmp_path):
     rows = [(2, {"val/a": 1.0}), (4, {"train/a": 1.0}), (4, {"val/a": 2.0}), (5, {"train/a": 1.0})]
     logger = logged(tmp_path, *rows)
-    logger.rewind(4, 2)
+    logger.rewind(4, 2, 2)
     assert [row["step"] for row in read_rows(logger.path)] == ["2", "4"]
-    logger.rewind(4, 0)
+    logger.rewind(4, 0, 1)
     assert read_rows(logger.path) == [{"step": "4", "train/a": "1.0"}]
 
 
+@pytest.mark.parametrize(
+    ("damage", "left"),
+    [
+        (lambda text: text.replace(b"0.25", b"0.\xff5"), ["1", "3"]),
+        (lambda text: text.replace(b"0.25", b"0.\x005"), ["1", "3"]),
+        (lambda text: text[: text.index(b"2,")], ["1"]),
+        (lambda _: b"", []),
+    ],
+)
+def test_a_damaged_table_is_told_and_kept_and_blocks_nothing(tmp_path, caplog, damage, left):
+    rows = [(1, {"a": 0.5}), (2, {"a": 0.25}), (3, {"a": 0.125})]
+    path = logged(tmp_path, *rows).path
+    path.write_bytes(damaged := damage(path.read_bytes()))
+    again = CSVLogger(folder=str(tmp_path))
+    again.rewind(3, 0, 3)
+    assert [row["step"] for row in read_rows(path)] == left
+    assert f"{path} lacks {3 - len(left)} of 3 rows" in caplog.text
+    assert (tmp_path / "metrics.damaged.csv").read_bytes() == damaged
+    again.log_metrics({"a": 1.0}, step=4)
+    assert [row["step"] for row in read_rows(path)] == [*left, "4"]
+
+
 def test_a_run_without_a_row_has_no_file(tmp_path):
-    CSVLogger(folder=str(tmp_path)).rewind(0, 0)
+    CSVLogger(folder=str(tmp_path)).rewind(0, 0, 0)
     assert read_rows(tmp_path / "metrics.csv") == []
     assert list(tmp_path.iterdir()) == []
 

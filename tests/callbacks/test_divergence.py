@@ -1,6 +1,7 @@
 """Diverged trainings: NaN at seven places, rollbacks, alarms."""
 
 import csv
+import json
 
 import pytest
 import torch
@@ -250,3 +251,51 @@ def test_limits_of_an_alarm():
     assert Alarm(key="x", high=1, message="").is_raised({"x": 2})
     with pytest.raises(ValueError, match=r"callbacks\.divergence\.alarms.*'x'"):
         Alarm(key="x", message="")
+
+
+# -- what nobody must miss ------------------------------------------------------------------------
+
+
+def test_skipped_updates_raise_an_alarm_and_are_summed_up(tmp_path, monkeypatch, caplog):
+    spoiled(monkeypatch, spoil_loss, "generator", {1, 3, 5, 7})
+    run(tmp_path, "callbacks.divergence.intervals=2")
+    assert "(skipped/generator = 0.5)" in caplog.text
+    assert "4 of 8 updates of the generator were skipped" in caplog.text
+    assert any(row["alarm/generator"] for row in rows_of(tmp_path))
+
+
+def test_the_term_that_is_not_finite_is_named(tmp_path, monkeypatch, caplog):
+    def spoil_term(phase, _):
+        hook = phase.loss.terms["l1"].register_forward_hook(lambda *found: found[-1] * NAN)
+        return hook.remove
+
+    spoiled(monkeypatch, spoil_term, "generator", {2})
+    run(tmp_path)
+    [line] = [text for text in caplog.messages if "iteration 2: not updated" in text]
+    named = line.split("first: ")[1].split(". Photos")[0].split(", ")
+    assert {"raw/l1", "weighted/l1", "loss", "grad_norm/generator"} == set(named)
+
+
+def test_validations_without_numbers_warn_never_rank_and_fail_the_run(
+    tmp_path, monkeypatch, caplog
+):
+    original = Phase.validation_step
+
+    def step(self, batch, batch_idx):
+        original(self, batch, batch_idx)
+        for mean in self._val_means.values():
+            mean.mean_value.fill_(NAN if self.iteration in bad else 0.5)
+            mean.weight.fill_(1.0)
+
+    monkeypatch.setattr(Phase, "validation_step", step)
+    bad = {3}
+    run(tmp_path / "one")
+    assert "iteration 3: psnr_rgb_b0 and loss not finite" in caplog.text
+    best = json.loads((tmp_path / "one" / "a" / "best.json").read_text())
+    assert [row["iteration"] for row in best["history"]] == [3, 6, 8]
+    assert 3 not in {row["iteration"] for row in best["kept"]}
+    bad = {3, 6, 8}
+    with pytest.raises(DivergedError, match="no validation"):
+        run(tmp_path / "all")
+    assert not (tmp_path / "all" / "a" / "best.json").exists()
+    assert json.loads((tmp_path / "all" / "a" / "run.json").read_text())["status"] == "failed"

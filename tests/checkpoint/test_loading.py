@@ -26,6 +26,16 @@ def test_the_ema_is_preferred_over_the_raw_weights():
     assert {k: v.tolist() for k, v in network_weights(ema).items()} == {"a": [5, 5]}
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
+    spoilt = checkpoint(state_dict={"generator.a": torch.tensor([1.0, value])})
+    AtomicCheckpointIO().save_checkpoint(spoilt, tmp_path / "own.safetensors")
+    torch.save({"params": {"a": torch.tensor([1.0, value])}}, tmp_path / "foreign.pth")
+    for name in ("own.safetensors", "foreign.pth"):
+        with pytest.raises(CheckpointError, match=f"{name}: a is not finite"):
+            load_weights(tmp_path / name)
+
+
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\3\4", b"\x80\2N.", bytes(100)])
 @pytest.mark.parametrize("suffix", [".safetensors", ".ckpt", ".pth"])
 def test_what_is_no_checkpoint_is_named(tmp_path, content, suffix):

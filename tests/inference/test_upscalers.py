@@ -25,6 +25,13 @@ def test_tiles_of_a_convolutional_network_equal_the_whole_image(photo):
     assert torch.equal(whole.tiled(64)(lr), tiled(lr))
 
 
+def test_what_is_not_finite_is_an_error_and_no_black_image():
+    network = EDSR(scale=2, width=8, blocks=1)
+    next(network.parameters()).data.fill_(float("nan"))
+    with pytest.raises(ValueError, match="spoilt: .* not finite"):
+        NetworkUpscaler("spoilt", network, device=CPU)(torch.rand(1, 3, 8, 8))
+
+
 @pytest.mark.parametrize(
     ("here", "name", "picked"),
     [

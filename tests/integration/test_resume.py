@@ -128,6 +128,23 @@ def test_another_metric_may_select_after_a_resume(tmp_path, monkeypatch):
     assert [row["iteration"] for row in best["history"]] == [2, 4, 6, 8]
 
 
+def test_another_validation_is_not_compared_with(tmp_path, stuck, monkeypatch, caplog):
+    """Of validations that always give 1, only those by the new degradation rank and stop."""
+    patience = ("callbacks.early_stopping.patience=3", "schedule.patience=2")
+    run = stopped_at(tmp_path, monkeypatch, 6, *patience)
+    former = json.loads((run / "best.json").read_text())
+    go(tmp_path, *patience, "degradation@eval_degradation=bicubic")
+    best = json.loads((run / "best.json").read_text())
+    ids = [row["validation"] for row in best["history"]]
+    assert ids[0] == ids[1] == ids[2] != ids[3]
+    assert {row["validation"] for row in best["kept"]} == {ids[3]}
+    assert (run / former["checkpoint"]).is_file()
+    assert max(checkpoints_of(run)) == 8
+    assert "validation changed" in caplog.text
+    [scheduler] = load_checkpoint(run / checkpoint_name(8))["lr_schedulers"]
+    assert scheduler["num_bad_epochs"] == 0
+
+
 def test_resuming_from_an_older_checkpoint_moves_the_newer_ones(tmp_path, caplog):
     keep = "callbacks.lpips_checkpoint.top_k=9"
     whole = outcome(go(tmp_path / "whole", keep).parents[1])

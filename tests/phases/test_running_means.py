@@ -22,9 +22,11 @@ def test_means_between_flushes():
 def test_values_that_are_not_finite_are_left_out():
     means = RunningMeans(every=4)
     for value in (1.0, float("nan"), float("inf"), 3.0):
-        means.record(tensors(a=value, b=float("nan")))
-    assert all(t.isfinite() for part in means.state_dict().values() for t in part.values())
+        means.record(tensors(a=value, b=float("nan"), c=1.0))
+    assert all(t.isfinite() for t in means.state_dict()["sums"].values())
+    assert means.not_finite() == ["b", "a"]
     found = means.flush()
+    assert means.not_finite() == ["b", "a"]
     assert found["a"] == 2.0
     assert math.isnan(found["b"])
 
