@@ -6,7 +6,7 @@ from torch import Tensor
 
 from srlit.data.augment import Augmentation
 from srlit.degradation.pipeline import Degradation
-from srlit.ops.precision import float64_device
+from srlit.ops.compute_precision import float64_device
 from srlit.ops.ragged_batch import Params
 from srlit.ops.rng import RowGenerator
 from srlit.types import Batch, Photos

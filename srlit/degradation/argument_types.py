@@ -7,19 +7,8 @@ from annotated_types import Ge, Gt, Interval, MinLen, Predicate
 
 from srlit.types import NonNegative, Positive
 
-Range = Sequence[float]
-"""[low, high]: what is drawn lies between the two."""
-
-
-def _is_range(pair: Range) -> bool:
-    return len(pair) == 2 and pair[0] <= pair[1]
-
-
-def _is_odd(size: int) -> bool:
-    return size % 2 == 1
-
-
-IsRange = Predicate(_is_range)
+# Pairs [low, high]: what is drawn lies between the two.
+IsRange = Predicate(lambda pair: len(pair) == 2 and pair[0] <= pair[1])
 Level = Annotated[float, Interval(ge=0, le=255)]
 Quality = Annotated[int, Interval(ge=0, le=100)]
 Factor = Annotated[float, Gt(0), Interval(le=64)]  # Resize pads to the largest size it may give
@@ -32,13 +21,11 @@ FactorRange = Annotated[Sequence[Factor], IsRange]
 FactorRanges = Annotated[
     Sequence[FactorRange], MinLen(1), "one or more [low, high], ascending, above 0 and up to 64"
 ]
-OddSize = Annotated[int, Ge(1), Predicate(_is_odd), "an odd number >= 1"]
+OddSize = Annotated[int, Ge(1), Predicate(lambda size: size % 2 == 1), "an odd number >= 1"]
 OddSizes = Annotated[Sequence[OddSize], MinLen(1), "one or more odd numbers >= 1"]
 
 
-def choice_weights(
-    name: str, weights: Sequence[float] | None, options: Sequence[object]
-) -> list[float]:
+def choice_weights(weights: Sequence[float] | None, options: Sequence[object]) -> list[float]:
     """One weight per option, equal ones where `weights` is None.
 
     Raises:
@@ -47,8 +34,6 @@ def choice_weights(
     if weights is None:
         weights = [1.0] * len(options)
     if len(weights) != len(options) or min(weights, default=-1) < 0 or sum(weights) <= 0:
-        raise ValueError(
-            f"{name}={list(weights)}: expected {len(options)} numbers >= 0 with a positive sum, "
-            "and at least one option"
-        )
+        expected = f"expected {len(options)} numbers >= 0 with a positive sum"
+        raise ValueError(f"weights={list(weights)}: {expected}, and at least one option")
     return list(weights)

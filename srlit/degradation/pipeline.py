@@ -9,7 +9,7 @@ from torch import Tensor
 
 from srlit.degradation.stage import FULL_SIZE, Stage
 from srlit.degradation.stages.combine import Sequential
-from srlit.ops.precision import float64_device, full_precision
+from srlit.ops.compute_precision import float64_device, full_precision
 from srlit.ops.ragged_batch import Params, RaggedBatch
 from srlit.ops.rng import RowGenerator
 from srlit.types import Count

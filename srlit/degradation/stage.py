@@ -7,15 +7,17 @@ device and no sample depends on the others in its batch.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from types import MappingProxyType
 
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from srlit.ops.ragged_batch import Params, RaggedBatch
 from srlit.ops.rng import RowGenerator
+from srlit.types import Count
 
 RelativeSize = Fraction | None
 """Side of the images divided by the original side; None where it differs between samples."""
@@ -48,14 +50,40 @@ class Stage(ABC):
         return before
 
 
+@dataclass(kw_only=True, eq=False)
 class IntegerShrink(Stage):
     """A stage that divides both sides of images of one size by `scale`."""
 
-    scale: int
+    scale: Count
+
+    def apply(self, batch: RaggedBatch, params: Params) -> RaggedBatch:
+        """(n, 3, H, W) -> (n, 3, H / scale, W / scale)."""
+        if batch.sizes is not None:
+            expected = "put it before every Resize, or after the last"
+            raise ValueError(f"{type(self).__name__} needs images of one size: {expected}")
+        return batch.resized(self.shrunk(batch, params))
+
+    @abstractmethod
+    def shrunk(self, batch: RaggedBatch, params: Params) -> Float[Tensor, "n 3 h w"]:
+        """The smaller pixels."""
 
     def relative_size_after(self, before: RelativeSize) -> RelativeSize:
         """The size before, divided by the scale."""
         return None if before is None else before / self.scale
+
+
+@dataclass(kw_only=True, eq=False)
+class InterpolatedShrink(IntegerShrink):
+    """A shrink by an interpolation drawn per sample, all `kinds` equally likely."""
+
+    kinds: Sequence[str]
+
+    def __post_init__(self) -> None:
+        self.names = {"kind": self.kinds}
+
+    def sample(self, rows: RowGenerator) -> Params:
+        """Draw `kind` (n,), an index into `kinds`."""
+        return {"kind": rows.integers(0, len(self.kinds) - 1)}
 
 
 def merge_choices(choice: Int64[Tensor, " n"], drawn: Sequence[Params]) -> dict[str, Tensor]:
@@ -83,16 +111,9 @@ def distinct(names: list[str]) -> list[str]:
 
 def require_larger(batch: RaggedBatch, radius: int, what: str) -> None:
     """Raise ValueError where an image may be smaller than a kernel's radius."""
-    if min(batch.min_size) <= radius:
-        h, w = batch.min_size
+    h, w = batch.min_size
+    if min(h, w) <= radius:
         raise ValueError(
             f"{what} reaches {radius} pixels, but an image may have only {h}x{w} here: "
             "expected larger patches (data.patch_size) or smaller kernels"
         )
-
-
-def require_one_size(batch: RaggedBatch, what: str) -> None:
-    """Raise ValueError where samples may differ in size."""
-    if batch.sizes is not None:
-        msg = f"{what} needs images of one size: put it before every Resize, or after the last"
-        raise ValueError(msg)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from srlit.losses.schedules import Weight, value_at
-from srlit.ops.precision import full_precision
+from srlit.ops.compute_precision import full_precision
 from srlit.types import AnyImages, Images, Scalar
 
 # The term that the phase computes itself.

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from srlit.ops.precision import feature_precision
+from srlit.ops.compute_precision import feature_precision
 from srlit.perceptual.backbones import Backbone, load_backbone
 from srlit.types import Images, NonNegative, Scalar
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from srlit.metrics.lpips_metric import MIN_SIDES
 from srlit.metrics.precision import exactly, to_8_bit
 from srlit.metrics.registry import named, parse
-from srlit.ops.precision import float64_device
+from srlit.ops.compute_precision import float64_device
 from srlit.perceptual.backbones import load_backbone
 from srlit.perceptual.lpips import LPIPS_NETS
 from srlit.types import Images

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from srlit.ops.colour import rgb_to_y
-from srlit.ops.precision import float64_device
+from srlit.ops.compute_precision import float64_device
 from srlit.types import AnyImages
 
 Space = Literal["rgb", "y"]

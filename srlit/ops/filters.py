@@ -6,6 +6,7 @@ from functools import lru_cache
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
+from scipy.fft import next_fast_len
 from torch import Tensor
 
 # Minimum number of samples for which they are worth having as the innermost axis.
@@ -30,12 +31,6 @@ def gaussian_taps(
     x = centred_positions(size, sigma)
     taps = torch.exp(-0.5 * (x / sigma[:, None]) ** 2) * (x.abs() <= (support[:, None] - 1) / 2)
     return taps / taps.sum(1, keepdim=True)
-
-
-def box_taps(support: Int64[Tensor, " n"], size: int) -> Float[Tensor, "n size"]:
-    """1 / support inside each sample's support, zero outside."""
-    x = centred_positions(size, support)
-    return (x.abs() <= (support[:, None] - 1) / 2) / support[:, None].float()
 
 
 def separable_filter(
@@ -191,14 +186,4 @@ def unsharp_mask(
 @lru_cache(maxsize=1024)
 def fast_length(minimum: int) -> int:
     """The next multiple of 8 whose only prime factors are 2, 3 and 5, for which FFTs are fast."""
-    length = -(-minimum // 8) * 8
-    while _without_small_factors(length) != 1:
-        length += 8
-    return length
-
-
-def _without_small_factors(number: int) -> int:
-    for factor in (2, 3, 5):
-        while number % factor == 0:
-            number //= factor
-    return number
+    return 8 * next_fast_len(-(-minimum // 8), real=True)

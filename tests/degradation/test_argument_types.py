@@ -41,9 +41,9 @@ def test_a_setting_out_of_range_is_named_with_its_value(target, key, value, othe
 
 
 def test_weights_are_one_per_option():
-    assert choice_weights("Blur.weights", None, "ab") == [1, 1]
+    assert choice_weights(None, "ab") == [1, 1]
     for weights in ([1], [1, -1], [0, 0]):
-        with pytest.raises(ValueError, match="Blur.weights"):
-            choice_weights("Blur.weights", weights, "ab")
-    with pytest.raises(ValueError, match="Blur.weights"):
-        choice_weights("Blur.weights", None, "")
+        with pytest.raises(ValueError, match="weights="):
+            choice_weights(weights, "ab")
+    with pytest.raises(ValueError, match="weights="):
+        choice_weights(None, "")

@@ -3,7 +3,6 @@ import torch
 from scipy import ndimage
 
 from srlit.ops.filters import (
-    box_taps,
     dense_filter,
     fast_length,
     gaussian_taps,
@@ -19,13 +18,6 @@ def test_gaussian_taps_by_hand():
     torch.testing.assert_close(taps[0], expected)
     torch.testing.assert_close(taps.sum(1), torch.ones(2))
     assert (taps[1] > 0).all()
-
-
-def test_box_taps_by_hand():
-    taps = box_taps(torch.tensor([3, 5]), 5)
-    third = 1 / 3
-    torch.testing.assert_close(taps[0], torch.tensor([0.0, third, third, third, 0.0]))
-    torch.testing.assert_close(taps[1], torch.full((5,), 0.2))
 
 
 @pytest.mark.parametrize("n", [1, 2, 4, 9])  # few and many samples are laid out differently

@@ -1,6 +1,7 @@
 """JPEG compression."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
@@ -17,6 +18,7 @@ JpegQuality = Annotated[int, Interval(ge=1, le=100)]
 JpegQualities = Annotated[Sequence[JpegQuality], IsRange, "[low, high], whole, within 1 to 100"]
 
 
+@dataclass(kw_only=True, eq=False)
 class Jpeg(Stage):
     """JPEG compression: by libjpeg on a CPU, by tensors elsewhere, with bit-identical results.
 
@@ -25,14 +27,10 @@ class Jpeg(Stage):
         subsamplings: of '4:2:0' (what cameras and libraries do) and '4:4:4', equally likely.
     """
 
-    def __init__(
-        self,
-        *,
-        quality: JpegQualities,
-        subsamplings: Annotated[Sequence[Subsampling], MinLen(1)] = ("4:2:0",),
-    ) -> None:
-        self.quality = quality
-        self.subsamplings = list(subsamplings)
+    quality: JpegQualities
+    subsamplings: Annotated[Sequence[Subsampling], MinLen(1)] = ("4:2:0",)
+
+    def __post_init__(self) -> None:
         self.names = {"subsampling": self.subsamplings}
 
     def sample(self, rows: RowGenerator) -> Params:

@@ -1,6 +1,7 @@
 """Resize to a random size."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from typing import Annotated
@@ -15,11 +16,11 @@ from srlit.ops.resize import INTERPOLATIONS, Interpolation, interpolate
 from srlit.ops.rng import RowGenerator, constant
 from srlit.types import Count
 
-Interpolations = Annotated[
-    Sequence[Interpolation], MinLen(1), f"some of {', '.join(INTERPOLATIONS)}"
-]
+SOME = f"some of {', '.join(INTERPOLATIONS)}"
+Interpolations = Annotated[Sequence[Interpolation], MinLen(1), SOME]
 
 
+@dataclass(kw_only=True, eq=False)
 class Resize(Stage):
     """Resize every sample to a size and by an interpolation of its own.
 
@@ -33,25 +34,20 @@ class Resize(Stage):
         shrink: divides the size.
     """
 
-    def __init__(
-        self,
-        *,
-        factors: FactorRanges,
-        kinds: Interpolations,
-        weights: Sequence[float] | None = None,
-        shrink: Count = 1,
-    ) -> None:
-        self.factors = factors
-        self.weights = choice_weights("Resize.weights", weights, factors)
-        self.kinds = list(kinds)
+    factors: FactorRanges
+    kinds: Interpolations
+    weights: Sequence[float] | None = None
+    shrink: Count = 1
+
+    def __post_init__(self) -> None:
+        self.frequencies = choice_weights(self.weights, self.factors)
         self.names = {"kind": self.kinds}
-        self.shrink = shrink
-        self.min_factor = min(low for low, _ in factors)
-        self.max_factor = max(high for _, high in factors)
+        self.min_factor = min(low for low, _ in self.factors)
+        self.max_factor = max(high for _, high in self.factors)
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `factor` (n,) and `kind` (n,), an index into `kinds`."""
-        direction = rows.categorical(self.weights)
+        direction = rows.categorical(self.frequencies)
         factors = torch.stack([rows.uniform(low, high) for low, high in self.factors], 1)
         factor = factors.gather(1, direction[:, None])[:, 0]
         return {"factor": factor, "kind": rows.integers(0, len(self.kinds) - 1)}

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from srlit.ops.precision import feature_precision, float64_device, full_precision
+from srlit.ops.compute_precision import feature_precision, float64_device, full_precision
 
 
 def test_only_apples_gpus_lack_float64():
