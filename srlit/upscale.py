@@ -13,8 +13,6 @@ from omegaconf import DictConfig
 from srlit.config import ConfigError, entry_point, load_trained
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from srlit.inference.upscalers import NetworkUpscaler
 
 log = logging.getLogger(__name__)
@@ -75,27 +73,22 @@ def find_jobs(cfg: DictConfig) -> list[tuple[Path, Path]]:
 
 
 def load_network(cfg: DictConfig) -> "NetworkUpscaler":
-    """The network of `checkpoint`, or its stage 1."""
+    """The network of `checkpoint`, or its stage 1.
+
+    Raises:
+        ConfigError: stage 1 of a network without stages.
+    """
     from srlit.checkpoint import resolve_checkpoint
     from srlit.inference.upscalers import NetworkUpscaler, pick_device
 
-    generator, card = load_trained(resolve_checkpoint(cfg.checkpoint), cfg)
-    network, device = chosen_stage(generator, cfg.stage), pick_device(cfg.device)
-    return NetworkUpscaler(card["name"], network, device=device, tile=cfg.tile, overlap=cfg.overlap)
-
-
-def chosen_stage(generator: "nn.Module", stage: int | None) -> "nn.Module":
-    """A whole generator, or its stage 1 alone.
-
-    Raises:
-        ConfigError: a generator without stages.
-    """
-    if stage is None:
-        return generator
-    if not hasattr(generator, "first_stage"):
-        raise ConfigError(f"stage={stage}: expected null, or 1 where the network is a two_stage")
-    first: nn.Module = generator.first_stage()  # type: ignore[operator]
-    return first
+    network, card = load_trained(resolve_checkpoint(cfg.checkpoint), cfg)
+    if cfg.stage is not None:
+        if not hasattr(network, "first_stage"):
+            expected = "expected null, or 1 where the network is a two_stage"
+            raise ConfigError(f"stage={cfg.stage}: {expected}")
+        network = network.first_stage()  # type: ignore[operator]
+    tiles = {"tile": cfg.tile, "overlap": cfg.overlap}
+    return NetworkUpscaler(card["name"], network, device=pick_device(cfg.device), **tiles)
 
 
 def upscale_file(network: "NetworkUpscaler", source: Path, target: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from srlit.evaluation.measure import Results
 from srlit.evaluation.statistics import confidence_interval, holm, paired_p
@@ -20,35 +21,54 @@ LABELS = ("data", "degradation")  # columns that identify a data set
 SIGNIFICANT = 0.05
 
 
+class Protocol(NamedTuple):
+    """What was measured on, and how; stated by every table and every file of results.
+
+    Attributes:
+        data: the data set's name.
+        degradation: its name; 'real' where LR images came with the photos.
+        split: 'val' or 'test'.
+    """
+
+    data: str
+    degradation: str
+    split: str
+
+    @property
+    def labels(self) -> Row:
+        """The columns of all rows."""
+        return {name: getattr(self, name) for name in LABELS}
+
+    @property
+    def folder_name(self) -> str:
+        """The folder of its results where there are several."""
+        return f"{self.data}_{self.degradation}"
+
+    def title(self, count: int) -> str:
+        """The title of a table about so many photos."""
+        real = self.degradation == "real"
+        how = "real pairs" if real else f"under {self.degradation}"
+        return f"{self.data}, {count} {self.split} photos, {how}"
+
+
 @dataclass(eq=False)
 class Summary:
     """The results on one data set under one degradation.
 
     Args:
-        data: the data set's name.
-        degraded: the degradation's name; 'real' where LR images came with the photos.
-        split: 'val' or 'test'.
+        protocol: what was measured on.
         results: what was measured.
         reference: name of the method that all others are tested against.
     """
 
-    data: str
-    degraded: str
-    split: str
+    protocol: Protocol
     results: Results
     reference: str
 
     @property
-    def labels(self) -> Row:
-        """The columns that identify the data set."""
-        return dict(zip(LABELS, (self.data, self.degraded), strict=True))
-
-    @property
     def title(self) -> str:
         """The table's title."""
-        count = len(self.results.photos) // len(self.results.means)
-        how = "real pairs" if self.degraded == "real" else f"under {self.degraded}"
-        return f"{self.data}, {count} {self.split} photos, {how}"
+        return self.protocol.title(len(self.results.photos) // len(self.results.means))
 
     @property
     def note(self) -> str:
@@ -60,7 +80,7 @@ class Summary:
 
     def rows(self) -> list[Row]:
         """One row per method: data, degradation, name, and the mean of each metric."""
-        return [self.labels | row for row in self.results.means]
+        return [self.protocol.labels | row for row in self.results.means]
 
     def markdown(self) -> str:
         """Title, table of means and note."""
@@ -99,7 +119,7 @@ class Summary:
                 difference = math.fsum(differences) / len(differences)
                 row |= {"reference": self.reference, "difference": difference}
                 row |= _interval(differences, "difference_") | {"p": p_values[name]}
-            yield self.labels | {key: _nan_to_none(value) for key, value in row.items()}
+            yield self.protocol.labels | {key: _nan_to_none(value) for key, value in row.items()}
 
     @property
     def significant(self) -> set[tuple[str, str]]:
@@ -123,7 +143,7 @@ def write_results(folder: Path, summary: Summary) -> None:
     write_json(folder / "statistics.json", summary.statistics)
     write_text(folder / "table.md", summary.markdown())
     write_text(folder / "table.tex", summary.latex())
-    photos = [summary.labels | row for row in summary.results.photos]
+    photos = [summary.protocol.labels | row for row in summary.results.photos]
     with atomic_file(folder / "photos.csv") as path, path.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(photos[0]))
         writer.writeheader()

@@ -2,7 +2,6 @@
 
 import secrets
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -20,25 +19,6 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
-
-
-@runtime_checkable
-class Upscaler(Protocol):
-    """A method that upscales images.
-
-    Attributes:
-        name: what tables call it.
-        scale: upscaling factor.
-        fingerprint: differs between methods with different results.
-    """
-
-    name: str
-    scale: int
-    fingerprint: str
-
-    def __call__(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
-        """Upscale images in [0, 1]."""
-        ...
 
 
 @dataclass(eq=False)
@@ -112,3 +92,6 @@ class NetworkUpscaler:
     def _whole(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
         sr: Tensor = self.generator(images.contiguous(memory_format=torch.channels_last))
         return sr
+
+
+Upscaler = Interpolator | NetworkUpscaler

@@ -1,5 +1,7 @@
 """Comparison images: side by side, each with a label."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -77,3 +79,26 @@ def rows_of(image: Float[Tensor, "3 _ w"]) -> list[Float[Tensor, "3 h w"]]:
         except ValueError:
             continue
     return [image]
+
+
+def comparison(images: Mapping[str, Float[Tensor, "3 _ _"]]) -> Float[Tensor, "3 h w"]:
+    """Images side by side at one size, each below its label.
+
+    Args:
+        images: label to image in [0, 1]; smaller ones (LR) are enlarged by nearest neighbour.
+    """
+    height, width = (max(image.shape[axis] for image in images.values()) for axis in (1, 2))
+    enlarged = [F.interpolate(image[None].cpu(), (height, width))[0] for image in images.values()]
+    return side_by_side(list(map(labelled, images, enlarged)))
+
+
+def split_comparison(
+    image: Float[Tensor, "3 _ _"], labels: Sequence[str]
+) -> dict[str, Float[Tensor, "3 h w"]]:
+    """Label to image: the inverse of `comparison`.
+
+    Raises:
+        ValueError: it is no comparison of so many images.
+    """
+    columns = columns_of(image, len(labels))
+    return {name: one[:, LABEL_HEIGHT:] for name, one in zip(labels, columns, strict=True)}

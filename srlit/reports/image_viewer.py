@@ -13,7 +13,7 @@ from torch import Tensor, equal
 
 from srlit.callbacks.image_logger import centre, panel_name, read_panel
 from srlit.data.decode import read_photo
-from srlit.evaluation.comparison_images import split_comparison
+from srlit.ops.image_grid import split_comparison
 from srlit.reports.axis import short
 from srlit.reports.evaluations import REFERENCE, Evaluation, Photo, deciding_metric, ranked
 from srlit.reports.run_folders import Run

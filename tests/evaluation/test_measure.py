@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from srlit.data.photo_file import PhotoError
-from srlit.evaluation.comparison_images import ComparisonImages
 from srlit.evaluation.measure import Measurement
 from srlit.inference.upscalers import Interpolator
 from srlit.metrics.suite import MetricSuite
@@ -33,7 +32,7 @@ def test_results_do_not_depend_on_the_batch_size(photo_folder, tmp_path):
     found = []
     for batch_size in (1, 4):
         folder = tmp_path / str(batch_size)
-        results = measured(photo_folder, batch_size, images=ComparisonImages(folder, 2))
+        results = measured(photo_folder, batch_size, image_folder=folder, image_count=2)
         assert len(results.photos) == 10
         assert [row["name"] for row in results.means] == ["bicubic", "bilinear"]
         own = [row["mae"] for row in results.photos if row["name"] == "bicubic"]

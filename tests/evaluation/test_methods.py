@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from srlit.evaluation.methods import (
+    Interpolation,
     NetworkLoader,
-    check_names,
     choose_reference,
-    interpolation_names,
+    interpolate_weights,
     trained_networks,
 )
 from srlit.inference.upscalers import Interpolator
@@ -59,28 +59,51 @@ def test_each_checkpoint_gets_its_name(loader, files):
         trained_networks(loader, list(map(str, files)), ["a"])
 
 
-def test_names_are_needed_once_each():
-    check_names(BASELINES)
-    with pytest.raises(ValueError, match="bicubic"):
-        check_names([*BASELINES, BASELINES[1]])
-    with pytest.raises(ValueError, match=r"checkpoints=\[\] and baselines=\[\]"):
-        check_names([])
-
-
 def test_the_reference_is_bicubic_or_the_first_unless_named():
     assert choose_reference(None, BASELINES) == "bicubic"
     assert choose_reference(None, BASELINES[:1]) == "bilinear"
     assert choose_reference("bilinear", BASELINES) == "bilinear"
-    with pytest.raises(ValueError, match=r"reference=nearest: .*bilinear, bicubic"):
-        choose_reference("nearest", BASELINES)
 
 
-def test_interpolations_are_named_after_both_ends():
-    names = interpolation_names(["r/checkpoints/x.safetensors", "runs/b"], [0, 0.5])
-    assert names == {"r/x..b 0": 0, "r/x..b 0.5": 0.5}
+@pytest.mark.parametrize(
+    ("name", "methods", "named"),
+    [
+        ("nearest", BASELINES, "reference=nearest: .*bilinear, bicubic"),
+        (None, [*BASELINES, BASELINES[1]], "bicubic"),
+        (None, [], r"checkpoints=\[\] and baselines=\[\]"),
+    ],
+)
+def test_names_are_needed_once_each(name, methods, named):
+    with pytest.raises(ValueError, match=named):
+        choose_reference(name, methods)
+
+
+def test_interpolations_are_named_after_both_ends(loader):
+    between = Interpolation(loader, ["r/checkpoints/x.safetensors", "runs/b"], [0, 0.5])
+    assert between.named_alphas == {"r/x..b 0": 0, "r/x..b 0.5": 0.5}
 
 
 @pytest.mark.parametrize("alphas", [[], [0.5, 0.5], [0.6, 0.4]])
-def test_alphas_rise(alphas):
+def test_alphas_rise(loader, alphas):
     with pytest.raises(ValueError, match="alphas="):
-        interpolation_names(["a", "b"], alphas)
+        Interpolation(loader, ["a", "b"], alphas)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.25, 1.0])
+def test_the_mean_is_exact_at_both_ends_and_between(alpha):
+    torch.manual_seed(0)
+    one, other = ({"w": torch.randn(5, 3), "n": torch.tensor(k)} for k in (3, 4))
+    found = interpolate_weights([one, other], [1 - alpha, alpha])
+    expected = (1 - alpha) * one["w"].double() + alpha * other["w"].double()
+    assert torch.equal(found["w"], expected.float())
+    assert found["n"] == 3  # integers are the first network's
+
+
+@pytest.mark.parametrize(
+    ("other", "alphas", "named"),
+    [({"w": 0}, [0.5, 0.6], r"alphas=\[0.5, 0.6\]"), ({"v": 0}, [0.5, 0.5], "w .* v ")],
+)
+def test_wrong_alphas_and_different_networks_are_refused(other, alphas, named):
+    states = [{name: torch.zeros(5, 3) for name in names} for names in ({"w": 0}, other)]
+    with pytest.raises(ValueError, match=named):
+        interpolate_weights(states, alphas)

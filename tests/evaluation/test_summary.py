@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from srlit.evaluation.measure import Results
-from srlit.evaluation.summary import Summary
+from srlit.evaluation.summary import Protocol, Summary
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def summary():
         for i, value in enumerate(values)
     ]
     means = [{"name": name, "psnr_rgb_b0": float(np.mean(v))} for name, v in own.items()]
-    return Summary("bsd100", "fixed", "test", Results(means, rows, []), "plain")
+    return Summary(Protocol("bsd100", "fixed", "test"), Results(means, rows, []), "plain")
 
 
 def test_differences_are_measured_and_marked_where_they_are_significant(summary):
@@ -48,7 +48,7 @@ def test_two_photos_prove_nothing_and_give_no_nan():
         for i in range(2)
     ]
     means = [{"name": "a", "mae": 0.05}, {"name": "b", "mae": 0.55}]
-    summary = Summary("x", "real", "val", Results(means, rows, []), "a")
+    summary = Summary(Protocol("x", "real", "val"), Results(means, rows, []), "a")
     assert summary.significant == set()
     assert summary.title == "x, 2 val photos, real pairs"
     for row in summary.statistics:

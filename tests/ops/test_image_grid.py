@@ -1,7 +1,15 @@
 import pytest
 import torch
 
-from srlit.ops.image_grid import GAP, columns_of, rows_of, side_by_side, stacked
+from srlit.ops.image_grid import (
+    GAP,
+    columns_of,
+    comparison,
+    rows_of,
+    side_by_side,
+    split_comparison,
+    stacked,
+)
 
 
 def test_images_keep_their_pixels_and_smaller_ones_are_enlarged():
@@ -37,3 +45,16 @@ def test_a_row_of_another_number_of_images_is_refused(count):
         return
     with pytest.raises(ValueError, match=rf"47 .*{count} images"):
         columns_of(row, count)
+
+
+def test_images_are_labelled_and_equally_large_and_can_be_split_again():
+    images = {"LR": torch.zeros(3, 8, 8), "HR": torch.ones(3, 16, 16)}
+    image = comparison(images)
+    assert image.shape == (3, 16 + 26, 16 + 4 + 16)
+    assert (image[:, 26:, :16] == 0).all()
+    assert image[:, :26].min() < 0.5  # the label
+    found = split_comparison(image, ["LR", "HR"])
+    assert torch.equal(found["LR"], torch.zeros(3, 16, 16))
+    assert torch.equal(found["HR"], images["HR"])
+    with pytest.raises(ValueError, match="36 pixels .* 3 images"):
+        split_comparison(image, ["LR", "net", "HR"])

@@ -8,11 +8,10 @@ from torchvision.utils import save_image
 from srlit.callbacks.csv_logger import CSVLogger
 from srlit.callbacks.image_logger import panel_name
 from srlit.checkpoint.runs import RunRecord
-from srlit.evaluation.comparison_images import comparison
 from srlit.evaluation.measure import Results
-from srlit.evaluation.summary import Summary, write_results
+from srlit.evaluation.summary import Protocol, Summary, write_results
 from srlit.inference.image_files import write_image
-from srlit.ops.image_grid import side_by_side, stacked
+from srlit.ops.image_grid import comparison, side_by_side, stacked
 from srlit.utils.atomic import write_json, write_text
 
 STEPS = range(10, 101, 10)
@@ -96,7 +95,7 @@ def make_evaluation(folder, methods=("bilinear", "bicubic", "run"), photos=5):
         for method in methods
     ]
     measured = Results(means, rows, [])
-    write_results(folder, Summary("somewhere", "fixed", "test", measured, methods[0]))
+    write_results(folder, Summary(Protocol("somewhere", "fixed", "test"), measured, methods[0]))
     for i in range(photos):
         images = {"LR": lr(i)} | {m: sr(i, k / 9) for k, m in enumerate(methods)} | {"HR": hr(i)}
         write_image(folder / "images" / f"{i:03}_photo{i}.png", comparison(images)[None])
