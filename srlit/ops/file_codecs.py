@@ -58,52 +58,30 @@ class Codec(NamedTuple):
     threaded: bool = True
 
 
-def _to_bytes(x: Float[Tensor, "n 3 h w"]) -> UInt8[np.ndarray, "n h w 3"]:
-    """Round to 8 bits on the images' device and copy the bytes to the CPU."""
-    levels = (x.detach() * 255).round_().clamp_(0, 255).byte()
-    # A third of the time of permute().contiguous().
-    return torch.stack(levels.unbind(1), -1).cpu().numpy()
-
-
-def _to_images(pixels: UInt8[np.ndarray, "n h w 3"], like: Tensor) -> Float[Tensor, "n 3 h w"]:
-    """Convert bytes to images in [0, 1] of the device and type of `like`."""
-    levels = torch.from_numpy(pixels).to(like.device)
-    return levels.permute(0, 3, 1, 2).contiguous().to(like.dtype).div_(255)
-
-
-def _integer_qualities(quality: Float[Tensor, " n"], codec: Codec) -> list[int]:
-    """Round the qualities to integers; ValueError where one is outside the codec's range."""
-    values = quality.tolist()
-    for value in values:
-        if not codec.min_quality <= value <= codec.max_quality:
-            expected = f"expected a number from {codec.min_quality} to {codec.max_quality}"
-            raise ValueError(f"{codec.name} quality {value}: {expected}")
-    return [round(value) for value in values]
-
-
 @lru_cache(maxsize=1)
-def _pool(process: int) -> ThreadPoolExecutor:
+def _pool(process: int, threads: int) -> ThreadPoolExecutor:
     """The threads of a process; a forked process has none of its parent's."""
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix=f"codecs-{process}")
+    return ThreadPoolExecutor(threads, thread_name_prefix=f"codecs-{process}")
 
 
 def _round_trip(
     x: Float[Tensor, "n 3 h w"], quality: Float[Tensor, " n"], codec: Codec
 ) -> Float[Tensor, "n 3 h w"]:
     """Encode and decode each sample at its own quality."""
-    pixels = _to_bytes(x)
-    jobs = list(zip(pixels, _integer_qualities(quality, codec), strict=True))
-    threads = min(torch.get_num_threads() if codec.threaded else 1, len(jobs))
-
-    def run(first: int) -> None:
-        for image, own in jobs[first::threads]:
-            image[...] = codec.code(image, own)
-
-    if threads > 1:
-        list(_pool(os.getpid()).map(run, range(threads)))
-    elif jobs:
-        run(0)
-    return _to_images(pixels, x)
+    qualities = quality.tolist()
+    for value in qualities:
+        if not codec.min_quality <= value <= codec.max_quality:
+            expected = f"expected a number from {codec.min_quality} to {codec.max_quality}"
+            raise ValueError(f"{codec.name} quality {value}: {expected}")
+    levels = (x.detach() * 255).round_().clamp_(0, 255).byte()
+    # A third of the time of permute().contiguous().
+    pixels = torch.stack(levels.unbind(1), -1).cpu().numpy()
+    threads = torch.get_num_threads() if codec.threaded and len(x) > 1 else 1
+    run = _pool(os.getpid(), threads).map if threads > 1 else map
+    for image, coded in zip(pixels, run(codec.code, pixels, map(round, qualities)), strict=True):
+        image[...] = coded
+    levels = torch.from_numpy(pixels).to(x.device)
+    return levels.permute(0, 3, 1, 2).contiguous().to(x.dtype).div_(255)
 
 
 def _code_with_pillow(pixels: Pixels, quality: int, form: str, **settings: str | int) -> Pixels:

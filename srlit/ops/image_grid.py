@@ -27,16 +27,9 @@ def labelled(text: str, image: Float[Tensor, "3 _ w"]) -> Float[Tensor, "3 _ w"]
     return torch.cat([image_pixels(bar).to(image), image.clamp(0, 1)], 1)
 
 
-def side_by_side(
-    images: list[Float[Tensor, "3 _ _"]], height: int | None = None
-) -> Float[Tensor, "3 h w"]:
-    """Images in a row, with a white gap; smaller ones are enlarged by nearest neighbour.
-
-    Args:
-        images: each (3, h, w) in [0, 1].
-        height: of the row; that of the tallest image without it.
-    """
-    height = height or max(image.shape[1] for image in images)
+def side_by_side(images: list[Float[Tensor, "3 _ _"]]) -> Float[Tensor, "3 h w"]:
+    """Images in [0, 1] in a row, with a white gap; smaller ones are enlarged (nearest neighbour)."""
+    height = max(image.shape[1] for image in images)
     row: list[Tensor] = []
     for image in images:
         width = round(image.shape[2] * height / image.shape[1])

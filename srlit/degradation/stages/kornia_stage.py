@@ -1,8 +1,5 @@
 """Any augmentation of kornia as a degradation stage."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -105,7 +102,8 @@ class KorniaStage(Stage):
 
     def _draw(self, key: int, h: int, w: int) -> dict[str, Tensor]:
         """Kornia's parameters for one image."""
-        with seeded(key):
+        with torch.random.fork_rng(devices=[]):  # kornia draws from torch's CPU generator
+            torch.default_generator.manual_seed(key)
             shape = torch.Size((1, 3, self._padded(h), self._padded(w)))
             drawn = self.augmentation.forward_parameters(shape)
         return {name: value for name, value in drawn.items() if name != "forward_input_shape"}
@@ -133,14 +131,3 @@ def _joined(draws: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 def _row(shape: torch.Size) -> torch.Size:
     """The shape of one sample's parameter, without kornia's batch axis of one."""
     return shape[1:] if shape[0] == 1 else shape
-
-
-@contextmanager
-def seeded(key: int) -> Iterator[None]:
-    """Seed torch's CPU generator, which kornia draws from, and restore its state afterwards."""
-    state = torch.get_rng_state()
-    torch.default_generator.manual_seed(key)
-    try:
-        yield
-    finally:
-        torch.set_rng_state(state)
