@@ -28,7 +28,7 @@ def labelled(text: str, image: Float[Tensor, "3 _ w"]) -> Float[Tensor, "3 _ w"]
 
 
 def side_by_side(images: list[Float[Tensor, "3 _ _"]]) -> Float[Tensor, "3 h w"]:
-    """Images in [0, 1] in a row, with a white gap; smaller ones are enlarged (nearest neighbour)."""
+    """Images in [0, 1] in a row, with a white gap; smaller ones are enlarged by nearest pixels."""
     height = max(image.shape[1] for image in images)
     row: list[Tensor] = []
     for image in images:
