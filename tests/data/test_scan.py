@@ -51,14 +51,6 @@ def test_pixels_that_the_store_has_are_not_written_again(photo_folder, tmp_path)
     assert images_in(store) == 13
 
 
-def test_a_shard_without_an_image_never_appears(tmp_path):
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    (folder / "bad.png").write_text("no image")
-    scan.scan_files([folder / "bad.png"], tmp_path / "store")
-    assert not (tmp_path / "store").exists()
-
-
 # -- the cache ------------------------------------------------------------------------------------
 
 
@@ -78,22 +70,16 @@ def test_another_folder_in_the_set_costs_only_its_own_files(photo_folder, tmp_pa
     assert scanned == []
 
 
-def test_a_changed_file_is_scanned_again(photo_folder, tmp_path, scanned):
+def test_a_changed_file_is_scanned_again(photo_folder, tmp_path, scanned, monkeypatch):
     before = audited(photo_folder, cache=tmp_path / "cache")
     Image.new("RGB", (50, 60)).save(photo_folder / "03.png")
     scanned.clear()
-    after = audited(photo_folder, cache=tmp_path / "cache")
-    assert scanned == [photo_folder / "03.png"]
-    assert after[3][1:3] == (50, 60)
-    assert after[:3] + after[4:] == before[:3] + before[4:]
-
-
-def test_a_relative_folder_finds_the_same_cache(photo_folder, tmp_path, scanned, monkeypatch):
-    audited(photo_folder, cache=tmp_path / "cache")
-    scanned.clear()
     monkeypatch.chdir(photo_folder.parent)
     assert len(audited(photo_folder.name, cache=tmp_path / "cache")) == 12
-    assert scanned == []
+    assert [path.resolve() for path in scanned] == [photo_folder / "03.png"]
+    after = audited(photo_folder, cache=tmp_path / "cache")
+    assert after[3][1:3] == (50, 60)
+    assert after[:3] + after[4:] == before[:3] + before[4:]
 
 
 def test_two_files_that_change_places_are_scanned(tmp_path, scanned):
@@ -111,17 +97,13 @@ def test_two_files_that_change_places_are_scanned(tmp_path, scanned):
     assert [photo.digest for photo in after] == [photo.digest for photo in before][::-1]
 
 
-@pytest.mark.parametrize(
-    "damaged",
-    [
-        None,
-        {"format": 0, "entries": {}},
-        {"format": 4, "entries": {"03.png": [3, "", [1, 2], "x", []]}},
-        {"format": 4, "entries": {"03.png": [None, "", [1], "x", []]}},
-        {"format": 4, "entries": {"03.png": [None, "", [1, 2], 7, []]}},
-    ],
-    ids=str,
-)
+DAMAGED = [
+    {"format": 4, "entries": {"03.png": entry}}
+    for entry in ([3, "", [1, 2], "x", []], [None, "", [1], "x", []], [None, "", [1, 2], 7, []])
+]
+
+
+@pytest.mark.parametrize("damaged", [None, {"format": 0, "entries": {}}, *DAMAGED], ids=str)
 def test_a_damaged_cache_costs_one_scan(photo_folder, tmp_path, scanned, damaged):
     cache = tmp_path / "cache"
     first = audited(photo_folder, cache=cache)
