@@ -17,7 +17,7 @@ from srlit.config import ConfigError
 from srlit.data.public_sets import ARCHIVES, Archive, Folder
 from srlit.data.store import PackedStore
 from srlit.prepare import prepare
-from tests.data.photos import write_flat, write_pairs
+from tests.data.photos import shards_of, write_flat, write_pairs
 from tests.data.server import serve
 from tests.helpers import compose_config
 
@@ -49,7 +49,7 @@ def usable_in(tmp_path):
 
 def damage(store):
     """Flip the last byte of a shard; gives its path."""
-    shard = next(store.glob("[!.]*.safetensors"))
+    shard = shards_of(store)[0]
     data = shard.read_bytes()
     shard.write_bytes(data[:-1] + bytes([data[-1] ^ 255]))
     return shard
@@ -195,7 +195,7 @@ def test_an_interrupt_keeps_what_is_packed(photo_folder, tmp_path):
     store = tmp_path / "store"
     command = [sys.executable, "-c", HELD, *arguments(tmp_path, *of_folder(photo_folder))]
     process = subprocess.Popen(command, cwd=tmp_path)
-    while not list(store.glob("[!.]*.safetensors")) and process.poll() is None:
+    while not shards_of(store) and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) != 0

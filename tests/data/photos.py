@@ -40,6 +40,10 @@ def same(one, other):
     return torch.equal(one.pixels, other.pixels) and torch.equal(one.keys, other.keys)
 
 
+def shards_of(store):
+    return list(store.glob("[!.]*.safetensors"))
+
+
 def write_flat(folder, count, size=(40, 40)):
     """Photos of one colour each, which tells where a patch came from: red = 5 * number."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from srlit.data import scan
 from srlit.data.store import PackedStore, packing
-from tests.data.photos import audit, audited
+from tests.data.photos import audit, audited, shards_of
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def scanned(monkeypatch):
 
 
 def images_in(store):
-    return sum(len(load_file(shard)) for shard in store.glob("[!.]*.safetensors"))
+    return sum(len(load_file(shard)) for shard in shards_of(store))
 
 
 # -- the store ------------------------------------------------------------------------------------
