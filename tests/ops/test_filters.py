@@ -2,13 +2,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from srlit.ops.filters import (
-    dense_filter,
-    fast_length,
-    gaussian_taps,
-    separable_filter,
-    unsharp_mask,
-)
+from srlit.ops.filters import dense_filter, gaussian_taps, separable_filter, unsharp_mask
 
 
 def test_gaussian_taps_by_hand():
@@ -44,10 +38,6 @@ def test_dense_kernels_are_scipys_correlation(size):
             reference = ndimage.correlate(x[i, c].numpy(), kernels[i].numpy(), mode="nearest")
             torch.testing.assert_close(ours[i, c], torch.from_numpy(reference), atol=2e-6, rtol=0)
         assert torch.equal(ours[i : i + 1], dense_filter(x[i : i + 1], kernels[i : i + 1]))
-
-
-def test_fast_lengths():
-    assert [fast_length(n) for n in (1, 8, 41, 57, 420)] == [8, 8, 48, 64, 432]
 
 
 def test_unsharp_mask_is_scipys_formula():
