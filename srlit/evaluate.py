@@ -48,7 +48,6 @@ def evaluate(cfg: DictConfig) -> "list[Row]":
     from srlit.evaluation.figures import read_figures
     from srlit.evaluation.methods import choose_reference
     from srlit.evaluation.summary import write_overview
-    from srlit.metrics.ranking import SelectionRule
 
     metrics: MetricSuite = build(cfg.metrics)
     methods, between = build_methods(cfg)
@@ -61,13 +60,13 @@ def evaluate(cfg: DictConfig) -> "list[Row]":
     summaries = []
     with own_folder(folder):
         for task in tasks:
-            task.use_folder(folder if len(tasks) == 1 else folder / task.protocol.folder_name)
+            task.use_folder(folder, alone=len(tasks) == 1)
             summaries.append(task.tables(reference, images=cfg.images, replay=replay))
             if between is not None:
                 rows = task.interpolation(between, summaries[-1].results.means)
                 if cfg.save_best is not None:
-                    rule = SelectionRule(metric=cfg.metric, tolerance=plain(cfg.tolerance))
-                    between.save_best(rule, rows, Path(cfg.save_best))
+                    rule = {"metric": cfg.metric, "tolerance": plain(cfg.tolerance)}
+                    between.save_best(rows, Path(cfg.save_best), **rule)
             if cfg.grid is not None:
                 task.robustness(plain(cfg.grid), metrics.reported_name(cfg.metric))
             task.figures(figures)
@@ -125,30 +124,19 @@ def build_tasks(
     from srlit.inference.upscalers import pick_device
     from srlit.utils.fingerprint import fingerprint
 
-    device = pick_device(cfg.device)
+    folders = {"cache_dir": cfg.paths.cache, "store_dir": cfg.paths.store}
+    # Photos that cannot be used are reported at the end.
+    data_of = partial(EvaluationData, scale=cfg.scale, max_invalid_fraction=1.0, **folders)
+    made = partial(Task, methods=methods, metrics=metrics, device=pick_device(cfg.device))
     for name, data in _choices(cfg, "data", "data_sets"):
         for _, preset in _choices(cfg, "degradation", "degradations"):
-            source = EvaluationData(
-                photos=build(data.photos),
-                scale=cfg.scale,
-                max_invalid_fraction=1.0,  # they are reported at the end
-                cache_dir=cfg.paths.cache,
-                store_dir=cfg.paths.store,
-                **{key: data[key] for key in SHARED},
-            )
-            photos = source.evaluation_photos(cfg.split, metrics.min_size)
+            found = data_of(photos=build(data.photos), **{key: data[key] for key in SHARED})
+            photos = found.evaluation_photos(cfg.split, metrics.min_size)
             degradation = build(preset)
             real = all(photo.lr is not None for photo in photos.photos)
-            yield Task(
-                protocol=Protocol(name, "real" if real else degradation.name, cfg.split),
-                rejected=source.rejected,
-                methods=methods,
-                photos=photos,
-                degradation=degradation,
-                metrics=metrics,
-                device=device,
-                cache=ResultsCache(context=fingerprint(plain(preset), cfg.scale)),
-            )
+            protocol = Protocol(name, "real" if real else degradation.name, cfg.split)
+            cache = ResultsCache(context=fingerprint(plain(preset), cfg.scale))
+            yield made(photos, degradation, cache=cache, protocol=protocol, rejected=found.rejected)
             if real:
                 break  # nothing is degraded: once is enough
 

@@ -83,18 +83,10 @@ def measure_checkpoints(
         found += [{"run": str(run), "iteration": iteration} for iteration in paths]
         networks += [loader.upscaler(f"{prefix}{path.name}", [path]) for path in paths.values()]
     photos, degradation, same = validation_data(cfg, runs, metrics)
-    results = Measurement(
-        methods=networks,
-        photos=photos,
-        degradation=degradation,
-        metrics=metrics,
-        device=device,
-        cache=ResultsCache(folder / "measured.jsonl", same),
-    ).results()
-    return [
-        {"name": mean["name"]} | checkpoint | mean
-        for checkpoint, mean in zip(found, results.means, strict=True)
-    ]
+    cache = ResultsCache(folder / "measured.jsonl", same)
+    measurement = Measurement(photos, degradation, networks, metrics, device=device, cache=cache)
+    means = measurement.results().means
+    return [{"name": m["name"], **where, **m} for where, m in zip(found, means, strict=True)]
 
 
 def validation_data(
@@ -151,16 +143,12 @@ def chosen_rule(cfg: DictConfig, run: Path, metrics: "MetricSuite") -> "Selectio
 
 def history(run: Path, rule: "SelectionRule") -> "list[Row]":
     """The run's validations that measured the rule's metrics, those of deleted checkpoints too."""
-    from srlit.checkpoint import CheckpointError
-    from srlit.checkpoint.runs import read_best
+    from srlit.checkpoint.runs import BEST, read_best
 
-    try:
-        validations = read_best(run)["history"]
-    except (CheckpointError, KeyError):
-        return []
+    best = read_best(run) if (run / BEST).is_file() else {}
     return [
         {"run": str(run), "iteration": row["iteration"]} | row["metrics"]
-        for row in validations
+        for row in best.get("history", ())
         if rule.names <= row["metrics"].keys()
     ]
 

@@ -30,6 +30,8 @@ def upscale(cfg: DictConfig) -> list[Path]:
     from rich.progress import track
 
     from srlit.data.photo_file import PhotoError
+    from srlit.inference.image_files import read_image, write_image
+    from srlit.ops.resize import imresize
 
     jobs = find_jobs(cfg)
     network = load_network(cfg)
@@ -39,7 +41,10 @@ def upscale(cfg: DictConfig) -> list[Path]:
             log.info("kept %s (overwrite=true replaces it)", target)
             continue
         try:
-            upscale_file(network, source, target)
+            image = read_image(source)
+            # Transparency is interpolated bicubically.
+            alpha = None if image.alpha is None else imresize(image.alpha, network.scale)
+            write_image(target, network(image.rgb), alpha, image.profile)
             log.info("wrote %s", target)
         except (PhotoError, OSError) as error:
             log.error("%s", error)  # noqa: TRY400 - a broken photo, no error of the program
@@ -84,25 +89,10 @@ def load_network(cfg: DictConfig) -> "NetworkUpscaler":
     network, card = load_trained(resolve_checkpoint(cfg.checkpoint), cfg)
     if cfg.stage is not None:
         if not hasattr(network, "first_stage"):
-            expected = "expected null, or 1 where the network is a two_stage"
-            raise ConfigError(f"stage={cfg.stage}: {expected}")
+            raise ConfigError(f"stage={cfg.stage}: expected null, or 1 where it is a two_stage")
         network = network.first_stage()  # type: ignore[operator]
     tiles = {"tile": cfg.tile, "overlap": cfg.overlap}
     return NetworkUpscaler(card["name"], network, device=pick_device(cfg.device), **tiles)
-
-
-def upscale_file(network: "NetworkUpscaler", source: Path, target: Path) -> None:
-    """Upscale one file; its transparency is interpolated bicubically.
-
-    Raises:
-        PhotoError: the file cannot be decoded, or the format cannot hold the result.
-    """
-    from srlit.inference.image_files import read_image, write_image
-    from srlit.ops.resize import imresize
-
-    image = read_image(source)
-    alpha = None if image.alpha is None else imresize(image.alpha, network.scale)
-    write_image(target, network(image.rgb), alpha, image.profile)
 
 
 main = entry_point("upscale")(upscale)

@@ -75,11 +75,8 @@ class RecordedDraws:
             draws = from_records(self.degradation, self._next_records(names, size))
         fixed = {key: torch.full_like(draws[key], value) for key, value in self.setting.items()}
         draws = {**draws, **fixed}
-        records = to_records(self.degradation, draws, len(names))
-        self.photos += [
-            {"photo": name, "size": list(size), "draws": record}
-            for name, record in zip(names, records, strict=True)
-        ]
+        found = zip(names, to_records(self.degradation, draws, len(names)), strict=True)
+        self.photos += [{"photo": name, "size": [*size], "draws": record} for name, record in found]
         return draws
 
     def _next_records(self, names: Sequence[str], size: tuple[int, int]) -> list[Record]:
@@ -97,5 +94,5 @@ class RecordedDraws:
     def write(self, path: Path) -> None:
         """Write all draws so far; no file where nothing was drawn, as for real pairs."""
         if self.photos:
-            head = {"degradation": self.degradation.name, "scale": self.degradation.scale}
-            write_json(path, {**head, "photos": self.photos})
+            name, scale = self.degradation.name, self.degradation.scale
+            write_json(path, {"degradation": name, "scale": scale, "photos": self.photos})

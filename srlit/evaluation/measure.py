@@ -5,7 +5,7 @@ import math
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property, partial
 from itertools import chain, pairwise
 from pathlib import Path
@@ -71,16 +71,16 @@ class PreparedBatch(NamedTuple):
     fingerprints: list[str]
 
 
-@dataclass(kw_only=True, eq=False)
+@dataclass(eq=False)
 class Measurement:
     """Degrades each photo, restores it by every method, compares with the original.
 
     What the cache holds is not computed again, and every new value is added to it at once.
 
     Args:
-        methods: upscalers with different names.
         photos: the data set; a photo that cannot be read is left out and reported.
         degradation: how LR images are made.
+        methods: upscalers with different names.
         metrics: what is measured.
         device: where everything is computed.
         image_folder: where comparison images go: LR, every method and HR of a photo.
@@ -89,10 +89,11 @@ class Measurement:
         cache: earlier results; its context becomes part of the photos' fingerprints.
     """
 
-    methods: Sequence[Upscaler]
     photos: EvaluationPhotos
     degradation: Degradation
+    methods: Sequence[Upscaler]
     metrics: MetricSuite
+    _: KW_ONLY
     device: torch.device
     image_folder: Path = Path()
     image_count: int = 0
@@ -152,11 +153,7 @@ class Measurement:
         Set metrics have no value per photo to cache: they need every image.
         """
         cache, names, keys = self.cache, self.metrics.names, batch.fingerprints
-        unknown = [
-            method
-            for method in self.methods
-            if not all(cache.has(method.fingerprint, key, names) for key in keys)
-        ]
+        unknown = [m for m in self.methods if not cache.has(m.fingerprint, keys, names)]
         missing = self._missing_images(batch)
         if not (unknown or missing or set_metrics.asked):
             return
@@ -166,11 +163,9 @@ class Measurement:
         set_metrics.update(restored, hr)
         compare = self.metrics.against(hr, lr)
         for method in unknown:
-            measured = compare(restored[method.name])
-            columns = {name: column.tolist() for name, column in measured.items()}
-            for position, key in enumerate(keys):
-                values = {name: column[position] for name, column in columns.items()}
-                cache.add(method.fingerprint, key, values)
+            columns = {n: column.tolist() for n, column in compare(restored[method.name]).items()}
+            for key, *values in zip(keys, *columns.values(), strict=True):
+                cache.add(method.fingerprint, key, dict(zip(columns, values, strict=True)))
         shown = {"LR": lr, **restored, "HR": hr}
         for position, path in missing.items():
             strip = comparison({name: each[position] for name, each in shown.items()})
@@ -184,7 +179,7 @@ class Measurement:
         for position, index in enumerate(shown):
             name, key = batch.files[position].path.stem[:MAX_NAME], batch.fingerprints[position]
             path = self.image_folder / f"{index:03}_{name}.png"
-            if not (path.exists() and self.cache.has(self._image_fingerprint, key)):
+            if not (path.exists() and self.cache.has(self._image_fingerprint, [key])):
                 missing[position] = path
         return missing
 

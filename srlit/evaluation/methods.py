@@ -151,18 +151,22 @@ class Interpolation:
         named = self.named_alphas.items()
         return [self.loader.upscaler(name, paths, [1 - alpha, alpha]) for name, alpha in named]
 
-    def save_best(self, rule: SelectionRule, rows: Sequence[Row], target: Path) -> None:
+    def save_best(
+        self, rows: Sequence[Row], target: Path, *, metric: str, tolerance: Mapping[str, float]
+    ) -> None:
         """Write the best of the networks as a checkpoint of its own, called after its file.
 
         Args:
-            rule: decides which is the best.
             rows: names and metrics of the networks.
             target: the file.
+            metric: decides which is the best.
+            tolerance: metric to the accepted loss against the best of all networks.
 
         Raises:
             ValueError: the first checkpoint does not say what network it holds.
         """
-        name = rule.named_as(rows[0]).rank(rows)[0]["name"]
+        rule = SelectionRule(metric=metric, tolerance=tolerance).named_as(rows[0])
+        name = rule.rank(rows)[0]["name"]
         paths, alpha = list(map(resolve_checkpoint, self.pair)), self.named_alphas[name]
         generator, card = self.loader.blend(paths, [1 - alpha, alpha])
         if "model" not in card:
@@ -170,7 +174,7 @@ class Interpolation:
             raise ValueError(msg)
         state = {f"generator.{key}": value for key, value in generator.state_dict().items()}
         save({"card": {**card, "name": target.stem}, "state_dict": state, "iteration": 0}, target)
-        log.info("%s: %s (%s)", target, name, rule.named_as(rows[0]).describe())
+        log.info("%s: %s (%s)", target, name, rule.describe())
 
 
 def _default_name(checkpoint: str) -> str:
@@ -197,12 +201,10 @@ def interpolate_weights(
         Floating-point tensors are averaged; others are the first network's.
 
     Raises:
-        ValueError: the networks differ, or the sum of alphas is not 1.
+        ValueError: the networks differ.
 
     Source: Wang et al. 2018, ESRGAN, section 3.4; Wortsman et al. 2022, Model Soups.
     """
-    if len(states) != len(alphas) or abs(sum(alphas) - 1) > 1e-6:
-        raise ValueError(f"alphas={list(alphas)}: expected {len(states)} numbers whose sum is 1")
     for other in states[1:]:
         if differences := weight_differences(states[0], other):
             msg = f"networks with different weights cannot be blended: {'; '.join(differences)}"

@@ -53,8 +53,8 @@ def write_maps(folder: Path, title: str, maps: Sequence[RobustnessMap]) -> None:
         name = "robustness.png" if len(maps) == 1 else f"robustness_{number}.png"
         fixed = f", {describe(each.fixed)}" if each.fixed else ""
         plot_robustness(folder / name, title + fixed, each)
-        for line in each.worst():
-            log.info(line)
+        for method in each.models:
+            log.info(each.worst(method))
 
 
 def plot_robustness(path: Path, title: str, found: RobustnessMap) -> None:

@@ -3,7 +3,6 @@
 import csv
 import logging
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,17 +38,6 @@ class Protocol(NamedTuple):
         """The columns of all rows."""
         return {name: getattr(self, name) for name in LABELS}
 
-    @property
-    def folder_name(self) -> str:
-        """The folder of its results where there are several."""
-        return f"{self.data}_{self.degradation}"
-
-    def title(self, count: int) -> str:
-        """The title of a table about so many photos."""
-        real = self.degradation == "real"
-        how = "real pairs" if real else f"under {self.degradation}"
-        return f"{self.data}, {count} {self.split} photos, {how}"
-
 
 @dataclass(eq=False)
 class Summary:
@@ -68,7 +56,10 @@ class Summary:
     @property
     def title(self) -> str:
         """The table's title."""
-        return self.protocol.title(len(self.results.photos) // len(self.results.means))
+        data, degradation, split = self.protocol
+        count = len(self.results.photos) // len(self.results.means)
+        how = "real pairs" if degradation == "real" else f"under {degradation}"
+        return f"{data}, {count} {split} photos, {how}"
 
     @property
     def note(self) -> str:
@@ -105,9 +96,9 @@ class Summary:
         return [row for metric in metrics for row in self._metric_statistics(metric)]
 
     def _metric_statistics(self, metric: str) -> Iterator[Row]:
-        values: defaultdict[str, list[float]] = defaultdict(list)
-        for row in self.results.photos:
-            values[row["name"]].append(row[metric])
+        names = [mean["name"] for mean in self.results.means]
+        photos = [(row["name"], row[metric]) for row in self.results.photos]
+        values = {name: [value for other, value in photos if other == name] for name in names}
         standard = values[self.reference]
         others = {name: own for name, own in values.items() if name != self.reference}
         p_values = holm({name: paired_p(own, standard) for name, own in others.items()})

@@ -34,10 +34,16 @@ class Task(Measurement):
     rejected: Unreadable
     folder: Path = Path()
 
-    def use_folder(self, folder: Path) -> None:
-        """Write the results to this folder, and continue with what it holds."""
-        self.folder = folder
-        self.cache = ResultsCache(folder / "measured.jsonl", self.cache.context)
+    def use_folder(self, folder: Path, *, alone: bool) -> None:
+        """Write the results to a folder, and continue with what it holds.
+
+        Args:
+            folder: the evaluation's folder.
+            alone: whether this is its only task; others get a folder of their own in it.
+        """
+        name = f"{self.protocol.data}_{self.protocol.degradation}"
+        self.folder = folder if alone else folder / name
+        self.cache = ResultsCache(self.folder / "measured.jsonl", self.cache.context)
 
     def tables(self, reference: str, *, images: int, replay: Path | None) -> Summary:
         """Measure all methods; write tables, comparison images and draws.
@@ -70,16 +76,12 @@ class Task(Measurement):
     def figures(self, figures: Mapping[str, Figure]) -> None:
         """Draw the comparison images of figures; existing ones are kept."""
         for name, figure in figures.items():
-            crop = None if figure.whole else self.photos.crop
-            replace(
-                self,
-                methods=figure.columns(self.methods),
-                metrics=MetricSuite(names=[]),
-                photos=self.photos.first(figure.photos, crop=crop),
-                image_folder=self.folder / "figures" / name,
-                image_count=figure.photos,
-            ).results()
-            log.info("figure: %s", self.folder / "figures" / name)
+            folder, count = self.folder / "figures" / name, figure.photos
+            photos = self.photos.first(count, crop=None if figure.whole else self.photos.crop)
+            columns = figure.columns(self.methods)
+            measured = replace(self, photos=photos, methods=columns, metrics=MetricSuite(names=[]))
+            replace(measured, image_folder=folder, image_count=count).results()
+            log.info("figure: %s", folder)
 
     def interpolation(self, between: Interpolation, means: Sequence[Row]) -> list[Row]:
         """Write `interpolation.json` and the perception-distortion curve `interpolation.png`.

@@ -40,6 +40,10 @@ class Interpolator:
         """Interpolate."""
         return INTERPOLATIONS[self.name](lr, self.scale)
 
+    def tiled(self, tile: int | None) -> "Interpolator":  # noqa: ARG002 - as NetworkUpscaler's
+        """The same: tiles make no difference."""
+        return self
+
 
 @dataclass(eq=False)
 class NetworkUpscaler:
@@ -69,8 +73,8 @@ class NetworkUpscaler:
         if self.tile is not None:
             check_tiles(self.tile, self.overlap)
         self.scale = int(self.generator.scale)  # type: ignore[arg-type]
-        source = self.source or secrets.token_hex()
-        self.fingerprint = fingerprint("network", source, self.tile, self.overlap)
+        weights = self.source or secrets.token_hex()
+        self.fingerprint = fingerprint("network", weights, self.tile, self.overlap)
         self.generator.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def tiled(self, tile: int | None) -> "NetworkUpscaler":
@@ -85,8 +89,7 @@ class NetworkUpscaler:
             sr = self._whole(images)
         else:
             sizes = {"scale": self.scale, "tile": self.tile, "overlap": self.overlap}
-            tiled = [upscale_tiled(self._whole, image[None], **sizes) for image in images]
-            sr = torch.cat(tiled)
+            sr = torch.cat([upscale_tiled(self._whole, one[None], **sizes) for one in images])
         return sr.clamp(0, 1).to(lr.device)
 
     def _whole(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:

@@ -99,11 +99,7 @@ def test_the_mean_is_exact_at_both_ends_and_between(alpha):
     assert found["n"] == 3  # integers are the first network's
 
 
-@pytest.mark.parametrize(
-    ("other", "alphas", "named"),
-    [({"w": 0}, [0.5, 0.6], r"alphas=\[0.5, 0.6\]"), ({"v": 0}, [0.5, 0.5], "w .* v ")],
-)
-def test_wrong_alphas_and_different_networks_are_refused(other, alphas, named):
-    states = [{name: torch.zeros(5, 3) for name in names} for names in ({"w": 0}, other)]
-    with pytest.raises(ValueError, match=named):
-        interpolate_weights(states, alphas)
+def test_different_networks_are_refused():
+    states = [{name: torch.zeros(5, 3)} for name in "wv"]
+    with pytest.raises(ValueError, match="w .* v "):
+        interpolate_weights(states, [0.5, 0.5])

@@ -17,10 +17,10 @@ def test_values_are_found_by_a_later_process(tmp_path):
     cache = ResultsCache(path)
     assert cache.get("a", "1", ["mae"]) == {"mae": 0.1}
     assert cache.get("a", "1", ["psnr_rgb_b0", "mae"]) == {"psnr_rgb_b0": math.inf, "mae": 0.1}
-    assert cache.has("a", "1", ["mae", "psnr_rgb_b0"])
-    assert not cache.has("a", "1", ["mae", "lpips_alex"])
-    assert not cache.has("a", "2")
-    assert not cache.has("b", "1")
+    assert cache.has("a", ["1"], ["mae", "psnr_rgb_b0"])
+    assert not cache.has("a", ["1"], ["mae", "lpips_alex"])
+    assert not cache.has("a", ["2"])
+    assert not cache.has("b", ["1"])
     with pytest.raises(KeyError):
         cache.get("a", "1", ["lpips_alex"])
 
@@ -34,8 +34,8 @@ def test_complete_lines_survive_a_cut_anywhere(tmp_path):
     for end in range(len(content)):
         path.write_bytes(content[:end])
         cache = ResultsCache(path)
-        assert cache.has("a", "1", ["mae"]) == (end >= first)
-        assert cache.has("a", "2", ["mae"]) == (end >= len(content) - 1)
+        assert cache.has("a", ["1"], ["mae"]) == (end >= first)
+        assert cache.has("a", ["2"], ["mae"]) == (end >= len(content) - 1)
         cache.add("a", "3", {"mae": 0.5})
         assert ResultsCache(path).get("a", "3", ["mae"]) == {"mae": 0.5}
 
@@ -45,7 +45,7 @@ def test_foreign_lines_are_skipped(tmp_path, line):
     path = tmp_path / "measured.jsonl"
     path.write_bytes(line.encode("latin1") + b"\n")
     cache = ResultsCache(path)
-    assert not cache.has("a", "1")
+    assert not cache.has("a", ["1"])
     cache.add("a", "1", {"mae": 0.5})
     assert ResultsCache(path).get("a", "1", ["mae"]) == {"mae": 0.5}
 
