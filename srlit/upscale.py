@@ -89,7 +89,8 @@ def load_network(cfg: DictConfig) -> "NetworkUpscaler":
     network, card = load_trained(resolve_checkpoint(cfg.checkpoint), cfg)
     if cfg.stage is not None:
         if not hasattr(network, "first_stage"):
-            raise ConfigError(f"stage={cfg.stage}: expected null, or 1 where it is a two_stage")
+            expected = "expected null, or 1 where the network is a two_stage"
+            raise ConfigError(f"stage={cfg.stage}: {expected}")
         network = network.first_stage()  # type: ignore[operator]
     tiles = {"tile": cfg.tile, "overlap": cfg.overlap}
     return NetworkUpscaler(card["name"], network, device=pick_device(cfg.device), **tiles)

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +55,9 @@ class NetworkLoader:
         """
         used = [(file_sha256(path), a) for path, a in zip(paths, alphas, strict=True) if a]
         generator, source = self.blend(paths, alphas)[0], fingerprint(used, self.model)
-        run = partial(NetworkUpscaler, device=self.device, tile=self.tile, overlap=self.overlap)
-        return run(name, generator, source=source)
+        return NetworkUpscaler(
+            name, generator, device=self.device, tile=self.tile, overlap=self.overlap, source=source
+        )
 
     def blend(self, paths: Sequence[Path], alphas: Sequence[float]) -> Loaded:
         """The generator of one checkpoint or of the mean weights of several, and its card.

@@ -91,14 +91,10 @@ class Task(Measurement):
         """
         alphas = between.named_alphas
         rows = [row for row in means if row["name"] in alphas]
-        points = [
-            {
-                "weight": alphas[row["name"]],
-                "metrics": {k: v for k, v in row.items() if k != "name"},
-            }
-            for row in rows
-        ]
+        weights = [alphas[row["name"]] for row in rows]
+        metrics = [{k: v for k, v in row.items() if k != "name"} for row in rows]
+        points = [{"weight": w, "metrics": m} for w, m in zip(weights, metrics, strict=True)]
         write_json(self.folder / "interpolation.json", points)
-        shown = [row | {"name": f"{alphas[row['name']]:g}"} for row in rows]
+        shown = [{"name": f"{w:g}", **m} for w, m in zip(weights, metrics, strict=True)]
         plot_tradeoff(self.folder / "interpolation.png", shown, line=True)
         return rows
