@@ -1,7 +1,8 @@
-"""Annotations of stages' arguments: ranges to draw from and lists to choose from."""
+"""Arguments of stages: how they are declared, ranges to draw from and lists to choose from."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, dataclass_transform
 
 from annotated_types import Ge, Gt, Interval, MinLen, Predicate
 
@@ -23,6 +24,15 @@ FactorRanges = Annotated[
 ]
 OddSize = Annotated[int, Ge(1), Predicate(lambda size: size % 2 == 1), "an odd number >= 1"]
 OddSizes = Annotated[Sequence[OddSize], MinLen(1), "one or more odd numbers >= 1"]
+
+
+@dataclass_transform(kw_only_default=True, eq_default=False)
+class Configured:
+    """A base whose subclasses are dataclasses: annotated attributes are keyword arguments."""
+
+    def __init_subclass__(cls) -> None:
+        """Make the subclass a dataclass; a constructor of its own stays."""
+        dataclass(kw_only=True, eq=False)(cls)
 
 
 def choice_weights(weights: Sequence[float] | None, options: Sequence[object]) -> list[float]:

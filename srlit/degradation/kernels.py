@@ -7,7 +7,6 @@ to the y axis, which points downwards; lengths are in pixels.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated
 
 import torch
@@ -15,7 +14,13 @@ from annotated_types import Gt, Interval
 from jaxtyping import Float
 from torch import Tensor
 
-from srlit.degradation.argument_types import IsRange, NonNegativeRange, OddSizes, PositiveRange
+from srlit.degradation.argument_types import (
+    Configured,
+    IsRange,
+    NonNegativeRange,
+    OddSizes,
+    PositiveRange,
+)
 from srlit.ops.filters import centred_positions, gaussian_taps
 from srlit.ops.ragged_batch import Params
 from srlit.ops.rng import RowGenerator, constant
@@ -26,9 +31,10 @@ Column = Float[Tensor, "k 1"]
 Cutoff = Annotated[float, Gt(0), Interval(le=math.pi + 1e-3)]
 Cutoffs = Annotated[Sequence[Cutoff], IsRange, "[low, high], ascending, above 0 and up to pi"]
 MIN_PATH_POINTS = 33
+NO_SIZES: Sequence[int] = ()
 
 
-class Kernel(ABC):
+class Kernel(Configured, ABC):
     """A family of blur kernels.
 
     Attributes:
@@ -36,17 +42,17 @@ class Kernel(ABC):
         sizes: odd kernel sizes to draw from, in pixels; () where another parameter decides.
     """
 
-    name: str
-    sizes: Sequence[int] = ()
+    name = ""
+    sizes = NO_SIZES
 
     @property
     def size(self) -> int:
         """Side of the largest kernel, odd."""
         return max(self.sizes)
 
-    @abstractmethod
-    def draw(self, rows: RowGenerator) -> Params:
+    def draw(self, rows: RowGenerator) -> Params:  # noqa: ARG002 - for kernels with parameters
         """Draw the parameters of the shape, (n,) each."""
+        return {}
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw the shape's parameters, and the kernel's own side `support` where it has `sizes`."""
@@ -74,7 +80,6 @@ class SeparableKernel(Kernel):
         return taps[:, :, None] * taps[:, None, :]
 
 
-@dataclass(kw_only=True, eq=False)
 class GaussianKernel(SeparableKernel):
     """Isotropic Gaussians exp(-r^2 / 2 sigma^2).
 
@@ -96,7 +101,6 @@ class GaussianKernel(SeparableKernel):
         return gaussian_taps(params["sigma"], params["support"], size)
 
 
-@dataclass(kw_only=True, eq=False)
 class BoxKernel(SeparableKernel):
     """Square means.
 
@@ -106,10 +110,6 @@ class BoxKernel(SeparableKernel):
 
     name = "box"
     sizes: OddSizes
-
-    def draw(self, rows: RowGenerator) -> Params:  # noqa: ARG002 - only `support` is drawn
-        """Draw nothing but the size."""
-        return {}
 
     def taps(self, params: Params, size: int) -> Float[Tensor, "n size"]:
         """1 / support inside it."""
@@ -156,7 +156,6 @@ class EllipticKernel(DenseKernel):
         """The unnormalised kernel where the form is q."""
 
 
-@dataclass(kw_only=True, eq=False)
 class AnisotropicGaussian(EllipticKernel):
     """Rotated Gaussians whose two variances are drawn independently, as in BSRGAN.
 
@@ -181,7 +180,6 @@ class AnisotropicGaussian(EllipticKernel):
         return torch.exp(-0.5 * q)
 
 
-@dataclass(kw_only=True, eq=False)
 class GeneralisedGaussian(EllipticKernel):
     """exp(-q^beta / 2): beta 1 is the Gaussian, smaller has heavier tails, larger is flatter.
 
@@ -246,7 +244,6 @@ class Plateau(GeneralisedGaussian):
         return 1 / (1 + q ** params["beta"])
 
 
-@dataclass(kw_only=True, eq=False)
 class Sinc(DenseKernel):
     """Ideal low-pass filters: the ringing of sharpening and of JPEG.
 
@@ -272,7 +269,6 @@ class Sinc(DenseKernel):
         return torch.where(r == 0, c**2 / (4 * math.pi), ring)
 
 
-@dataclass(kw_only=True, eq=False)
 class Motion(DenseKernel):
     """Camera shake: a point moves along an arc during the exposure.
 
@@ -313,7 +309,6 @@ class Motion(DenseKernel):
         return hats(direction.sin()).transpose(1, 2) @ hats(direction.cos())
 
 
-@dataclass(kw_only=True, eq=False)
 class Defocus(DenseKernel):
     """Disks: a lens out of focus.
 

@@ -2,14 +2,13 @@
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int32
 from torch import Tensor
 
-from srlit.degradation.argument_types import LevelRange, NonNegativeRange, PositiveRange
+from srlit.degradation.argument_types import Configured, LevelRange, NonNegativeRange, PositiveRange
 from srlit.ops.colour import luma
 from srlit.ops.noise import normal_noise, poisson_noise
 from srlit.ops.ragged_batch import Params
@@ -25,7 +24,7 @@ def per_sample(value: Float[Tensor, " n"], like: Tensor) -> Float[Tensor, "n 1 1
     return value.view(-1, 1, 1, 1).to(like.dtype)
 
 
-class NoiseKind(ABC):
+class NoiseKind(Configured, ABC):
     """A kind of noise.
 
     Attributes:
@@ -51,7 +50,6 @@ class NoiseKind(ABC):
         """
 
 
-@dataclass(kw_only=True, eq=False)
 class GaussianNoise(NoiseKind):
     """x + sigma z, z ~ N(0, 1).
 
@@ -90,7 +88,6 @@ class SpeckleNoise(GaussianNoise):
         return torch.addcmul(x, x * per_sample(params["sigma"] / 255, x), z)
 
 
-@dataclass(kw_only=True, eq=False)
 class PoissonNoise(NoiseKind):
     """Photon noise: x + gain (Poisson(x photons) / photons - x).
 
@@ -119,7 +116,6 @@ class PoissonNoise(NoiseKind):
         return torch.addcmul(x, per_sample(params["gain"], x), noise)
 
 
-@dataclass(kw_only=True, eq=False)
 class CorrelatedNoise(NoiseKind):
     """Gaussian noise whose channels are correlated: x + sigma U' sqrt(D) z.
 

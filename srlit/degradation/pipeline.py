@@ -1,13 +1,13 @@
 """A preset: stages in order, whose draws form a table that can be recorded and replayed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from srlit.degradation.argument_types import Configured
 from srlit.degradation.stage import FULL_SIZE, Stage
 from srlit.degradation.stages.combine import Sequential
 from srlit.ops.compute_precision import float64_device, full_precision
@@ -19,8 +19,7 @@ from srlit.types import Count
 MAX_OVERSHOOT = 0.5
 
 
-@dataclass(kw_only=True, eq=False)
-class Degradation:
+class Degradation(Configured):
     """A preset: stages in order.
 
     Args:

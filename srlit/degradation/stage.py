@@ -7,7 +7,6 @@ device and no sample depends on the others in its batch.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from types import MappingProxyType
 
@@ -15,6 +14,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from srlit.degradation.argument_types import Configured
 from srlit.ops.ragged_batch import Params, RaggedBatch
 from srlit.ops.rng import RowGenerator
 from srlit.types import Count
@@ -22,16 +22,17 @@ from srlit.types import Count
 RelativeSize = Fraction | None
 """Side of the images divided by the original side; None where it differs between samples."""
 FULL_SIZE = Fraction(1)
+NO_NAMES: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
-class Stage(ABC):
+class Stage(Configured, ABC):
     """One step of a degradation.
 
     Attributes:
         names: for parameters that are indices: the name of each value.
     """
 
-    names: Mapping[str, Sequence[str]] = MappingProxyType({})
+    names = NO_NAMES
 
     def sample(self, rows: RowGenerator) -> Params:  # noqa: ARG002 - for stages that draw
         """Draw parameters, each of shape (n, ...); a stage without parameters returns {}."""
@@ -50,7 +51,6 @@ class Stage(ABC):
         return before
 
 
-@dataclass(kw_only=True, eq=False)
 class IntegerShrink(Stage):
     """A stage that divides both sides of images of one size by `scale`."""
 
@@ -72,7 +72,6 @@ class IntegerShrink(Stage):
         return None if before is None else before / self.scale
 
 
-@dataclass(kw_only=True, eq=False)
 class InterpolatedShrink(IntegerShrink):
     """A shrink by an interpolation drawn per sample, all `kinds` equally likely."""
 

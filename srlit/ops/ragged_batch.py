@@ -86,8 +86,14 @@ class RaggedBatch(NamedTuple):
             return self.with_pixels(function(self.pixels, params))
         if not self.pixels.is_cpu:
             return self.with_pixels(function(self.extended(), params))
+        return self.map_one_by_one(function, params)
+
+    def map_one_by_one(self, function: PixelFunction, params: Params) -> "RaggedBatch":
+        """As `map`, one sample after the other on every device."""
+        n, _, *size = self.pixels.shape
         pixels = torch.zeros_like(self.pixels)
-        for i, (h, w) in enumerate(self.sizes.tolist()):
+        sizes = [size] * n if self.sizes is None else self.sizes.tolist()
+        for i, (h, w) in enumerate(sizes):
             row = {name: value[i : i + 1] for name, value in params.items()}
             pixels[i : i + 1, :, :h, :w] = function(self.pixels[i : i + 1, :, :h, :w], row)
         return self.with_pixels(pixels)

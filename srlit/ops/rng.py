@@ -125,11 +125,6 @@ class RowGenerator:
         self._keys_drawn = self._numbers_drawn = 0
         self._block = torch.empty(0)
 
-    @property
-    def n(self) -> int:
-        """Number of rows."""
-        return len(self.rows)
-
     @cached_property
     def _mixed(self) -> Int64[Tensor, " n"]:
         return mix64(self.rows)

@@ -1,7 +1,6 @@
 """Add noise of a random kind."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -15,7 +14,6 @@ from srlit.ops.ragged_batch import Params, RaggedBatch, apply_to_rows
 from srlit.ops.rng import RowGenerator, pixel_field
 
 
-@dataclass(kw_only=True, eq=False)
 class Noise(Stage):
     """Noise of one of several kinds, clipped to [0, 1] as by a sensor or a file.
 

@@ -1,7 +1,6 @@
 """Blur with a random kernel per sample."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 
@@ -13,7 +12,6 @@ from srlit.ops.ragged_batch import Params, RaggedBatch, own_rows
 from srlit.ops.rng import RowGenerator
 
 
-@dataclass(kw_only=True, eq=False)
 class Blur(Stage):
     """Blur with a kernel from one of several families.
 

@@ -1,7 +1,6 @@
 """Blur and shrink in one strided filter."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -17,7 +16,6 @@ from srlit.ops.resize import decimation_pad
 from srlit.ops.rng import RowGenerator
 
 
-@dataclass(kw_only=True, eq=False)
 class BlurDecimate(Decimate):
     """Blur, then shrink by an integer: two linear steps, computed as one strided filter.
 

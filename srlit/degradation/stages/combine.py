@@ -1,7 +1,6 @@
 """Stages made of stages: in a row, sometimes, one of several, in a random order."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial, reduce
 
 import torch
@@ -14,7 +13,6 @@ from srlit.ops.rng import RowGenerator
 from srlit.types import Fraction
 
 
-@dataclass(kw_only=True, eq=False)
 class Sequential(Stage):
     """Stages in a row.
 
@@ -72,7 +70,6 @@ def _size_after_all(stages: Iterable[Stage], before: RelativeSize) -> RelativeSi
     return reduce(lambda size, stage: stage.relative_size_after(size), stages, before)
 
 
-@dataclass(kw_only=True, eq=False)
 class RandomApply(Sequential):
     """Stages that are left out for some samples.
 
@@ -96,7 +93,6 @@ class RandomApply(Sequential):
         return before if super().relative_size_after(before) == before else None
 
 
-@dataclass(kw_only=True, eq=False)
 class RandomChoice(Sequential):
     """One of several stages.
 
@@ -128,7 +124,6 @@ class RandomChoice(Sequential):
         return sizes.pop() if len(sizes) == 1 else None
 
 
-@dataclass(kw_only=True, eq=False)
 class RandomOrder(Sequential):
     """Stages in an order drawn per sample, all orders equally likely.
 

@@ -1,7 +1,6 @@
 """Shrink by an integer without antialiasing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated
 
 from annotated_types import MinLen
@@ -16,7 +15,6 @@ from srlit.ops.resize import Decimation, decimation_pad, decimation_table
 Decimations = Annotated[Sequence[Decimation], MinLen(1), "some of bilinear, bicubic, area"]
 
 
-@dataclass(kw_only=True, eq=False)
 class Decimate(InterpolatedShrink):
     """Shrink by an integer without antialiasing, by an interpolation drawn per sample.
 

@@ -1,7 +1,5 @@
 """Compression by WebP, AVIF or H.264."""
 
-from dataclasses import dataclass
-
 from srlit.degradation.argument_types import QualityRange
 from srlit.degradation.stage import Stage
 from srlit.ops.file_codecs import CODECS, CodecName, encode_decode
@@ -9,7 +7,6 @@ from srlit.ops.ragged_batch import Params, RaggedBatch
 from srlit.ops.rng import RowGenerator
 
 
-@dataclass(kw_only=True, eq=False)
 class FileCodec(Stage):
     """Compression by an encoder that runs on the CPU; tensors on another device are copied there.
 

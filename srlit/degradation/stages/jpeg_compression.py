@@ -1,7 +1,6 @@
 """JPEG compression."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
@@ -18,7 +17,6 @@ JpegQuality = Annotated[int, Interval(ge=1, le=100)]
 JpegQualities = Annotated[Sequence[JpegQuality], IsRange, "[low, high], whole, within 1 to 100"]
 
 
-@dataclass(kw_only=True, eq=False)
 class Jpeg(Stage):
     """JPEG compression: by libjpeg on a CPU, by tensors elsewhere, with bit-identical results.
 

@@ -1,7 +1,6 @@
 """Shrink by an integer with kornia's resize."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from annotated_types import MinLen
@@ -15,7 +14,6 @@ from srlit.ops.ragged_batch import Params, RaggedBatch, own_rows
 KorniaInterpolation = Literal["nearest", "bilinear", "bicubic", "area"]
 
 
-@dataclass(kw_only=True, eq=False)
 class KorniaResize(InterpolatedShrink):
     """Shrink by an integer with `kornia.geometry.resize`, by an interpolation drawn per sample.
 

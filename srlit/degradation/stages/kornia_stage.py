@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from kornia.augmentation import AugmentationBase2D
-from torch import Tensor, nn
+from torch import Tensor
 
 from srlit.degradation.stage import Stage
 from srlit.ops.ragged_batch import Params, RaggedBatch
@@ -35,12 +35,13 @@ class KorniaStage(Stage):
         ValueError: the augmentation changes the size (use `Resize` or `KorniaResize`).
     """
 
-    def __init__(self, *, augmentation: nn.Module, pad_to: Count = 1) -> None:
-        if not isinstance(augmentation, AugmentationBase2D):
-            name = type(augmentation).__name__
-            msg = f"KorniaStage.augmentation={name}: expected a 2D augmentation of kornia"
-            raise TypeError(msg)
-        self.augmentation, self.pad_to = augmentation, pad_to
+    augmentation: AugmentationBase2D
+    pad_to: Count = 1
+
+    def __post_init__(self) -> None:
+        where = f"KorniaStage.augmentation={type(self.augmentation).__name__}"
+        if not isinstance(self.augmentation, AugmentationBase2D):
+            raise TypeError(f"{where}: expected a 2D augmentation of kornia")
         draws, others = (
             [self._draw(key, *size) for key in PROBE_KEYS.tolist()] for size in PROBE_SIZES
         )
@@ -51,17 +52,15 @@ class KorniaStage(Stage):
             and all(own[name].shape == value.shape for own in draws)
         }
         self.draws_again = len(self.shapes) < len(draws[0])
-        self.is_batched = self._is_batched(draws)
+        self.is_batched = self._is_batched(draws, where)
 
-    def _is_batched(self, draws: list[dict[str, Tensor]]) -> bool:
+    def _is_batched(self, draws: list[dict[str, Tensor]], where: str) -> bool:
         """Whether a batch gives what its samples give one by one."""
         generator = torch.Generator().manual_seed(0)
         x = torch.rand(len(draws), 3, *PROBE_SIZES[0], generator=generator)
         alone = [self._augment(x[i : i + 1], own) for i, own in enumerate(draws)]
         if alone[0].shape != x[:1].shape:
-            name = type(self.augmentation).__name__
-            msg = f"KorniaStage.augmentation={name}: changes the size; use Resize or KorniaResize"
-            raise ValueError(msg)
+            raise ValueError(f"{where}: changes the size; use Resize or KorniaResize")
         shapes = [(1, *value.shape[1:]) for value in draws[0].values()]
         if any([value.shape for value in own.values()] != shapes for own in draws):
             return False  # a parameter that all samples share, or of varying length
@@ -72,7 +71,7 @@ class KorniaStage(Stage):
         keys = rows.keys()
         draws = [self._draw(key, *PROBE_SIZES[0]) for key in keys.tolist() or [0]]
         params = {
-            name: torch.stack([own[name].view(_row(shape)) for own in draws])[: rows.n]
+            name: torch.stack([own[name].view(_row(shape)) for own in draws])[: len(keys)]
             for name, shape in self.shapes.items()
         }
         params = {name: value.to(keys.device) for name, value in params.items()}
@@ -80,16 +79,13 @@ class KorniaStage(Stage):
 
     def apply(self, batch: RaggedBatch, params: Params) -> RaggedBatch:
         """Augment with the drawn parameters, each sample at its own size."""
-        x = batch.pixels
-        n, _, *size = x.shape
-        if self.is_batched and batch.sizes is None and not x.is_cpu:
-            return batch.with_pixels(self._augment(x, self._kornia_params(params, *size)))
-        pixels = torch.zeros_like(x)
-        sizes = [size] * n if batch.sizes is None else batch.sizes.tolist()
-        for i, (h, w) in enumerate(sizes):
-            own = self._kornia_params({k: v[i : i + 1] for k, v in params.items()}, h, w)
-            pixels[i : i + 1, :, :h, :w] = self._augment(x[i : i + 1, :, :h, :w], own)
-        return batch.with_pixels(pixels)
+
+        def augment(x: Float[Tensor, "n 3 h w"], own: Params) -> Float[Tensor, "n 3 h w"]:
+            return self._augment(x, self._kornia_params(own, *x.shape[-2:]))
+
+        if self.is_batched and batch.sizes is None and not batch.pixels.is_cpu:
+            return batch.map(augment, params)
+        return batch.map_one_by_one(augment, params)
 
     def _kornia_params(self, params: Params, h: int, w: int) -> dict[str, Tensor]:
         """Kornia's parameters for images of one size: those recorded, the others drawn again."""

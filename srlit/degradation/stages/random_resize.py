@@ -1,7 +1,6 @@
 """Resize to a random size."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from typing import Annotated
@@ -20,7 +19,6 @@ SOME = f"some of {', '.join(INTERPOLATIONS)}"
 Interpolations = Annotated[Sequence[Interpolation], MinLen(1), SOME]
 
 
-@dataclass(kw_only=True, eq=False)
 class Resize(Stage):
     """Resize every sample to a size and by an interpolation of its own.
 

@@ -1,6 +1,5 @@
 """Unsharp masking."""
 
-from dataclasses import dataclass
 from functools import partial
 
 from srlit.degradation.argument_types import Level, OddSize
@@ -10,7 +9,6 @@ from srlit.ops.ragged_batch import Params, RaggedBatch
 from srlit.types import NonNegative, Positive
 
 
-@dataclass(kw_only=True, eq=False)
 class Sharpen(Stage):
     """Unsharp mask where it changes a pixel by more than a threshold; draws nothing.
 
