@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from kornia.augmentation import AugmentationBase2D
-from torch import Tensor
+from torch import Tensor, nn
 
 from srlit.degradation.stage import Stage
 from srlit.ops.ragged_batch import Params, RaggedBatch
@@ -35,13 +35,14 @@ class KorniaStage(Stage):
         ValueError: the augmentation changes the size (use `Resize` or `KorniaResize`).
     """
 
-    augmentation: AugmentationBase2D
+    augmentation: nn.Module
     pad_to: Count = 1
 
     def __post_init__(self) -> None:
         where = f"KorniaStage.augmentation={type(self.augmentation).__name__}"
         if not isinstance(self.augmentation, AugmentationBase2D):
             raise TypeError(f"{where}: expected a 2D augmentation of kornia")
+        self.forward_parameters = self.augmentation.forward_parameters
         draws, others = (
             [self._draw(key, *size) for key in PROBE_KEYS.tolist()] for size in PROBE_SIZES
         )
@@ -101,7 +102,7 @@ class KorniaStage(Stage):
         with torch.random.fork_rng(devices=[]):  # kornia draws from torch's CPU generator
             torch.default_generator.manual_seed(key)
             shape = torch.Size((1, 3, self._padded(h), self._padded(w)))
-            drawn = self.augmentation.forward_parameters(shape)
+            drawn = self.forward_parameters(shape)
         return {name: value for name, value in drawn.items() if name != "forward_input_shape"}
 
     def _augment(
