@@ -17,7 +17,7 @@ from srlit.config import ConfigError
 from srlit.data.public_sets import ARCHIVES, Archive, Folder
 from srlit.data.store import PackedStore
 from srlit.prepare import prepare
-from tests.data.photos import shards_of, write_flat, write_pairs
+from tests.data.photos import folder_options, pair_options, shards_of, write_flat, write_pairs
 from tests.data.server import serve
 from tests.helpers import compose_config
 
@@ -27,7 +27,7 @@ def arguments(tmp_path, *more):
 
 
 def of_folder(folder):
-    return ["data=folder", f"data.photos.train_folder={folder}", "data.photos.holdout=2"]
+    return ["data=folder", *folder_options(train_folder=folder, holdout=2)]
 
 
 def prepare_in(tmp_path, *more):
@@ -57,8 +57,7 @@ def damage(store):
 
 def pairs_in(tmp_path, photo):
     write_pairs(tmp_path / "pairs", photo)
-    folders = [f"data.photos.train_{kind}={tmp_path / 'pairs' / kind}" for kind in ("hr", "lr")]
-    return ["data=pairs", *folders, "data.photos.holdout=1"]
+    return ["data=pairs", *pair_options(tmp_path / "pairs"), "data.photos.holdout=1"]
 
 
 def test_a_folder_is_checked_packed_and_listed(photo_folder, tmp_path, capsys):
@@ -232,9 +231,8 @@ def test_a_split_of_which_nothing_is_usable_stops_no_other(photo_folder, tmp_pat
 def test_pairs_of_which_nothing_is_usable_stop_no_other(tmp_path, photo):
     write_pairs(tmp_path / "val", photo, count=1)
     (tmp_path / "val" / "lr" / "00.png").write_bytes(b"x")
-    val = [f"data.photos.val_{kind}={tmp_path / 'val' / kind}" for kind in ("hr", "lr")]
     with pytest.raises(SystemExit, match="2 files cannot be used"):
-        prepare_in(tmp_path, *pairs_in(tmp_path, photo), *val)
+        prepare_in(tmp_path, *pairs_in(tmp_path, photo), *pair_options(tmp_path / "val", "val"))
     assert usable_in(tmp_path) == {"train": 5, "val": 0, "test": 1}
 
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 from srlit.data.audit import Checks
 from srlit.data.datasets import PatchBatches
+from srlit.data.paired_folder import PairFolders
 from srlit.data.reader import PhotoReader
 from srlit.data.sampler import PhotoOrder
 from srlit.train import build_data
@@ -42,6 +43,22 @@ def same(one, other):
 
 def shards_of(store):
     return list(store.glob("[!.]*.safetensors"))
+
+
+def folder_options(**folders):
+    """Overrides for the photos' folders, by the ends of their keys."""
+    return [f"data.photos.{key}={folder}" for key, folder in folders.items()]
+
+
+def pair_options(root, split="train"):
+    """Overrides for what `write_pairs` wrote."""
+    return folder_options(**{f"{split}_{half}": root / half for half in ("hr", "lr")})
+
+
+def pair_folders(root, **options):
+    """All pairs that `write_pairs` wrote, to train on."""
+    folders = {f"train_{half}": str(root / half) for half in ("hr", "lr")}
+    return PairFolders(**folders, **{"holdout": 0} | options)
 
 
 def write_flat(folder, count, size=(40, 40)):
