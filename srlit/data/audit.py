@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 from pydantic import TypeAdapter
+from rich.console import Console
+from rich.table import Column, Table
 
 from srlit.data.photo_file import printable
 from srlit.data.scan import Entry, Stamp, scan_all, stamp_of
@@ -282,3 +284,59 @@ def _fits(hr: Photo, lr: Photo, scale: int) -> bool:
     """Whether LR is HR / scale, rounded either way: both conventions are in use."""
     sides = (hr.width, lr.width), (hr.height, lr.height)
     return all(abs(high - scale * low) < scale for high, low in sides)
+
+
+# -- the report -----------------------------------------------------------------------------------
+
+# What a note means for training.
+MEANINGS = {
+    "alpha": "composited on white",
+    "animated": "the first image is used",
+    "cmyk": "converted to RGB without its profile",
+    "dark 16-bit": "holds 12 bits or less; looks black",
+    "duplicate": "same pixels as another file of the split",
+    "gray": "no colour to learn from",
+    "rotated": "turned upright, as its EXIF says",
+    "upscaled": "no detail at full size: looks upscaled",
+    "16-bit": "rounded to 8 bits",
+}
+
+
+def print_listing(found: Mapping[str, Audit]) -> None:
+    """A table: how many files of each split are usable, left out, or noted."""
+    counts = [Column(split, justify="right") for split in found]
+    table = Table("what", *counts, "meaning", title="files", title_justify="left")
+    listed: list[dict[str, Any]] = [
+        {"usable": a.photos, "left out": a.rejected} | a.notes for a in found.values()
+    ]
+    for row in dict.fromkeys(["usable", "left out", *sorted(k for part in listed for k in part)]):
+        table.add_row(row, *(str(len(part.get(row, []))) for part in listed), MEANINGS.get(row, ""))
+    Console().print(table)
+
+
+def write_listing(path: Path, found: Mapping[str, Audit]) -> None:
+    """A JSON file: for each split the usable files with their notes, the others with reasons.
+
+    Names that are not UTF-8 are written with escapes.
+    """
+    write_json(path, {split: _listing(audit) for split, audit in found.items()})
+
+
+def _listing(audit: Audit) -> dict[str, Any]:
+    noted = {note: {*paths} for note, paths in audit.notes.items()}
+    return {
+        "left_out": [
+            {"file": os.fspath(path), "shown": printable(path), "reason": reason}
+            for path, reason in audit.rejected
+        ],
+        "usable": [
+            _described(photo) | {"notes": [note for note in noted if photo.path in noted[note]]}
+            for photo in audit.photos
+        ],
+    }
+
+
+def _described(photo: Photo) -> dict[str, Any]:
+    size = [photo.width, photo.height]
+    about = {"file": os.fspath(photo.path), "size": size, "digest": photo.digest}
+    return about if photo.lr is None else about | {"lr": _described(photo.lr)}

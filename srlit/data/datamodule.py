@@ -77,27 +77,20 @@ class PhotoDataModule(TrainingData, LightningDataModule):
     def train_dataloader(self) -> BatchLoader | DataLoader[Photos]:
         """Batches from `first_iteration` to `iterations`, in order."""
         batches = self._batches()
+        numbers = range(self.first_iteration, self.iterations)
+        processes = self.trainer.num_devices if self.trainer else 1
+        packed = batches.reader.packed
         return make_loader(
-            batches,
-            range(self.first_iteration, self.iterations),
-            workers=self.workers,
-            packed=batches.reader.packed,
-            processes=self.trainer.num_devices if self.trainer else 1,
+            batches, numbers, workers=self.workers, packed=packed, processes=processes
         )
 
     def _batches(self) -> PatchBatches:
         """This process's training batches."""
         rank, world_size = self._rank_and_world()
-        return PatchBatches(
-            self._reader(self._train_photos, self.cache_mb),
-            self._order,
-            seed=self.seed,
-            patch_size=self.patch_size,
-            batch_size=self.batch_size,
-            scale=self.scale,
-            rank=rank,
-            world_size=world_size,
-        )
+        sizes = {"patch_size": self.patch_size, "batch_size": self.batch_size, "scale": self.scale}
+        ranks = {"rank": rank, "world_size": world_size}
+        reader = self._reader(self._train_photos, self.cache_mb)
+        return PatchBatches(reader, self._order, seed=self.seed, **sizes, **ranks)
 
     def _rank_and_world(self) -> tuple[int, int]:
         """This process's number, and how many there are."""

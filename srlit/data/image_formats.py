@@ -2,26 +2,18 @@
 
 import re
 from io import BytesIO
+from pkgutil import resolve_name
 
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.PpmImagePlugin import PpmImageFile
-from PIL.TiffImagePlugin import TiffImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
 from srlit.data.photo_file import PhotoError
 
+PLUGINS = "Jpeg", "Png", "WebP", "Bmp", "Tiff", "Ppm", "Gif"
 # No other decoder ever sees a user's file. They are called directly: `Image.open` warns of sizes
 # that are allowed here, and a warning can be silenced for all threads only.
 DECODERS: dict[str, type[ImageFile]] = {
     str(decoder.format): decoder
-    for decoder in (
-        *(JpegImageFile, PngImageFile, WebPImageFile, BmpImageFile),
-        *(TiffImageFile, PpmImageFile, GifImageFile),
-    )
+    for decoder in (resolve_name(f"PIL.{name}ImagePlugin:{name}ImageFile") for name in PLUGINS)
 }
 # First bytes of a file; its name does not matter.
 SIGNATURES: dict[str, bytes] = {

@@ -92,10 +92,11 @@ def match(hr_folder: Path, lr_folder: Path, key: str, scale: int | None = None) 
     same = set(hr_names.values()) & set(lr_names.values())
     pattern = ending(scale)
 
-    def shortened(names: dict[Path, Path]) -> list[str]:
-        return [str(name if name in same else _without(pattern, name)) for name in names.values()]
+    def shortened(name: Path) -> str:
+        short = name.with_name(pattern.sub("", name.name) or name.name)
+        return str(name if name in same else short)
 
-    hr, lr = shortened(hr_names), shortened(lr_names)
+    hr, lr = ([*map(shortened, names.values())] for names in (hr_names, lr_names))
     if twice := [name for names in (hr, lr) for name, n in Counter(names).items() if n > 1]:
         msg = f"{key}_hr, {key}_lr: several files stand for one photo: {_first(twice)}"
         raise BadDataError(msg)
@@ -125,10 +126,6 @@ def _names(folder: Path, key: str) -> dict[Path, Path]:
     return {
         path: path.relative_to(folder).with_name(path.stem) for path in list_photos(folder, key)
     }
-
-
-def _without(pattern: re.Pattern[str], name: Path) -> Path:
-    return name.with_name(pattern.sub("", name.name) or name.name)
 
 
 def _first(names: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from rich.progress import track
 
 from srlit.data.audit import Audit, Checks, Photo, usable
-from srlit.data.decode import decode_bytes
+from srlit.data.decode import decode
 from srlit.data.photo_file import PhotoError, photo_errors, printable, read_bytes
 from srlit.data.photo_sets import PhotoSets
 from srlit.data.reader import Pixels, read_unchanged
@@ -100,13 +100,12 @@ def write_shards(photos: Sequence[Photo], folder: str | Path, *, chunk_mb: Posit
 
 def _check_same(photos: Sequence[Photo], folder: Path) -> None:
     """See that a folder holds shards of these photos."""
-    rows: list[Row] = []
     with suppress(ShardError):
-        rows, _ = _read_index(folder)
-    if [row.digest for row in rows] != [photo.digest for photo in photos]:
-        msg = f"{folder}: holds other files than shards of these photos; choose another folder"
-        raise FileExistsError(msg)
-    log.info("%s: holds these %d photos already", folder, len(photos))
+        if [row.digest for row in _read_index(folder)[0]] == [photo.digest for photo in photos]:
+            log.info("%s: holds these %d photos already", folder, len(photos))
+            return
+    msg = f"{folder}: holds other files than shards of these photos; choose another folder"
+    raise FileExistsError(msg)
 
 
 def _write_chunks(photos: Sequence[Photo], folder: Path, chunk_bytes: int) -> None:
@@ -235,7 +234,7 @@ class Shards:
             cached = f", or remove its cache {self.folder}" if self._remote else ""
             raise ShardError(f"{where}: damaged (CRC-32 differs); copy the shards again{cached}")
         try:
-            return decode_bytes(data, path).pixels
+            return decode(path, data).pixels
         except PhotoError as error:
             raise type(error)(f"{where}: {error.reason}", error.reason) from None
 
@@ -312,10 +311,10 @@ class StreamedPhotos(PhotoSets):
         if not location:
             msg = f"{self.key}.{split} is not set: expected a folder or s3://bucket/prefix"
             raise ValueError(msg) if split == "train" else FileNotFoundError(msg)
-        try:
-            if split not in self._opened:
-                options = self.storage_options
-                self._opened[split] = Shards(location, self.cache_dir, self.cache_gb, options)
-        except ShardError as error:
-            raise ShardError(f"{self.key}.{split}: {error}") from error
+        if split not in self._opened:
+            cache = self.cache_dir, self.cache_gb
+            try:
+                self._opened[split] = Shards(location, *cache, self.storage_options)
+            except ShardError as error:
+                raise ShardError(f"{self.key}.{split}: {error}") from error
         return self._opened[split]
