@@ -1,5 +1,6 @@
 """Finding runs and evaluations in the folders that the command line names."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -31,26 +32,28 @@ def find_subjects(named: Sequence[Path], warnings: Warnings) -> Subjects:
         ValueError: a folder without a run or evaluation.
     """
     inside = [folder for path in named for folder in _work_in(path)]
-    runs = [folder for folder in _unique(inside) if is_run(folder)]
-    names = _names(runs)
-    read = [read_run(folder, names[folder], warnings) for folder in runs]
+    folders = [folder for folder in _unique(inside) if is_run(folder)]
+    names = _names(folders)
+    runs = [read_run(folder, names[folder], warnings) for folder in folders]
+    parents = _unique(folder.absolute().parent for folder in folders)
+    nearby = [folder for parent in parents for folder in [parent, *sorted(parent.iterdir())]]
     evaluations = [
         found
-        for folder in _unique([*inside, *_siblings(runs)])
-        if is_evaluation(folder)
-        and (found := read_evaluation(folder, warnings)) is not None
-        and (folder in inside or _is_about(found, read))
+        for folder in filter(is_evaluation, _unique([*inside, *nearby]))
+        if (found := read_evaluation(folder, warnings)) is not None
+        # One that nobody named must have a row of one of the runs.
+        and (folder in inside or any(row_of(run.name, found) for run in runs))
     ]
-    folders = _unique([*named, *runs, *(found.folder for found in evaluations)])
-    return Subjects(read, evaluations, folders)
+    every = _unique([*named, *folders, *(found.folder for found in evaluations)])
+    return Subjects(runs, evaluations, every)
 
 
 def _work_in(path: Path) -> list[Path]:
     """The folder, if something was done in it, and those one level below; the oldest first."""
     if not path.is_dir():
         raise FileNotFoundError(f"{path}: no such folder: expected one of a run, or of several")
-    below = [child for child in path.iterdir() if child.is_dir()]
-    found = [folder for folder in [path, *sorted(below, key=_age)] if _holds_work(folder)]
+    below = sorted((child for child in path.iterdir() if child.is_dir()), key=_age)
+    found = [folder for folder in [path, *below] if is_run(folder) or is_evaluation(folder)]
     if not found:
         raise ValueError(
             f"{path}: neither a run (no run.json, metrics.csv or best.json), nor an evaluation "
@@ -59,40 +62,20 @@ def _work_in(path: Path) -> list[Path]:
     return found
 
 
-def _holds_work(folder: Path) -> bool:
-    return is_run(folder) or is_evaluation(folder)
-
-
 def _age(folder: Path) -> tuple[float, str]:
     """Sort key: when its configuration was written, which a finished run leaves as it is."""
     config = folder / "config.yaml"
     return (config.stat().st_mtime if config.is_file() else float("inf")), folder.name
 
 
-def _siblings(runs: Iterable[Path]) -> list[Path]:
-    """Folders next to the runs, where an evaluation of them may be."""
-    parents = _unique([run.absolute().parent for run in runs])
-    return [
-        folder
-        for parent in parents
-        for folder in [parent, *sorted(parent.iterdir())]
-        if folder.is_dir()
-    ]
-
-
-def _is_about(evaluation: Evaluation, runs: Sequence[Run]) -> bool:
-    """Whether a table that nobody named has a row of one of the runs, or lies around them."""
-    return any(row_of(run.name, evaluation) for run in runs)
-
-
 def _names(folders: Sequence[Path]) -> dict[Path, str]:
     """A folder's name, with as much of its path as tells it from the others."""
     whole = {folder: folder.absolute().parts for folder in folders}
-    for length in range(1, max(map(len, whole.values()), default=0) + 1):
+    for length in itertools.count(1):
         names = {folder: str(Path(*parts[-length:])) for folder, parts in whole.items()}
         if len(set(names.values())) == len(names):
-            return names
-    return {}
+            break
+    return names
 
 
 def _unique(folders: Iterable[Path]) -> list[Path]:

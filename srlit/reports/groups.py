@@ -4,7 +4,8 @@ One run: related curves share a chart, one colour per curve. Several runs: one c
 colour per run.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from srlit.reports.curves import Chart, Curve, Drawing, draw
@@ -14,8 +15,6 @@ from srlit.reports.run_folders import Column, Run
 TONES = 8
 PACE = "pace"  # the name of what `read_pace` found among the columns
 REAL, FAKE = "train/logits/real", "train/logits/fake"
-
-Names = Sequence[str]
 
 
 class Group(NamedTuple):
@@ -40,19 +39,20 @@ def curve_groups(runs: Sequence[Run], paces: Sequence[Column]) -> list[Group]:
         run._replace(columns=run.columns | ({PACE: pace} if pace.x else {}))
         for run, pace in zip(runs, paces, strict=True)
     ]
-    left = dict.fromkeys(name for run in runs for name in run.columns)
+    left = list(dict.fromkeys(name for run in runs for name in run.columns))
 
-    def take(wanted: Callable[[str], bool]) -> list[str]:
-        """Columns that no group has yet."""
-        names = [name for name in left if wanted(name)]
-        for name in names:
-            del left[name]
+    def take(pattern: str) -> list[str]:
+        """Columns that no group has yet, whose names begin as the pattern says."""
+        names = [name for name in left if re.match(pattern, name)]
+        left[:] = [name for name in left if name not in names]
         return names
 
-    validated = sorted(take(lambda n: n.startswith("val/")), key=_decisive_first)
+    # LPIPS, which selects, first; the loss last.
+    validated = sorted(take("val/"), key=lambda n: (not n.startswith("val/lpips"), n == "val/loss"))
     # Fractions of the total explain one run; for several they would clutter.
-    of_losses = take(lambda n: _is_loss(n) or (_is_fraction(n) and len(runs) == 1))
-    of_steps, of_discriminator = take(_is_step), take(_is_discriminator)
+    of_losses = take(f"train/(loss$|raw/|weighted/{'|loss_fraction/' if len(runs) == 1 else ''})")
+    of_steps = take(f"{PACE}$|learning_rate$|.*gradient_norm")
+    of_discriminator = take(".*(logits/|discriminator|penalty)")
     groups = [
         Group("Validation", "Circles mark the selected checkpoint.",
               drawn(across(runs, name, marked=True) for name in validated)),
@@ -62,30 +62,33 @@ def curve_groups(runs: Sequence[Run], paces: Sequence[Column]) -> list[Group]:
               "can tell them apart.", discriminator(runs, of_discriminator)),
         Group("Steps", "The pace includes validations.",
               drawn(across(runs, n, log=None if "gradient" in n else False) for n in of_steps)),
-        Group("Everything else", "",
-              drawn(across(runs, name) for name in take(lambda _: True)), folded=True),
+        Group("Everything else", "", drawn(across(runs, name) for name in left), folded=True),
     ]  # fmt: skip
     return [group for group in groups if group.drawings]
 
 
-def losses(runs: Sequence[Run], names: Names) -> list[Drawing]:
+def losses(runs: Sequence[Run], names: Sequence[str]) -> list[Drawing]:
     """Each term raw and weighted; weighted terms of one run share their axes."""
     if len(runs) != 1:
         return drawn(across(runs, name, log=None) for name in names)
-    (run,) = runs
     kinds = ("weighted", "raw", "loss_fraction")
     weighted, raw, fractions = ([n for n in names if f"/{kind}/" in n] for kind in kinds)
+    several = len(weighted) > 1  # the sum of a single term would hide the term
+    total = [name for name in names if name == "train/loss" and several]
     tones = {_last(name): (i + 1) % TONES for i, name in enumerate(weighted)}
-    charts = [
-        together(run, "weighted, and their sum", [*_sums(names), *weighted], tones, log=None),
-        *(together(run, f"{_last(name)}, raw", [name], tones, log=None) for name in raw),
-    ]
-    if len(weighted) > 1:
-        charts.append(together(run, "fraction of the sum", fractions, tones))
+
+    def together(title: str, names: Sequence[str], *, log: bool | None = None) -> Chart:
+        """Columns on common axes; each keeps its colour from chart to chart."""
+        curves = [Curve(_last(n), runs[0].columns[n], tones.get(_last(n), 0)) for n in names]
+        return Chart(title, curves, log=log, lines=_selected(runs))
+
+    charts = [together("weighted, and their sum", [*total, *weighted])]
+    charts += [together(f"{_last(name)}, raw", [name]) for name in raw]
+    charts += [together("fraction of the sum", fractions, log=False)] if several else []
     return drawn(charts)
 
 
-def discriminator(runs: Sequence[Run], names: Names) -> list[Drawing]:
+def discriminator(runs: Sequence[Run], names: Sequence[str]) -> list[Drawing]:
     """The discriminator's logits for both kinds on common axes, then what else is known of it."""
     several = len(runs) > 1
     logits = Chart(
@@ -121,14 +124,6 @@ def across(
     return Chart(_title(name), curves, _better(name), log=log, lines=_selected(runs))
 
 
-def together(
-    run: Run, title: str, names: Names, tones: Mapping[str, int], *, log: bool | None = False
-) -> Chart:
-    """Several columns of one run; each keeps its colour from chart to chart."""
-    curves = [Curve(_last(n), run.columns[n], tones.get(_last(n), 0)) for n in names]
-    return Chart(title, curves, log=log, lines=_selected([run]))
-
-
 def drawn(charts: Iterable[Chart]) -> list[Drawing]:
     """Charts that have something to show."""
     return [drawing for chart in charts if (drawing := draw(chart)) is not None]
@@ -140,33 +135,6 @@ def _selected(runs: Sequence[Run]) -> list[float]:
 
 
 # -- names --------------------------------------------------------------------------------------
-
-
-def _is_loss(name: str) -> bool:
-    return name == "train/loss" or name.startswith(("train/raw/", "train/weighted/"))
-
-
-def _is_fraction(name: str) -> bool:
-    return name.startswith("train/loss_fraction/")
-
-
-def _is_step(name: str) -> bool:
-    return name in (PACE, "learning_rate") or "gradient_norm" in name
-
-
-def _is_discriminator(name: str) -> bool:
-    return any(word in name for word in ("logits/", "discriminator", "penalty"))
-
-
-def _sums(names: Names) -> list[str]:
-    """The sum, where it is one: of a single term it would hide the term."""
-    weighted = [name for name in names if "/weighted/" in name]
-    return [name for name in names if name == "train/loss" and len(weighted) > 1]
-
-
-def _decisive_first(name: str) -> tuple[bool, bool]:
-    """Sort key: LPIPS, which selects, first; the loss last."""
-    return not name.startswith("val/lpips"), name == "val/loss"
 
 
 def _title(name: str) -> str:

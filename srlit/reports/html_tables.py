@@ -47,8 +47,7 @@ class Table(NamedTuple):
 
 def evaluation_table(evaluation: Evaluation) -> Table:
     """All methods; differences to bicubic where it was measured."""
-    rows = evaluation.rows
-    base = next((row for row in rows if row["name"] == REFERENCE), None)
+    rows, base = evaluation.rows, evaluation.row(REFERENCE)
     columns = [("method", None), *((name, falls_or_rises(name)) for name in evaluation.metrics)]
     cells = [
         [Cell(row["name"]), *(metric_cell(name, row, rows, base) for name in evaluation.metrics)]
@@ -65,21 +64,19 @@ def runs_table(runs: Sequence[Run]) -> Table:
     # Losses of different terms and weights cannot be compared.
     metrics = list(dict.fromkeys(name for row in rows for name in row if name != "loss"))
     known = [row for row in rows if all(name in row for name in metrics)]
-    columns: list[tuple[str, bool | None]] = [
-        ("run", None), ("status", None), ("time", None), ("iterations", None), ("selected", None),
+    facts = ("run", "status", "time", "iterations", "selected")
+    columns = [
+        *((name, None) for name in facts),
         *((name, falls_or_rises(name)) for name in metrics),
-    ]  # fmt: skip
-    cells = [
-        [
-            Cell(run.name),
-            Cell(run.record.status if run.record else "—"),
-            Cell(duration(run)),
-            Cell(f"{run.iterations:,}"),
-            Cell(f"{run.selected.iteration:,}" if run.selected else "—"),
-            *(metric_cell(name, row, known, None) for name in metrics),
-        ]
-        for run, row in zip(runs, rows, strict=True)
     ]
+    cells = []
+    for run, row in zip(runs, rows, strict=True):
+        status = run.record.status if run.record else "—"
+        selected = f"{run.selected.iteration:,}" if run.selected else "—"
+        texts = (run.name, status, duration(run), f"{run.iterations:,}", selected)
+        cells.append(
+            [*map(Cell, texts), *(metric_cell(name, row, known, None) for name in metrics)]
+        )
     note = "Metrics of the selected checkpoints on their own validation photos."
     return Table("Runs", note, columns, cells, [i % 8 for i in range(len(runs))])
 
@@ -89,10 +86,9 @@ def metric_cell(name: str, row: Row, rows: Sequence[Row], base: Row | None) -> C
     if name not in row:
         return Cell("—")
     known = [other for other in rows if math.isfinite(other[name])]
-    best = bool(known) and falls_or_rises(name) is not None and row[name] == best_value(name, known)
-    if base is None or base is row:
-        return Cell(format_value(row[name]), best)
-    return Cell(format_value(row[name]), best, *difference(name, row[name], base[name]))
+    best = falls_or_rises(name) is not None and row[name] == best_value(name, known)
+    compared = difference(name, row[name], base[name]) if base and base is not row else ("", 0)
+    return Cell(format_value(row[name]), best, *compared)
 
 
 def difference(metric: str, value: float, base: float) -> tuple[str, int]:

@@ -1,11 +1,11 @@
 """The header of a report: title, key numbers, facts of the training."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from srlit.evaluation.tables import format_value
+from srlit.evaluation.tables import Row, format_value
 from srlit.reports.configuration import flattened
 from srlit.reports.evaluations import REFERENCE, Evaluation, deciding_metric, falls_or_rises, row_of
 from srlit.reports.html_tables import day, difference, duration
@@ -46,11 +46,10 @@ class Head(NamedTuple):
 
 def head(runs: Sequence[Run], evaluations: Sequence[Evaluation]) -> Head:
     """The head of a report on some runs."""
-    if len(runs) == 1:
-        (run,) = runs
-        return Head(run.name, _line(run), _figures(run, evaluations), facts(run))
     if not runs:
         return Head(evaluations[0].folder.name, "An evaluation.", [], [])
+    if len(runs) == 1:
+        return Head(runs[0].name, _line(runs[0]), _figures(runs[0], evaluations), facts(runs[0]))
     of_runs = [facts(run) for run in runs]
     common = [fact for fact in of_runs[0] if all(fact in other for other in of_runs)]
     names = ", ".join(run.name for run in runs[:4]) + (", …" if len(runs) > 4 else "")
@@ -61,24 +60,26 @@ def _line(run: Run) -> str:
     """When, how long, how it ended."""
     if run.record is None:
         return "No run.json tells when and how this run was made."
-    parts = [run.record.status, day(run.record.started)]
-    if run.record.ended is not None:
-        parts.append(f"took {duration(run)}")
-    return " · ".join(parts)
+    took = [] if run.record.ended is None else [f"took {duration(run)}"]
+    return " · ".join([run.record.status, day(run.record.started), *took])
 
 
 def _figures(run: Run, evaluations: Sequence[Evaluation]) -> list[Figure]:
     """Metrics on test photos against the baseline, or else on the validation photos."""
-    measured = _test_figures(run, evaluations)
     if run.selected is None:
         return [Figure("iterations", f"{run.iterations:,}", "no checkpoint selected yet")]
+    measured = _test_figures(run, evaluations)
     if not measured:
         metrics = {k: v for k, v in run.selected.metrics.items() if k != "loss"}
-        first = deciding_metric(list(metrics))
-        order = sorted(metrics, key=lambda name: name != first)
-        measured = [Figure(n, format_value(metrics[n]), "validation photos") for n in order]
+        values = [(name, format_value(metrics[name])) for name in _deciding_first(metrics)]
+        measured = [Figure(name, value, "validation photos") for name, value in values]
     selected = f"selected: {run.selected.rule}"
     return [*measured[:4], Figure("iteration", f"{run.selected.iteration:,}", selected)]
+
+
+def _deciding_first(metrics: Iterable[str]) -> list[str]:
+    names = list(metrics)
+    return sorted(names, key=lambda name: name != deciding_metric(names))
 
 
 def _figures_of_best(runs: Sequence[Run], evaluations: Sequence[Evaluation]) -> list[Figure]:
@@ -86,10 +87,8 @@ def _figures_of_best(runs: Sequence[Run], evaluations: Sequence[Evaluation]) -> 
     rivals = [(run.selected.metrics, run) for run in runs if run.selected]
     common = [name for name in rivals[0][0] if all(name in m for m, _ in rivals)] if rivals else []
     metric = deciding_metric(common)
-    if metric is None:
-        return []
-    finite = [(m[metric], run) for m, run in rivals if math.isfinite(m[metric])]
-    if not finite:
+    finite = [(m[metric], run) for m, run in rivals if math.isfinite(m[metric])] if metric else []
+    if metric is None or not finite:
         return []
     choose = max if falls_or_rises(metric) else min
     _, best = choose(finite, key=lambda rival: rival[0])
@@ -99,18 +98,14 @@ def _figures_of_best(runs: Sequence[Run], evaluations: Sequence[Evaluation]) -> 
 def _test_figures(run: Run, evaluations: Sequence[Evaluation]) -> list[Figure]:
     """Metrics of this run in the first evaluation that has it, the deciding one first."""
     for evaluation in evaluations:
-        name = row_of(run.name, evaluation)
-        if name is None:
-            continue
-        row = next(row for row in evaluation.rows if row["name"] == name)
-        base = next((row for row in evaluation.rows if row["name"] == REFERENCE), None)
-        first = deciding_metric(evaluation.metrics)
-        order = sorted(evaluation.metrics, key=lambda metric: metric != first)
-        return [_figure(metric, row, base) for metric in order]
+        row = evaluation.row(row_of(run.name, evaluation))
+        if row is not None:
+            base = evaluation.row(REFERENCE)
+            return [_figure(metric, row, base) for metric in _deciding_first(evaluation.metrics)]
     return []
 
 
-def _figure(metric: str, row: Mapping[str, Any], base: Mapping[str, Any] | None) -> Figure:
+def _figure(metric: str, row: Row, base: Row | None) -> Figure:
     value = format_value(row[metric])
     if base is None:
         return Figure(metric, value, "test photos")
@@ -152,11 +147,8 @@ def _network(flat: Mapping[str, str]) -> str:
 
 def _weights(flat: Mapping[str, str]) -> str:
     """Loss terms with their weights; without those of weight 0, schedules by their name only."""
-    weights: dict[str, str] = {}
-    for key, text in flat.items():
-        if key.startswith("loss.weights."):
-            _, _, name, *schedule = key.split(".")
-            weights[name] = "" if schedule else text
+    keys = [key.split(".") for key in flat if key.startswith("loss.weights.")]
+    weights = {name: flat.get(f"loss.weights.{name}", "") for _, _, name, *_ in keys}
     return " + ".join(f"{w} {name}".strip() for name, w in weights.items() if w != "0")
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +29,10 @@ class Column(NamedTuple):
 
     x: list[float]
     y: list[float]
+
+    def pairs(self) -> Iterator[tuple[float, float]]:
+        """Iterations with their values."""
+        return zip(self.x, self.y, strict=True)
 
 
 class Selected(BaseModel):
@@ -74,12 +79,6 @@ class Run(NamedTuple):
         """How far the training got, as far as it logged."""
         return int(max((column.x[-1] for column in self.columns.values()), default=0))
 
-    @property
-    def scale(self) -> int | None:
-        """By how much it enlarges, where the configuration says so."""
-        scale = self.config.get("scale")
-        return scale if isinstance(scale, int) and not isinstance(scale, bool) else None
-
 
 def is_run(folder: Path) -> bool:
     """Whether `srlit.train` worked in a folder."""
@@ -88,13 +87,15 @@ def is_run(folder: Path) -> bool:
 
 def read_run(folder: Path, name: str, warnings: Warnings) -> Run:
     """A run without its images; what cannot be read becomes a warning."""
+    attempt, columns = warnings.attempt, partial(read_columns, warnings=warnings)
+    select = partial(read_json, kind=Selected)
     return Run(
         folder=folder,
         name=name,
-        record=warnings.attempt(_record, folder / RECORD, None),
-        selected=warnings.attempt(_selected, folder / BEST, None),
-        config=warnings.attempt(_config, folder / CONFIG, {}),
-        columns=warnings.attempt(lambda path: read_columns(path, warnings), folder / METRICS, {}),
+        record=attempt(_record, folder / RECORD, None, optional=True),
+        selected=attempt(select, folder / BEST, None, optional=True),
+        config=attempt(_config, folder / CONFIG, {}),
+        columns=attempt(columns, folder / METRICS, {}),
     )
 
 
@@ -112,20 +113,16 @@ def read_columns(path: Path, warnings: Warnings) -> dict[str, Column]:
     cells: dict[str, dict[float, float]] = {}
     broken = 0
     for row in sorted(rows, key=lambda row: int(row[STEP])):
-        for name, text in _named(row):
+        for name, text in row.items():
+            # csv keeps cells beyond the last column as a list under None.
+            if name == STEP or not isinstance(name, str) or not isinstance(text, str):
+                continue
             value = _number(text)
             broken += value is None
             cells.setdefault(name, {})[int(row[STEP])] = math.nan if value is None else value
     if broken:
         warnings.append(f"{path}: {broken} cells are no numbers; the curves have gaps there")
     return {name: Column(list(found), list(found.values())) for name, found in cells.items()}
-
-
-def _named(row: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """The cells that have a column; csv keeps those beyond the last one as a list under None."""
-    for name, text in row.items():
-        if isinstance(name, str) and isinstance(text, str) and name != STEP:
-            yield name, text
 
 
 def _number(text: str) -> float | None:
@@ -135,19 +132,11 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _record(path: Path) -> RunRecord | None:
-    if not path.is_file():
-        return None
+def _record(path: Path) -> RunRecord:
     record = read_record(path.parent)
-    if record is None or not isinstance(record.started, (int, float)):
+    if record is None:
         raise ValueError("is damaged: how the run was started and ended is not known")
     return record
-
-
-def _selected(path: Path) -> Selected | None:
-    """The selected checkpoint; None before the first validation."""
-    selected: Selected | None = read_json(path, Selected) if path.is_file() else None
-    return selected
 
 
 def _config(path: Path) -> dict[str, Any]:
@@ -157,6 +146,5 @@ def _config(path: Path) -> dict[str, Any]:
     except (OmegaConfBaseException, yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"cannot be read as YAML: {error}") from error
     if not isinstance(content, dict):
-        msg = f"is {content!r:.60}, expected a mapping"
-        raise ValueError(msg)  # noqa: TRY004 - a damaged file, like the others
+        raise ValueError(f"is {content!r:.60}, expected a mapping")  # noqa: TRY004 - as DAMAGE
     return {str(key): value for key, value in content.items()}

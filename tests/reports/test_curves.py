@@ -27,7 +27,7 @@ def test_a_curve_breaks_where_a_value_is_not_finite():
     assert len(places(path)) == 5
     assert path.count("h0") == 1  # the lone third value is a dot
     assert len(drawing.gaps) == 2
-    assert "2 values not finite" in drawing.summary
+    assert "2 values not finite" in drawing.summary()
 
 
 def test_higher_values_lie_higher_and_later_ones_further_right():
@@ -50,8 +50,8 @@ def test_nothing_is_marked_where_nothing_finite_was_logged(mark):
 
 
 def test_zero_forbids_a_logarithm():
-    assert drawn(1.0, 0.001, 0.1, log=None).data["y"][4] == 1
-    assert drawn(1.0, 0.0, 0.001, log=None).data["y"][4] == 0
+    assert drawn(1.0, 0.001, 0.1, log=None).y.log
+    assert not drawn(1.0, 0.0, 0.001, log=None).y.log
 
 
 def test_nothing_finite_is_no_chart():
@@ -103,7 +103,7 @@ def test_thinning_neither_loses_the_mark_nor_bends_the_mean():
     values = [float(i % 50 == 0) for i in range(5000)]
     drawing = drawn(*values, mark=50 * 10.0 + 20)
     assert drawing.strokes[0].mark[2] == "0"
-    zero, one = (y for y, text in drawing.y_ticks if text in ("0.0", "1.0", "0", "1"))
+    zero, one = (y for y, text in drawing.y.labels() if text in ("0.0", "1.0", "0", "1"))
     share = [(zero - y) / (zero - one) for _, y in places(drawing.strokes[0].path)]
     assert np.mean(share[20:-20]) == pytest.approx(0.02, abs=0.005)
 
@@ -117,5 +117,5 @@ def test_noisy_curves_are_drawn_twice():
 
 
 def test_the_tooltip_reads_the_values():
-    data = drawn(1.0, NAN, 0.123456789).data
-    assert data["curves"][0]["points"] == [[10.0, 1.0], [20.0, None], [30.0, 0.12346]]
+    data = drawn(1.0, NAN, 0.123456789).data()
+    assert data["curves"][0]["points"] == [(10.0, 1.0), (20.0, None), (30.0, 0.12346)]

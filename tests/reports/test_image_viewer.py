@@ -30,8 +30,8 @@ def eight_bit(image):
     return (image * 255).round().byte()
 
 
-def decoded(image):
-    data = base64.b64decode(image.uri.removeprefix("data:image/webp;base64,"))
+def decoded(uri):
+    data = base64.b64decode(uri.removeprefix("data:image/webp;base64,"))
     return torch.from_numpy(np.array(Image.open(io.BytesIO(data)))).permute(2, 0, 1)
 
 
@@ -98,13 +98,13 @@ def noise(side, seed):
 
 
 def shots_of(count, side):
-    layers = [Layer("LR", "", noise(side, 0)), Layer("HR", "", noise(side, 1))]
+    layers = [Layer("LR", noise(side, 0)), Layer("HR", noise(side, 1))]
     return [Shot(str(i), "", layers, "LR", "HR") for i in range(count)]
 
 
 def test_with_room_images_keep_every_bit():
     ((viewer,),), stored = embed([shots_of(1, 64)], 2**20, Warnings())
-    assert torch.equal(decoded(viewer.images[1]), noise(64, 1))
+    assert torch.equal(decoded(viewer.uris[1]), noise(64, 1))
     assert "lossless" in stored
 
 
