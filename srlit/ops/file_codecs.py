@@ -113,8 +113,8 @@ def _code_h264(pixels: Pixels, crf: int) -> Pixels:
 def require_pillow(codec: str) -> None:
     """Raise RuntimeError where Pillow was built without a codec."""
     if not features.check(codec):
-        msg = f"this build of Pillow has no {codec!r} (see `python -m PIL`): install a wheel of it"
-        raise RuntimeError(msg)
+        advice = "(see `python -m PIL`): install a wheel of it"
+        raise RuntimeError(f"this build of Pillow has no {codec!r} {advice}")
 
 
 def require_x264() -> None:
@@ -129,17 +129,16 @@ def require_x264() -> None:
         raise RuntimeError(msg)
 
 
+def _pillow_codec(name: str, **settings: int) -> Codec:
+    def code(pixels: Pixels, quality: int) -> Pixels:
+        return _code_with_pillow(pixels, quality, name.upper(), **settings)
+
+    return Codec(name, code, require=partial(require_pillow, name.lower()))
+
+
 CODECS: dict[CodecName, Codec] = {
-    "webp": Codec(
-        "WebP",
-        partial(_code_with_pillow, form="WEBP", method=WEBP_METHOD),
-        require=partial(require_pillow, "webp"),
-    ),
-    "avif": Codec(
-        "AVIF",
-        partial(_code_with_pillow, form="AVIF", speed=AVIF_SPEED, max_threads=1),
-        require=partial(require_pillow, "avif"),
-    ),
+    "webp": _pillow_codec("WebP", method=WEBP_METHOD),
+    "avif": _pillow_codec("AVIF", speed=AVIF_SPEED, max_threads=1),
     "h264": Codec("H.264", _code_h264, max_quality=51, require=require_x264),
 }
 

@@ -35,6 +35,7 @@ CHROMA_TABLE = (
 )  # fmt: skip
 # jccolor.c's and jdcolor.c's constants, 2^16 times the real ones.
 TO_YCBCR = (19595, 38470, 7471, -11059, -21709, 32768, 32768, -27439, -5329)
+YCBCR_OFFSETS = 1 << 15, *[(128 << 16) + (1 << 15) - 1] * 2
 TO_RGB = (65536, 0, 91881, 65536, -22554, -46802, 65536, 116130, 0)
 
 
@@ -124,10 +125,8 @@ def _convert(image: Float[Tensor, "n 3 h w"], matrix: tuple[int, ...]) -> Tensor
 
 def _to_ycbcr(rgb: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
     """Levels to levels. Halves of Cb and Cr round down: libjpeg adds ONE_HALF - 1 to them."""
-    ycbcr = _convert(rgb, TO_YCBCR)
-    ycbcr[:, :1] += 1 << 15
-    ycbcr[:, 1:] += (128 << 16) + (1 << 15) - 1
-    return ycbcr.div_(1 << 16).floor_()
+    offsets = constant(YCBCR_OFFSETS, rgb.device, rgb.dtype).view(3, 1, 1)
+    return _convert(rgb, TO_YCBCR).add_(offsets).div_(1 << 16).floor_()
 
 
 def jpeg(

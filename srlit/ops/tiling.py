@@ -42,11 +42,6 @@ def check_tiles(tile: int, overlap: int) -> None:
         raise ValueError(msg)
 
 
-def count_tiles(height: int, width: int, *, tile: int, overlap: int) -> int:
-    """How many tiles `upscale_tiled` will pass to the upscaler."""
-    return len(tile_starts(height, tile, overlap)) * len(tile_starts(width, tile, overlap))
-
-
 def upscale_tiled(
     upscale: Upscaler,
     lr: Float[Tensor, "1 3 h w"],

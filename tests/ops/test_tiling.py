@@ -1,11 +1,10 @@
 import itertools
-from unittest.mock import Mock
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from srlit.ops.tiling import count_tiles, crossfade, tile_starts, upscale_tiled
+from srlit.ops.tiling import crossfade, tile_starts, upscale_tiled
 
 
 def nearest(x, scale=3):
@@ -42,12 +41,6 @@ def test_tiles_that_disagree_are_blended_without_a_seam():
     )
     assert (result.min(), result.max()) == (0, 1)
     assert result.diff(dim=-1).abs().max() < 0.25
-
-
-def test_count_is_what_is_called():
-    upscale, sizes = Mock(side_effect=nearest), {"tile": 32, "overlap": 8}
-    upscale_tiled(upscale, torch.rand(1, 3, 70, 99), scale=3, **sizes)
-    assert upscale.call_count == count_tiles(70, 99, **sizes)
 
 
 @pytest.mark.parametrize(("tile", "overlap"), [(0, 0), (32, 17), (32, -1)])
