@@ -55,8 +55,8 @@ def build(folder: Path) -> list[Case]:
             path.write_bytes(content)
         cases.append(Case(path, pixels, notes, reason, off))
 
-    good = modes, palettes, sixteen_bits, tiffs, lossy, inks, turned, bad_metadata, frames, sizes
-    for group in (*good, broken, bombs, no_images, names, links, no_files):
+    good = modes, palettes, sixteen_bits, tiffs, lossy, inks, turned, frames
+    for group in (*good, broken, bombs, no_images, names, no_files):
         group(folder, add)
     return cases
 
@@ -114,6 +114,12 @@ def png(samples: np.ndarray, *more: bytes, interlaced: bool = False) -> bytes:
     head = header(width, height, 8 * samples.itemsize, colour, int(interlaced))
     pixels = chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
     return b"".join([b"\x89PNG\r\n\x1a\n", head, *more, pixels])
+
+
+def tiff(pixels: np.ndarray, photometric: str = "rgb", **options: object) -> bytes:
+    file = io.BytesIO()
+    tifffile.imwrite(file, pixels, photometric=photometric, metadata=None, **options)
+    return file.getvalue()
 
 
 def resized(tiff: bytes, old: tuple[int, int], new: tuple[int, int]) -> bytes:
@@ -205,28 +211,24 @@ def tiffs(folder: Path, add: Add) -> None:
     rgb, deep = noise(32, 48, 3), noise(32, 48, 4, dtype=np.uint16)
     colour, plane = deep[..., :3], deep[..., 0]
 
-    def case(name, pixels, expected=None, *notes, off=0, reason="", photometric="rgb", **options):
-        options |= {"metadata": None, "photometric": photometric}
-        tifffile.imwrite(folder / name, pixels, **options)
-        add(name, None, expected, notes, reason, off)
-
     planes = {"planarconfig": "separate"}
-    case("planar.tif", rgb.transpose(2, 0, 1), rgb, **planes)
-    case("rgb16 planar.tif", colour.transpose(2, 0, 1), reason="layout R are not read", **planes)
-    case("tiled.tif", rgb, rgb, tile=(16, 16))
+    add("planar.tif", tiff(rgb.transpose(2, 0, 1), **planes), rgb)
+    data = tiff(colour.transpose(2, 0, 1), **planes)
+    add("rgb16 planar.tif", data, reason="layout R are not read")
+    add("tiled.tif", tiff(rgb, tile=(16, 16)), rgb)
     for kind, levels in {"minisblack": plane, "miniswhite": 65535 - plane}.items():
-        expected = rounded(gray(levels))
-        case(f"l16 {kind}.tif", plane, expected, "gray", "16-bit", photometric=kind)
-    case("dark rgb16.tif", colour >> 6, rounded(colour >> 6), "16-bit", "dark 16-bit")
+        add(f"l16 {kind}.tif", tiff(plane, kind), rounded(gray(levels)), ("gray", "16-bit"))
+    add("dark rgb16.tif", tiff(colour >> 6), rounded(colour >> 6), ("16-bit", "dark 16-bit"))
     zipped = {"compression": "zlib", "predictor": True}
     big, tiles = {"byteorder": ">"}, {"tile": (16, 16)}
     for name, options in {"": {}, " big": big, " zip": zipped, " tiled": tiles}.items():
-        case(f"rgb16{name}.tif", colour, rounded(colour), "16-bit", **options)
+        add(f"rgb16{name}.tif", tiff(colour, **options), rounded(colour), ("16-bit",))
     laid = on_white(colour, deep[..., 3], 65535)
     times = (colour * (deep[..., 3:] / 65535)).round().astype(np.uint16)
     multiplied = np.dstack([times, deep[..., 3]])
     for kind, pixels in {"unassalpha": deep, "assocalpha": multiplied}.items():
-        case(f"rgba16 {kind}.tif", pixels, laid, "alpha", "16-bit", off=1, extrasamples=[kind])
+        data = tiff(pixels, extrasamples=[kind])
+        add(f"rgba16 {kind}.tif", data, laid, ("alpha", "16-bit"), off=1)
     low = colour.astype("<u2").view(np.uint8).reshape(32, 96, 3)
     low = encode(low, "TIFF", compression="tiff_lzw")
     lzw = resized(low, (96, 32), (48, 32)).replace(b"\x08\0" * 3, b"\x10\0" * 3)
@@ -234,12 +236,10 @@ def tiffs(folder: Path, add: Add) -> None:
 
 
 def lossy(folder: Path, add: Add) -> None:
-    """JPEG, and others with loss."""
+    """JPEG and WebP."""
     photo = photo_crop()
-    add("photo.jpg", photo, photo, off=NEARLY, **FINE)
-    add("progressive.jpg", photo, photo, off=NEARLY, progressive=True, **FINE)
-    plane = photo[..., 0]
-    add("gray.jpeg", plane, gray(plane), ("gray",), off=NEARLY, **FINE)
+    add("photo.jpg", photo, photo, off=NEARLY, progressive=True, **FINE)
+    add("gray.jpeg", photo[..., 0], gray(photo[..., 0]), ("gray",), off=NEARLY, **FINE)
     smooth = np.array(Image.fromarray(photo).resize((64, 48), box=(0, 0, 8, 6)))
     add("lossy.webp", smooth, smooth, off=16, quality=95)
 
@@ -270,22 +270,16 @@ def turned(folder: Path, add: Add) -> None:
     tags = chunk(b"eXIf", exif(8).tobytes()[6:])
     expected = upright(rounded(deep), 8)
     add("turned16.png", png(deep, tags), expected, ("16-bit", "rotated"))
-    options = {"photometric": "rgb", "metadata": None}
-    options["extratags"] = [(ORIENTATION, "H", 1, 8, True)]
-    tifffile.imwrite(folder / "turned16.tif", deep, **options)
-    add("turned16.tif", None, expected, ("16-bit", "rotated"))
-
-
-def bad_metadata(folder: Path, add: Add) -> None:
-    rgb = noise(21, 34, 3)
+    data = tiff(deep, extratags=[(ORIENTATION, "H", 1, 8, True)])
+    add("turned16.tif", data, expected, ("16-bit", "rotated"))
     garbage = b"Exif\0\0MM\0*\xff\xff\xff\xff" + noise(50).tobytes()
-    add("bad exif.png", png(rgb, chunk(b"eXIf", garbage[6:])), rgb)
-    add("bad exif.jpg", photo_crop(), photo_crop(), off=NEARLY, **FINE, exif=garbage)
-    add("turned 9.png", rgb, rgb, exif=exif(9))
     profile = b"no profile at all" * 20
-    add("bad icc.png", rgb, rgb, icc_profile=profile)
-    add("bad icc.jpg", photo_crop(), photo_crop(), off=NEARLY, **FINE, icc_profile=profile)
     cut = chunk(b"iCCP", b"name\0\0" + zlib.compress(profile)[:9])
+    add("bad exif.png", png(rgb, chunk(b"eXIf", garbage[6:])), rgb)
+    add("bad exif.jpg", photo, photo, off=NEARLY, **FINE, exif=garbage)
+    add("turned 9.png", rgb, rgb, exif=exif(9))
+    add("bad icc.png", rgb, rgb, icc_profile=profile)
+    add("bad icc.jpg", photo, photo, off=NEARLY, **FINE, icc_profile=profile)
     add("cut icc.png", png(rgb, cut), rgb)
 
 
@@ -301,13 +295,6 @@ def frames(folder: Path, add: Add) -> None:
     # What phones add to a photo, such as a map of depths, is no second frame of it.
     data = encode(Image.fromarray(photo_crop()), "MPO", **FINE, **more)
     add("two.jpg", data, photo_crop(), off=NEARLY)
-
-
-def sizes(folder: Path, add: Add) -> None:
-    for height, width in ((1, 1), (1, 4096), (4096, 1)):
-        rgb = noise(height, width, 3)
-        rgb[0, 0] = 1, 2, 3
-        add(f"{width}x{height}.png", rgb, rgb)
 
 
 # -- bad files ----------------------------------------------------------------------------------
@@ -369,27 +356,28 @@ def no_images(folder: Path, add: Add) -> None:
 
 
 def names(folder: Path, add: Add) -> None:
-    """Good images under any name."""
+    """Good images of any name and size."""
     rgb = noise(21, 34, 3, seed=9)
     good = encode(rgb, "PNG")
     for name in ("UPPER.PNG", "phone.heif", "a\nb.png", "ünï 😀.png", "n" * 251 + ".png", "none"):
         add(name, good, rgb)
     add(os.fsdecode(b"bytes \xff\xfe.png"), good, rgb)
+    for height, width in ((1, 1), (1, 4096), (4096, 1)):
+        rgb = noise(height, width, 3)
+        add(f"{width}x{height}.png", rgb, rgb)
     add("wrong.png", encode(photo_crop(), "JPEG", **FINE), photo_crop(), off=NEARLY)
 
 
-def links(folder: Path, add: Add) -> None:
+def no_files(folder: Path, add: Add) -> None:
+    """Links, and what is no regular file."""
     (folder / "link.png").symlink_to("rgb.png")
     add("link.png", None, noise(21, 34, 3))
     (folder / "loop.png").symlink_to("loop.png")
     add("loop.png", None, reason="symbolic links")
     (folder / "dangling.png").symlink_to("nowhere\n.png")
     add("dangling.png", None, reason=r"No such file.*a link to nowhere\\n.png")
-    add("never.png", None, reason="No such file|Not a directory")
-    add("rgb.png/x.png", None, reason="No such file|Not a directory")
-
-
-def no_files(folder: Path, add: Add) -> None:
+    for name in ("never.png", "rgb.png/x.png"):
+        add(name, None, reason="No such file|Not a directory")
     (folder / "folder.png").mkdir()
     os.mkfifo(folder / "pipe.png")
     os.mknod(folder / "socket.png", stat.S_IFSOCK | 0o600)

@@ -140,14 +140,10 @@ def test_damage_anywhere_in_a_png_is_refused_or_harmless(tmp_path, dtype):
     assert np.array_equal(outcome(path)[0], pixels)
 
 
-DAMAGED = "rgb16.tif", "lzw.tiff", "many.gif", "lossy.webp", "p.bmp", "adobe cmyk.jpg", "turned.jpg"
-
-
-@pytest.mark.parametrize("name", DAMAGED)
+@pytest.mark.parametrize("name", ["rgb16.tif", "lzw.tiff", "many.gif", "lossy.webp", "turned.jpg"])
 def test_random_damage_is_a_photo_error_or_an_image(cases, tmp_path, name):
-    (case,) = [case for case in cases if case.path.name == name]
-    whole, rng = case.path.read_bytes(), np.random.default_rng(0)
-    path = tmp_path / name
+    path, rng = tmp_path / name, np.random.default_rng(0)
+    whole = cases[0].path.with_name(name).read_bytes()
     for _ in range(150):
         damaged = bytearray(whole)
         for position in rng.integers(0, min(len(whole), 400), 4):

@@ -24,7 +24,7 @@ from srlit.data.photo_file import PhotoError
 from srlit.data.reader import PhotoReader
 from srlit.data.shards import ShardError, Shards, StreamedPhotos, write_shards
 from srlit.train import build_data
-from tests.data.photos import audit, audited, batches_in, batches_of, same
+from tests.data.photos import audit, audited, batches_in, batches_of, folder_options, same
 from tests.helpers import TINY, compose_config
 
 pytest.importorskip("litdata")
@@ -254,14 +254,6 @@ def test_photos_that_are_too_small_are_left_out_as_files_are(photo_folder, tmp_p
         sets.audited("train", 51, CHECKS)
 
 
-def test_only_photos_of_the_sets_are_read(shards, photo_folder):
-    sets = StreamedPhotos(train=str(shards))
-    (first, *_) = sets.audited("train", 1, CHECKS).photos
-    assert torch.equal(sets.read(first), read_photo(photo_folder / "00.png"))
-    with pytest.raises(ShardError, match=r"00\.png"):
-        sets.read(audited(photo_folder)[0])
-
-
 def test_without_litdata_the_error_says_what_to_install(shards, photo_folder, monkeypatch):
     for module in ("litdata", "litdata.streaming", "litdata.streaming.writer"):
         monkeypatch.setitem(sys.modules, module, None)
@@ -284,29 +276,20 @@ def module_of(*overrides):
     return build_data(cfg)
 
 
-def test_training_and_validation_see_what_they_see_in_folders(photo_folder, tmp_path):
+def test_training_and_validation_see_what_they_see_in_folders(photo_folder, tmp_path, caplog):
     """Whole data modules, built as a command builds them."""
     cache = f"paths.cache={tmp_path / 'cache'}"
-    folder = [f"data.photos.train_folder={photo_folder}", "data.photos.holdout=2"]
+    folder = folder_options(train_folder=photo_folder, holdout=2)
     files = module_of("data=folder", *folder, cache)
     for split in ("train", "val"):
         write_shards(files.photos.audited(split, 1, CHECKS).photos, tmp_path / split, chunk_mb=0.08)
-    places = [f"data.photos.{split}={tmp_path / split}" for split in ("train", "val")]
+    places = folder_options(**{split: tmp_path / split for split in ("train", "val", "test")})
     streamed = module_of("data=litdata", *places, cache)
     batches = []
     for module in (files, streamed):
         module.check()
         batches.append([*module.train_dataloader(), *module.val_dataloader()])
+    assert f"data.photos.test: {tmp_path / 'test'}" in caplog.text  # missing, and not needed
     assert len(batches[0]) > 6
     assert all(same(*both) for both in zip(*batches, strict=True))
     streamed.load_state_dict(files.state_dict())  # so either resumes the other
-
-
-def test_missing_shards_of_the_test_stop_no_training(photo_folder, tmp_path, caplog):
-    photos, splits = audited(photo_folder), ("train", "val", "test")
-    write_shards(photos[2:], tmp_path / "train")
-    write_shards(photos[:2], tmp_path / "val")
-    module = module_of("data=litdata", *[f"data.photos.{s}={tmp_path / s}" for s in splits])
-    with caplog.at_level("INFO"):
-        module.check()
-    assert f"data.photos.test: {tmp_path / 'test'}" in caplog.text

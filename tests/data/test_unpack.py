@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from unittest.mock import Mock
 
 import pytest
 
@@ -140,8 +141,7 @@ def test_a_link_in_a_zip_becomes_a_plain_file(tmp_path):
     info = zipfile.ZipInfo("set/train/x.jpg")
     info.create_system = 3
     info.external_attr = (stat.S_IFLNK | 0o777) << 16
-    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
-        archive.writestr(info, "/etc/passwd")
+    write_archive(tmp_path / "set.zip", {info: "/etc/passwd"})
     assert tree(extract(tmp_path / "set.zip")) == {"x.jpg": b"/etc/passwd"}
     assert not (tmp_path / "photos" / "x.jpg").is_symlink()
 
@@ -191,12 +191,10 @@ def test_no_archive(tmp_path, content):
     refused(tmp_path / "set.zip", match=str(tmp_path))
 
 
-@pytest.mark.parametrize(
-    ("inside", "photos", "message"),
-    [(("set/train", "set/test"), 400, "3 photos .*expected 400"), (("nowhere",), None, "0 photos")],
-)
-def test_another_number_of_photos_than_expected(archive, inside, photos, message):
-    refused(archive, inside=inside, photos=photos, match=message)
+@pytest.mark.parametrize(("inside", "photos", "found"), [("set", 400, 5), ("none", None, 0)])
+def test_another_number_of_photos_than_expected(archive, inside, photos, found):
+    message = f"{found} photos .*expected {photos or 1}"
+    refused(archive, inside=(inside,), photos=photos, match=message)
 
 
 # -- full disks ---------------------------------------------------------------------------------
@@ -210,9 +208,7 @@ def test_space_is_needed_for_the_photos_taken(archive, monkeypatch):
 
 
 def test_a_disk_that_fills_up_while_unpacking_leaves_no_folder(archive, monkeypatch):
-    def full(*_, **__):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
+    full = Mock(side_effect=OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
     monkeypatch.setattr(zipfile.ZipFile, "extract", full)
     monkeypatch.setattr(tarfile.TarFile, "extract", full)
     refused(archive, match=r"paths\.data")
