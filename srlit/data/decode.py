@@ -12,14 +12,8 @@ from PIL.ExifTags import Base
 from PIL.ImageFile import ImageFile
 from torch import Tensor
 
-from srlit.data.high_bit_depth import (
-    TO_8_BITS,
-    Samples,
-    has_16bits,
-    on_white,
-    samples_16bit,
-    split_alpha,
-)  # fmt: skip
+from srlit.data import high_bit_depth
+from srlit.data.high_bit_depth import TO_8_BITS, Samples, samples_16bit, split_alpha
 from srlit.data.image_formats import identify
 from srlit.data.photo_file import photo_errors, read_bytes
 
@@ -107,14 +101,14 @@ def _decode(data: bytes, suffix: str) -> Decoded:
     image = identify(data, suffix)
     rotated = _is_rotated(image)
     samples = samples_16bit(image, data)
-    rgb = to_rgb(_load(image)) if samples is None else Image.fromarray(on_white(samples))
+    rgb = to_rgb(_load(image)) if samples is None else high_bit_depth.on_white(samples)
     pixels = pixels_of(_upright(rgb, image))
     notes = {
         "gray": _is_gray(pixels.numpy()),
         "cmyk": image.mode == "CMYK",
         "palette": image.mode == "P",
         "alpha": _has_alpha(image, samples),
-        "16-bit": samples is not None or has_16bits(image, data),
+        "16-bit": samples is not None or high_bit_depth.has_16bits(image, data),
         "dark 16-bit": samples is not None and split_alpha(samples)[0].max() < DARK,
         "rotated": rotated,
         "animated": _is_animated(image),  # last: it moves the decoder on

@@ -63,7 +63,7 @@ def identify(data: bytes, suffix: str) -> ImageFile:
     Raises:
         PhotoError: the file cannot be used.
     """
-    name = _format_of(data)
+    name = next((k for k, start in SIGNATURES.items() if re.match(start, data, re.DOTALL)), "")
     unsupported = UNSUPPORTED.get(suffix.lower())
     # Camera raw files are TIFF whose first page is a thumbnail.
     if not name or (unsupported and name == "TIFF"):
@@ -79,11 +79,6 @@ def identify(data: bytes, suffix: str) -> ImageFile:
     if name == "JPEG" and data.endswith(bytes(PAGE)) and data.rstrip(b"\0")[-2:] != b"\xff\xd9":
         raise PhotoError("a JPEG file that ends in zeros: not all of it was written")
     return image
-
-
-def _format_of(data: bytes) -> str:
-    """A key of `DECODERS`, or empty."""
-    return next((k for k, start in SIGNATURES.items() if re.match(start, data, re.DOTALL)), "")
 
 
 def _why_unknown(data: bytes, unsupported: str | None) -> str:

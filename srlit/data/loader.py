@@ -17,8 +17,6 @@ from torch.utils.data import DataLoader, Dataset
 from srlit.data.scan import cores
 from srlit.types import Photos
 
-AHEAD = 4
-
 # A terminal, SLURM and `kill` of a process group send these to the workers too.
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
@@ -35,7 +33,7 @@ class BatchLoader(Iterable[Photos], Sized):
 
     dataset: Dataset[Photos]
     sampler: Sequence[int]
-    ahead: int = AHEAD
+    ahead: int = 4
 
     def __len__(self) -> int:
         """Number of batches."""

@@ -168,6 +168,7 @@ class Shards:
 
     Attributes:
         photos: the photos; their paths are names only.
+        numbers: path to number and CRC-32 of the file.
 
     Raises:
         ShardError: there are no shards, or damaged ones.
@@ -197,7 +198,7 @@ class Shards:
         except Exception as error:  # those of botocore and of other storages
             raise ShardError(f"{location}: cannot be opened: {error}") from error
         self.photos = [Photo(root / row.name, *row[1:4]) for row in rows]
-        self._known = {root / row.name: (number, row.crc) for number, row in enumerate(rows)}
+        self.numbers = {root / row.name: (number, row.crc) for number, row in enumerate(rows)}
         self._whole = cache_dir is not None and size <= cache_gb * 2**30
 
     def __getstate__(self) -> dict[str, Any]:
@@ -211,10 +212,6 @@ class Shards:
             self._opened = os.getpid(), import_litdata().StreamingDataset(**self._options)
         return self._opened[1]
 
-    def __contains__(self, path: Path) -> bool:
-        """Whether a photo of this path is here."""
-        return path in self._known
-
     def read(self, path: Path) -> Pixels:
         """Pixels of a photo, upright RGB.
 
@@ -222,7 +219,7 @@ class Shards:
             ShardError: its shard cannot be read or is damaged.
             PhotoError: it does not decode.
         """
-        number, crc = self._known[path]
+        number, crc = self.numbers[path]
         where = f"{self.location}: {printable(path)}"
         try:
             data = bytes(self._dataset[number])
@@ -295,7 +292,7 @@ class StreamedPhotos(PhotoSets):
             PhotoError: it does not decode.
         """
         for shards in self._opened.values():
-            if photo.path in shards:
+            if photo.path in shards.numbers:
                 return shards.read(photo.path)
         raise ShardError(f"{printable(photo.path)}: is in none of the sets {list(self._opened)}")
 
