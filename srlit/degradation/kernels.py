@@ -14,13 +14,7 @@ from annotated_types import Gt, Interval
 from jaxtyping import Float
 from torch import Tensor
 
-from srlit.degradation.argument_types import (
-    Configured,
-    IsRange,
-    NonNegativeRange,
-    OddSizes,
-    PositiveRange,
-)
+from srlit.degradation.stage import Configured, IsRange, NonNegativeRange, OddSizes, PositiveRange
 from srlit.ops.filters import centred_positions, gaussian_taps
 from srlit.ops.ragged_batch import Params
 from srlit.ops.rng import RowGenerator, constant

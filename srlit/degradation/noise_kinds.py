@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int32
 from torch import Tensor
 
-from srlit.degradation.argument_types import Configured, LevelRange, NonNegativeRange, PositiveRange
+from srlit.degradation.stage import Configured, LevelRange, NonNegativeRange, PositiveRange
 from srlit.ops.colour import luma
 from srlit.ops.noise import normal_noise, poisson_noise
 from srlit.ops.ragged_batch import Params

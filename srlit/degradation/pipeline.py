@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from srlit.degradation.argument_types import Configured
-from srlit.degradation.stage import FULL_SIZE, Stage
+from srlit.degradation.stage import FULL_SIZE, Configured, Stage
 from srlit.degradation.stages.combine import Sequential
 from srlit.ops.compute_precision import float64_device, full_precision
 from srlit.ops.ragged_batch import Params, RaggedBatch

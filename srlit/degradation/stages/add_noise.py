@@ -7,9 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from srlit.degradation.argument_types import choice_weights
 from srlit.degradation.noise_kinds import NoiseKind
-from srlit.degradation.stage import Stage, distinct, merge_choices
+from srlit.degradation.stage import Stage, choice_weights, distinct, merge_choices
 from srlit.ops.ragged_batch import Params, RaggedBatch, apply_to_rows
 from srlit.ops.rng import RowGenerator, pixel_field
 

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import torch
 
-from srlit.degradation.argument_types import choice_weights
 from srlit.degradation.kernels import Kernel
-from srlit.degradation.stage import Stage, distinct, merge_choices, require_larger
+from srlit.degradation.stage import Stage, choice_weights, distinct, merge_choices, require_larger
 from srlit.ops.filters import dense_filter
 from srlit.ops.ragged_batch import Params, RaggedBatch, own_rows
 from srlit.ops.rng import RowGenerator

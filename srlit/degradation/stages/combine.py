@@ -6,8 +6,7 @@ from functools import partial, reduce
 import torch
 from torch import Tensor
 
-from srlit.degradation.argument_types import choice_weights
-from srlit.degradation.stage import FULL_SIZE, RelativeSize, Stage
+from srlit.degradation.stage import FULL_SIZE, RelativeSize, Stage, choice_weights
 from srlit.ops.ragged_batch import Params, RaggedBatch, apply_to_rows
 from srlit.ops.rng import RowGenerator
 from srlit.types import Fraction

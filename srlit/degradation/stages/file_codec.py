@@ -1,7 +1,6 @@
 """Compression by WebP, AVIF or H.264."""
 
-from srlit.degradation.argument_types import QualityRange
-from srlit.degradation.stage import Stage
+from srlit.degradation.stage import QualityRange, Stage
 from srlit.ops.file_codecs import CODECS, CodecName, encode_decode
 from srlit.ops.ragged_batch import Params, RaggedBatch
 from srlit.ops.rng import RowGenerator

@@ -6,8 +6,7 @@ from typing import Annotated
 
 from annotated_types import Interval, MinLen
 
-from srlit.degradation.argument_types import IsRange
-from srlit.degradation.stage import Stage
+from srlit.degradation.stage import IsRange, Stage
 from srlit.ops.file_codecs import libjpeg
 from srlit.ops.jpeg import Subsampling, jpeg
 from srlit.ops.ragged_batch import Params, RaggedBatch, apply_to_rows

@@ -8,8 +8,7 @@ from typing import Annotated
 import torch
 from annotated_types import MinLen
 
-from srlit.degradation.argument_types import FactorRanges, PositiveRange, choice_weights
-from srlit.degradation.stage import RelativeSize, Stage
+from srlit.degradation.stage import FactorRanges, PositiveRange, RelativeSize, Stage, choice_weights
 from srlit.ops.ragged_batch import Params, RaggedBatch
 from srlit.ops.resize import INTERPOLATIONS, Interpolation, interpolate
 from srlit.ops.rng import RowGenerator, constant

@@ -2,8 +2,7 @@
 
 from functools import partial
 
-from srlit.degradation.argument_types import Level, OddSize
-from srlit.degradation.stage import Stage, require_larger
+from srlit.degradation.stage import Level, OddSize, Stage, require_larger
 from srlit.ops.filters import unsharp_mask
 from srlit.ops.ragged_batch import Params, RaggedBatch
 from srlit.types import NonNegative, Positive

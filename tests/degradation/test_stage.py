@@ -2,7 +2,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from srlit.config.check import ConfigError, check_config
-from srlit.degradation.argument_types import choice_weights
+from srlit.degradation.stage import choice_weights
 from tests.helpers import compose_config
 
 D = "srlit.degradation"
