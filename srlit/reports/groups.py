@@ -1,17 +1,25 @@
 """Which curves are shown together: validation, losses, discriminator, steps, everything else.
 
 One run: related curves share a chart, one colour per curve. Several runs: one chart per column, one
-colour per run.
+colour per run. Likewise the metrics between two networks: `interpolation.json`, a list of
+{weight, metrics}; the weight is that of the second network, 0 to 1, and metrics is an object of
+numbers.
 """
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+from annotated_types import Len
+from pydantic import BaseModel
 
 from srlit.reports.curves import Chart, Curve, Drawing, draw
 from srlit.reports.evaluations import falls_or_rises
 from srlit.reports.run_folders import Column, Run
+from srlit.reports.warnings import read_json
 
+INTERPOLATION = "interpolation.json"
 TONES = 8
 PACE = "pace"  # the name of what `read_pace` found among the columns
 REAL, FAKE = "train/logits/real", "train/logits/fake"
@@ -132,6 +140,31 @@ def drawn(charts: Iterable[Chart]) -> list[Drawing]:
 def _selected(runs: Sequence[Run]) -> list[float]:
     """Where the selected checkpoint was made; lines of several runs would say too much."""
     return [run.selected.iteration for run in runs if run.selected and len(runs) == 1]
+
+
+class InterpolationStep(BaseModel):
+    """Metrics of a network between two others."""
+
+    weight: float
+    metrics: dict[str, float]
+
+
+def read_interpolation(path: Path) -> list[Chart]:
+    """One chart per metric, over the weight.
+
+    Raises:
+        ValueError: the file does not hold what the module's docstring says.
+    """
+    steps: list[InterpolationStep] = read_json(
+        path, Annotated[list[InterpolationStep], Len(min_length=1)]
+    )
+    columns: dict[str, Column] = {}
+    for step in sorted(steps, key=lambda step: step.weight):
+        for name, value in step.metrics.items():
+            x, y = columns.setdefault(name, Column([], []))
+            x.append(step.weight)
+            y.append(value)
+    return [Chart(name, [Curve(name, c)], x_label="weight") for name, c in columns.items()]
 
 
 # -- names --------------------------------------------------------------------------------------

@@ -11,15 +11,13 @@ import yaml
 from markupsafe import Markup
 
 import srlit
-from srlit.reports import curves, heatmap, interpolation, pareto
+from srlit.reports import curves, groups, heatmap, pareto
 from srlit.reports.configuration import differences
 from srlit.reports.evaluations import Evaluation, deciding_metric, ranked
 from srlit.reports.folders import Subjects, find_subjects
-from srlit.reports.groups import TONES, curve_groups, drawn
-from srlit.reports.html_tables import evaluation_table, runs_table
 from srlit.reports.image_viewer import Viewer, embed, evaluation_shots, panel_shots
-from srlit.reports.report_header import head
 from srlit.reports.run_folders import Column, Run
+from srlit.reports.summary_tables import evaluation_table, head, runs_table
 from srlit.reports.throughput import read_pace
 from srlit.reports.warnings import Warnings
 
@@ -56,7 +54,7 @@ def collect(
     panels, *of_evaluations = viewers
     selected = [{"name": run.name} | run.selected.metrics for run in runs if run.selected]
     maps = _in_each(folders, heatmap.FILE, heatmap.read_robustness, warnings)
-    charts = _in_each(folders, interpolation.FILE, interpolation.read_interpolation, warnings)
+    charts = _in_each(folders, groups.INTERPOLATION, groups.read_interpolation, warnings)
     return {
         "head": head(runs, evaluations),
         "runs": [_about(run, i) for i, run in enumerate(runs)],
@@ -68,9 +66,11 @@ def collect(
             _measurement(evaluation, extremes, found)
             for evaluation, found in zip(evaluations, of_evaluations, strict=True)
         ],
-        "groups": curve_groups(runs, paces),
+        "groups": groups.curve_groups(runs, paces),
         "robustness": [(folder, each) for folder, found in maps for each in found],
-        "interpolations": [(folder, drawn(found)) for folder, found in charts if drawn(found)],
+        "interpolations": [
+            (folder, drawings) for folder, found in charts if (drawings := groups.drawn(found))
+        ],
         "differences": differences(runs) if len(runs) > 1 else {},
         "warnings": warnings,
     }
@@ -80,7 +80,7 @@ def _about(run: Run, number: int) -> dict[str, Any]:
     """A run's name, colour, command and configuration."""
     return {
         "name": run.name,
-        "tone": number % TONES,
+        "tone": number % groups.TONES,
         "command": run.record.command if run.record else "",
         "config": yaml.safe_dump(run.config, sort_keys=False) if run.config else "",
     }

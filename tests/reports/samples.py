@@ -31,7 +31,8 @@ def make_run(folder, *, loss=0.2, config="seed: 0\n", photos=2, adversarial=True
         logger.log_metrics(training_row(step, loss, adversarial=adversarial), step)
         if step % 20 == 0:
             logger.log_metrics({f"val/{k}": v for k, v in validated(step).items()}, step)
-    write_json(folder / "best.json", best())
+    best = {"iteration": SELECTED, "rule": "lowest lpips_alex", "metrics": validated(SELECTED)}
+    write_json(folder / "best.json", best)
     (folder / "panels").mkdir()
     for step in (20, SELECTED, 100):
         rows = [side_by_side([lr(i), sr(i, step / 100), hr(i)]) for i in range(photos)]
@@ -43,21 +44,12 @@ def training_row(step, loss, *, adversarial):
     terms = {"l1": 1 / step, "lpips": loss}
     row = {f"train/{kind}/{k}": v for kind in ("raw", "weighted") for k, v in terms.items()}
     row |= {"train/loss": sum(terms.values()), "learning_rate": 1e-4}
-    game = {"train/logits/real": 0.6, "train/logits/fake": 0.4 + step / 1000}
-    return row | (game if adversarial else {})
+    logits = {"train/logits/real": 0.6, "train/logits/fake": 0.4 + step / 1000}
+    return row | (logits if adversarial else {})
 
 
 def validated(step):
     return {"psnr_rgb_b0": 25 - step / 100, "lpips_alex": 0.2 + abs(step - SELECTED) / 1000}
-
-
-def best():
-    return {
-        "checkpoint": f"checkpoints/iteration_{SELECTED:07}.safetensors",
-        "iteration": SELECTED,
-        "rule": "lowest lpips_alex",
-        "metrics": validated(SELECTED),
-    }
 
 
 def hr(number, side=64):
@@ -77,23 +69,16 @@ def make_evaluation(folder, methods=("bilinear", "bicubic", "run"), photos=5):
     """An evaluation in which photo i has an LPIPS of i/10, less a little by later methods."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = [
-        {
-            "name": method,
-            "photo": f"photo{i}.png",
-            "psnr_rgb_b0": 20.0 + i + 0.1 * m,
-            "lpips_alex": i / 10 - 0.01 * m,
-        }
+        {"name": method, "photo": f"photo{i}.png"}
+        | {"psnr_rgb_b0": 20.0 + i + 0.1 * m, "lpips_alex": i / 10 - 0.01 * m}
         for m, method in enumerate(methods)
         for i in range(photos)
     ]
-    means = [
-        {"name": method}
-        | {
-            metric: math.fsum(row[metric] for row in rows if row["name"] == method) / photos
-            for metric in ("psnr_rgb_b0", "lpips_alex")
-        }
-        for method in methods
-    ]
+    means = []
+    for method in methods:
+        own = [row for row in rows if row["name"] == method]
+        sums = {k: math.fsum(row[k] for row in own) for k in ("psnr_rgb_b0", "lpips_alex")}
+        means.append({"name": method} | {name: value / photos for name, value in sums.items()})
     measured = Results(means, rows, [])
     write_results(folder, Summary(Protocol("somewhere", "fixed", "test"), measured, methods[0]))
     for i in range(photos):

@@ -1,7 +1,5 @@
 """A broken file is named in the page; everything else is still there."""
 
-import json
-
 import pytest
 
 from srlit.reports.folders import find_subjects
@@ -12,8 +10,8 @@ from tests.reports.samples import make_evaluation, make_run
 
 def content(folder):
     warnings = Warnings()
-    found = find_subjects([folder], warnings)
-    return collect(found, warnings, image_bytes=2**20, extremes=2)
+    subjects = find_subjects([folder], warnings)
+    return collect(subjects, warnings, image_bytes=2**20, extremes=2)
 
 
 @pytest.fixture
@@ -32,12 +30,6 @@ def missing(found):
     return {part for part, content in parts.items() if not content}
 
 
-def test_a_whole_run_has_every_part_and_no_notice(folder):
-    found = content(folder)
-    assert found["warnings"] == []
-    assert missing(found) == set()
-
-
 GARBAGE = b"\x00\xff\xfe{[" * 50
 
 
@@ -53,8 +45,8 @@ GARBAGE = b"\x00\xff\xfe{[" * 50
         ("run/run.json", b"[]", "is damaged", {"command"}),
         ("run/config.yaml", b"a: [", "YAML", {"config"}),
         ("run/config.yaml", b"- a", "['a']", {"config"}),
-        ("run/config.yaml", GARBAGE, "decode", {"config"}),
         ("run/panels/iteration_0000060.png", GARBAGE, "image", {"panels"}),
+        ("images/000_photo0.png", b"\x89PNG", "image", set()),
         ("table.json", b"{}", "the file is {}", {"table", "extremes"}),
         ("table.json", b'[{"name": "a", "x": null}]', "0.x.float is None", {"table", "extremes"}),
         ("photos.csv", b"name,photo,x\na,b\n", "line 2 is not whole", {"extremes"}),
@@ -67,34 +59,25 @@ GARBAGE = b"\x00\xff\xfe{[" * 50
 def test_what_is_damaged_is_named_and_left_out(folder, name, data, problem, lost):
     (folder / name).write_bytes(data)
     found = content(folder)
-    assert len(found["warnings"]) == 1
-    assert str(folder / name) in found["warnings"][0]
-    assert problem in found["warnings"][0]
+    (warning,) = found["warnings"]
+    assert str(folder / name) in warning
+    assert problem in warning
     assert missing(found) == lost
 
 
 def test_a_cell_that_is_no_number_is_a_gap(folder):
     path = folder / "run" / "metrics.csv"
-    rows = path.read_text().splitlines()
-    cells = rows[1].split(",")
-    path.write_text("\n".join([rows[0], ",".join([cells[0], "oops", *cells[2:]]), *rows[2:], ""]))
+    head, first, *rest = path.read_text().splitlines(keepends=True)
+    step, _, *cells = first.split(",")
+    path.write_text("".join([head, ",".join([step, "oops", *cells]), *rest]))
     found = content(folder)
     assert found["warnings"] == [f"{path}: 1 cells are no numbers; the curves have gaps there"]
     assert any(drawing.gaps for group in found["groups"] for drawing in group.drawings)
 
 
-def test_a_picture_that_lies_about_its_size_is_left_out(folder):
-    path = folder / "images" / "000_photo0.png"
-    path.write_bytes(path.read_bytes()[:200])
-    found = content(folder)
-    assert len(found["warnings"]) == 1
-    assert "000_photo0.png" in found["warnings"][0]
-    assert len(found["measurements"][0]["viewers"]) == 2
-
-
 def test_nan_in_best_json_is_shown_as_it_is(folder):
     path = folder / "run" / "best.json"
-    best = json.loads(path.read_text())
-    best["metrics"]["lpips_alex"] = float("nan")
-    path.write_text(json.dumps(best))
-    assert content(folder)["warnings"] == []
+    path.write_text('{"iteration": 60, "metrics": {"lpips_alex": NaN}}')
+    found = content(folder)
+    assert found["warnings"] == []
+    assert missing(found) == set()

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from srlit.reports.evaluations import ranked, read_photos, row_of
+from srlit.reports.evaluations import Evaluation, ranked, read_photos, row_of
 from srlit.reports.folders import find_subjects
 from srlit.reports.warnings import Warnings
 from tests.reports.samples import make_evaluation, make_run
@@ -62,15 +62,18 @@ def test_other_folders_are_refused_by_name(tmp_path):
     ],
 )
 def test_the_row_of_a_run(tmp_path, run, methods, row):
-    folder = make_evaluation(tmp_path / "evaluation", methods, photos=1)
-    (evaluation,) = subjects(folder).evaluations
-    assert row_of(run, evaluation) == row
+    rows = [{"name": method} for method in methods]
+    assert row_of(run, Evaluation(tmp_path, "", rows, [])) == row
 
 
 def test_photos_are_ranked_from_the_worst(tmp_path):
     folder = make_evaluation(tmp_path, photos=4)
     photos = read_photos(folder / "photos.csv")
-    assert [p.number for p in ranked(photos, "run", "lpips_alex")] == [3, 2, 1, 0]
-    assert [p.number for p in ranked(photos, "run", "psnr_rgb_b0")] == [0, 1, 2, 3]
+
+    def numbers(metric):
+        return [photo.number for photo in ranked(photos, "run", metric)]
+
+    assert numbers("lpips_alex") == [3, 2, 1, 0]
+    assert numbers("psnr_rgb_b0") == [0, 1, 2, 3]
     photos[2].values["run"]["lpips_alex"] = float("nan")
-    assert [p.number for p in ranked(photos, "run", "lpips_alex")] == [3, 1, 0]
+    assert numbers("lpips_alex") == [3, 1, 0]
