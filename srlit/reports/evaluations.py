@@ -97,10 +97,8 @@ def read_table(path: Path) -> list[Row]:
     Raises:
         ValueError: it holds something else.
     """
-    rows: list[Row] = [
-        {"name": row.name} | {k: v for k, v in (row.model_extra or {}).items() if k not in LABELS}
-        for row in read_json(path, list[_TableRow])
-    ]
+    read: list[_TableRow] = read_json(path, list[_TableRow])
+    rows = [row.model_dump(exclude=set(LABELS)) for row in read]
     if not rows or any(row.keys() != rows[0].keys() for row in rows):
         raise ValueError("expected rows of equal keys, at least one")
     return rows

@@ -119,13 +119,9 @@ def across(
     runs: Sequence[Run], name: str, *, marked: bool = False, log: bool | None = False
 ) -> Chart:
     """One column of every run that has it."""
+    marks = [run.selected.iteration if marked and run.selected else None for run in runs]
     curves = [
-        Curve(
-            run.name if len(runs) > 1 else _last(name),
-            run.columns[name],
-            i % TONES,
-            run.selected.iteration if marked and run.selected else None,
-        )
+        Curve(run.name if len(runs) > 1 else _last(name), run.columns[name], i % TONES, marks[i])
         for i, run in enumerate(runs)
         if name in run.columns
     ]
@@ -172,9 +168,8 @@ def read_interpolation(path: Path) -> list[Chart]:
 
 def _title(name: str) -> str:
     """A column's name for people."""
-    if name == PACE:
-        return "iterations a second"
-    return name.removeprefix("train/").removeprefix("val/").replace("/", " · ")
+    plain = name.removeprefix("train/").removeprefix("val/").replace("/", " · ")
+    return "iterations a second" if name == PACE else plain
 
 
 def _last(name: str) -> str:

@@ -14,9 +14,8 @@ import srlit
 from srlit.reports import curves, groups, heatmap, pareto
 from srlit.reports.configuration import differences
 from srlit.reports.evaluations import Evaluation, deciding_metric, ranked
-from srlit.reports.folders import Subjects, find_subjects
 from srlit.reports.image_viewer import Viewer, embed, evaluation_shots, panel_shots
-from srlit.reports.run_folders import Column, Run
+from srlit.reports.run_folders import Column, Run, Subjects, find_subjects
 from srlit.reports.summary_tables import evaluation_table, head, runs_table
 from srlit.reports.throughput import read_pace
 from srlit.reports.warnings import Warnings

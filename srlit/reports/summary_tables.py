@@ -111,9 +111,8 @@ def duration(run: Run) -> str:
     if run.record is None or run.record.ended is None:
         return "—"
     minutes, seconds = divmod(round(run.record.ended - run.record.started), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02} min"
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60:02} min"
     return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from srlit.reports.folders import find_subjects
 from srlit.reports.page import collect
+from srlit.reports.run_folders import find_subjects
 from srlit.reports.warnings import Warnings
 from tests.reports.samples import make_evaluation, make_run
 

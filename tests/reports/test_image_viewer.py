@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from srlit.reports import image_viewer
-from srlit.reports.folders import find_subjects
 from srlit.reports.image_viewer import Layer, embed, evaluation_shots, panel_shots, unrepeated
+from srlit.reports.run_folders import find_subjects
 from srlit.reports.warnings import Warnings
 from tests.reports.samples import SELECTED, hr, lr, make_evaluation, make_run, sr
 

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from srlit.reports.evaluations import Evaluation, ranked, read_photos, row_of
-from srlit.reports.folders import find_subjects
+from srlit.reports.run_folders import find_subjects
 from srlit.reports.warnings import Warnings
 from tests.reports.samples import make_evaluation, make_run
 
