@@ -126,10 +126,8 @@ def evaluation_shots(evaluation: Evaluation, count: int, warnings: Warnings) -> 
     worst = order[: min(count, (len(order) + 1) // 2)]
     best = order[::-1][: min(count, len(order) - len(worst))]
     shots: list[Shot | None] = []
-    for photo, word in [
-        *((photo, "worst") for photo in worst),
-        *((photo, "best") for photo in best),
-    ]:
+    words = ["worst"] * len(worst) + ["best"] * len(best)
+    for photo, word in zip([*worst, *best], words, strict=True):
         read = partial(_shot, evaluation=evaluation, photo=photo, metric=metric, word=word)
         shots.append(warnings.attempt(read, files[photo.number], None))
     return [shot for shot in shots if shot is not None]
@@ -169,10 +167,9 @@ def embed(
         made = [[_viewer(shot, quality, side) for shot in shots] for shots in groups]
         if size_of(made) <= budget:
             break
-    found = sum(map(len, made))
     while size_of(made) > budget:
         max(made, key=len).pop()
-    if dropped := found - sum(map(len, made)):
+    if dropped := sum(map(len, groups)) - sum(map(len, made)):
         warnings.append(f"{dropped} images are left out: image_megabytes={budget / 2**20:g}")
     kind = "lossless WebP" if quality is None else f"WebP of quality {quality}"
     used = f"{size_of(made) / 2**20:.1f} of {budget / 2**20:g} MiB"

@@ -52,7 +52,7 @@ class Table(NamedTuple):
 def evaluation_table(evaluation: Evaluation) -> Table:
     """All methods; differences to bicubic where it was measured."""
     rows, base = evaluation.rows, evaluation.row(REFERENCE)
-    columns = [("method", None), *((name, falls_or_rises(name)) for name in evaluation.metrics)]
+    columns = [(name, falls_or_rises(name)) for name in ("method", *evaluation.metrics)]
     cells = [
         [Cell(row["name"]), *(metric_cell(name, row, rows, base) for name in evaluation.metrics)]
         for row in rows
@@ -68,20 +68,16 @@ def runs_table(runs: Sequence[Run]) -> Table:
     # Losses of different terms and weights cannot be compared.
     metrics = list(dict.fromkeys(name for row in rows for name in row if name != "loss"))
     known = [row for row in rows if all(name in row for name in metrics)]
-    facts = ("run", "status", "time", "iterations", "selected")
-    columns = [
-        *((name, None) for name in facts),
-        *((name, falls_or_rises(name)) for name in metrics),
-    ]
+    names = ("run", "status", "time", "iterations", "selected", *metrics)
     cells = []
     for run, row in zip(runs, rows, strict=True):
         status = run.record.status if run.record else "—"
         selected = f"{run.selected.iteration:,}" if run.selected else "—"
         texts = (run.name, status, duration(run), f"{run.iterations:,}", selected)
-        cells.append(
-            [*map(Cell, texts), *(metric_cell(name, row, known, None) for name in metrics)]
-        )
+        measured = [metric_cell(name, row, known, None) for name in metrics]
+        cells.append([*map(Cell, texts), *measured])
     note = "Metrics of the selected checkpoints on their own validation photos."
+    columns = [(name, falls_or_rises(name)) for name in names]
     return Table("Runs", note, columns, cells, [i % 8 for i in range(len(runs))])
 
 

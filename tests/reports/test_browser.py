@@ -51,7 +51,7 @@ def open_page(browser, file):
     contexts, told, asked = [], [], []
 
     def open_page(**options):
-        context = browser.new_context(**options)
+        context = browser.new_context(**{"viewport": DESK} | options)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: told.append(message.text))
@@ -87,17 +87,15 @@ def test_nothing_is_wider_than_the_screen(open_page, size, scheme, tmp_path):
     page.evaluate("document.querySelectorAll('details').forEach(node => { node.open = true })")
     root = "document.documentElement"
     assert page.evaluate(f"[{root}.scrollWidth, {root}.clientWidth]") == [size["width"]] * 2
-    beyond = page.evaluate(
-        """[...document.querySelectorAll('body *')].filter(node =>
-            !node.closest('.scroll, pre, .stage, .frame, .hidden, svg')
-            && node.getBoundingClientRect().right > innerWidth + 1).map(node => node.outerHTML)"""
-    )
-    assert beyond == []
+    beyond = """[...document.querySelectorAll('body *')].filter(node =>
+        !node.closest('.scroll, pre, .stage, .frame, .hidden, svg')
+        && node.getBoundingClientRect().right > innerWidth + 1).map(node => node.outerHTML)"""
+    assert page.evaluate(beyond) == []
     assert (pixels(page, "html", tmp_path)[:4, :4].mean() > 128) == (scheme == "light")
 
 
 def test_the_keyboard_moves_the_divider_and_what_is_seen(open_page, tmp_path):
-    page = open_page(viewport=DESK)
+    page = open_page()
     assert split(page) == pytest.approx(0.5, abs=0.01)
     before = pixels(page, ".stage", tmp_path)
     page.locator("input[type=range]").first.focus()
@@ -113,7 +111,7 @@ def test_the_keyboard_moves_the_divider_and_what_is_seen(open_page, tmp_path):
 
 
 def test_the_pointer_drags_the_divider(open_page):
-    page = open_page(viewport=DESK)
+    page = open_page()
     stage = page.locator(".stage").first
     stage.scroll_into_view_if_needed()
     box = stage.bounding_box()
@@ -125,7 +123,7 @@ def test_the_pointer_drags_the_divider(open_page):
 
 
 def test_all_images_of_a_photo_zoom_and_pan_together_and_no_other(open_page):
-    page = open_page(viewport=DESK)
+    page = open_page()
     seen = """node => [...node.querySelectorAll('img')].map(
         image => getComputedStyle(image).transform.match(/[-\\d.]+/g).map(Number).map(
             (value, i) => i < 4 ? value : value / image.offsetWidth))"""
@@ -147,7 +145,7 @@ def test_all_images_of_a_photo_zoom_and_pan_together_and_no_other(open_page):
 
 
 def test_either_side_shows_what_is_chosen(open_page, tmp_path):
-    page = open_page(viewport=DESK)
+    page = open_page()
     viewer = page.locator(".viewer").first
     for side, place in (("left", ".under"), ("right", ".over")):
         viewer.locator(f"select[data-side={side}]").select_option(label="HR")
@@ -160,7 +158,7 @@ def test_either_side_shows_what_is_chosen(open_page, tmp_path):
 
 
 def test_a_curve_tells_its_values_by_keyboard_and_pointer(open_page):
-    page = open_page(viewport=DESK)
+    page = open_page()
     chart = page.locator(".chart", has_text="lpips_alex").locator("svg[data-chart]").first
     tip = chart.locator("xpath=..").locator(".tip")
     chart.focus()
@@ -177,39 +175,33 @@ def test_a_curve_tells_its_values_by_keyboard_and_pointer(open_page):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_numbers_of_maps_can_be_read_on_every_colour(open_page, scheme):
-    page = open_page(viewport=DESK, color_scheme=scheme)
-    colours = page.evaluate(
-        """() => {
-            const pen = document.createElement('canvas').getContext(
-                '2d', { willReadFrequently: true });
-            const rgb = colour => {
-                pen.fillStyle = colour;
-                pen.fillRect(0, 0, 1, 1);
-                return [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3);
-            };
-            const cell = document.querySelector('.map tbody td');
-            return [...'qg'].flatMap(kind => [...Array(11).keys()].map(level => {
-                cell.className = kind + level;
-                const style = getComputedStyle(cell);
-                return [rgb(style.color), rgb(style.backgroundColor)];
-            }));
-        }"""
-    )
-
+    page = open_page(color_scheme=scheme)
+    colours = page.evaluate("""() => {
+        const pen = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+        const rgb = colour => {
+            pen.fillStyle = colour;
+            pen.fillRect(0, 0, 1, 1);
+            return [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3);
+        };
+        const cell = document.querySelector('.map tbody td');
+        return [...'qg'].flatMap(kind => [...Array(11).keys()].map(level => {
+            cell.className = kind + level;
+            const style = getComputedStyle(cell);
+            return [rgb(style.color), rgb(style.backgroundColor)];
+        }));
+    }""")
     luminance = np.sort(rgb2xyz(np.array(colours) / 255)[..., 1])
     assert len({tuple(back) for _, back in colours}) > 15
     assert ((luminance[:, 1] + 0.05) / (luminance[:, 0] + 0.05)).min() >= 4
 
 
 def test_without_scripts_and_on_paper_all_images_and_curves_are_there(open_page):
-    page = open_page(viewport=DESK, java_script_enabled=False)
-    assert page.locator(".frame img").first.is_visible()
-    assert page.locator(".curve").first.is_visible()
-    assert not page.locator(".compare").first.is_visible()
-    paper = open_page(viewport=DESK)
+    without_scripts, paper = open_page(java_script_enabled=False), open_page()
     paper.emulate_media(media="print")
-    assert not paper.locator(".compare").first.is_visible()
-    assert paper.locator(".frame img").first.is_visible()
+    for page in (without_scripts, paper):
+        assert page.locator(".frame img").first.is_visible()
+        assert page.locator(".curve").first.is_visible()
+        assert not page.locator(".compare").first.is_visible()
     assert len(paper.pdf()) > 20_000
 
 
