@@ -34,10 +34,10 @@ def test_a_family_blurs_as_scipy_does_and_differently_for_each_sample(photo, nam
         torch.testing.assert_close(ours[i, 1], torch.from_numpy(reference), atol=3e-6, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["box", "isotropic_plateau"])
+@pytest.mark.parametrize("name", ["box", "gaussian", "isotropic_plateau"])
 def test_support_is_a_square_of_its_own_size(name):
     one = torch.ones(2)
-    params = {"support": torch.tensor([3, 7]), "angle": one, "beta": one}
+    params = {"support": torch.tensor([3, 7]), "angle": one, "beta": one, "sigma": one}
     kernels = FAMILIES[name].kernels({**params, "sigma_x": one, "sigma_y": one}, 7)
     assert (kernels > 0).sum((1, 2)).tolist() == [9, 49]
     assert name != "box" or torch.equal(kernels[1], torch.full((7, 7), torch.tensor(1 / 7) ** 2))

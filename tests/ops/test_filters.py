@@ -5,15 +5,6 @@ from scipy import ndimage
 from srlit.ops.filters import dense_filter, gaussian_taps, separable_filter, unsharp_mask
 
 
-def test_gaussian_taps_by_hand():
-    taps = gaussian_taps(torch.tensor([1.0, 0.5]), torch.tensor([3, 5]), 5)
-    edge = torch.exp(torch.tensor(-0.5))
-    expected = torch.tensor([0.0, edge, 1.0, edge, 0.0]) / (1 + 2 * edge)
-    torch.testing.assert_close(taps[0], expected)
-    torch.testing.assert_close(taps.sum(1), torch.ones(2))
-    assert (taps[1] > 0).all()
-
-
 @pytest.mark.parametrize("n", [1, 2, 4, 9])  # few and many samples are laid out differently
 def test_each_sample_is_filtered_with_its_own_kernel_as_scipy_does(n):
     x = torch.rand(n, 3, 17, 13)
