@@ -78,12 +78,6 @@ def test_a_folder_is_checked_packed_and_listed(photo_folder, tmp_path, capsys):
     assert "no colour to learn from" in capsys.readouterr().out
 
 
-def test_pairs_are_prepared_too(tmp_path, photo):
-    prepare_in(tmp_path, *pairs_in(tmp_path, photo))
-    assert len(PackedStore(tmp_path / "store")) == 12
-    assert listing_in(tmp_path)["test"]["usable"][0]["lr"]["size"] == [60, 48]
-
-
 def test_shards_are_written_once_for_each_split(photo_folder, tmp_path, caplog):
     pytest.importorskip("litdata")
     shards = tmp_path / "shards"
@@ -228,12 +222,14 @@ def test_a_split_of_which_nothing_is_usable_stops_no_other(photo_folder, tmp_pat
     assert usable_in(tmp_path) == {"train": 10, "val": 0, "test": 2}
 
 
-def test_pairs_of_which_nothing_is_usable_stop_no_other(tmp_path, photo):
+def test_pairs_are_packed_and_a_split_without_usable_ones_stops_no_other(tmp_path, photo):
     write_pairs(tmp_path / "val", photo, count=1)
     (tmp_path / "val" / "lr" / "00.png").write_bytes(b"x")
     with pytest.raises(SystemExit, match="2 files cannot be used"):
         prepare_in(tmp_path, *pairs_in(tmp_path, photo), *pair_options(tmp_path / "val", "val"))
     assert usable_in(tmp_path) == {"train": 5, "val": 0, "test": 1}
+    assert listing_in(tmp_path)["test"]["usable"][0]["lr"]["size"] == [60, 48]
+    assert len(PackedStore(tmp_path / "store")) == 12  # the HR photo of val is one of the pairs
 
 
 def test_a_folder_that_is_missing_is_a_failure_after_the_rest_is_done(photo_folder, tmp_path):

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from srlit.data.audit import Checks
 from srlit.data.datasets import PatchBatches
@@ -43,6 +44,11 @@ def same(one, other):
 
 def shards_of(store):
     return list(store.glob("[!.]*.safetensors"))
+
+
+def images_in(store):
+    """How many images its shards hold; one in two shards counts twice."""
+    return sum(len(load_file(shard)) for shard in shards_of(store))
 
 
 def folder_options(**folders):

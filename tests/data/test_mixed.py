@@ -66,16 +66,12 @@ def sources(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"weights": {"c": 1}}, r"weights names \['c'\]: expected \['a', 'b'\]"),
-        ({"weights": {"a": 1}}, r"weights names \['a'\]: expected \['a', 'b'\]"),
-        ({"val": ["c"]}, "val names"),
-    ],
+    ("key", "names"), [("weights", {"c": 1}), ("weights", {"a": 1}), ("val", "c")]
 )
-def test_names_are_checked(sources, options, message):
-    with pytest.raises(ValueError, match=rf"data\.photos\.{message}"):
-        MixedPhotos(sources=sources, **options)
+def test_names_are_checked(sources, key, names):
+    message = rf"data\.photos\.{key} names \['[ac]'\]: expected \['a', 'b'\]"
+    with pytest.raises(ValueError, match=message):
+        MixedPhotos(sources=sources, **{key: names})
     with pytest.raises(ValueError, match=r"data\.photos\.sources\.c is a mix"):
         MixedPhotos(sources={"c": MixedPhotos(sources=sources)})
 
@@ -147,7 +143,6 @@ def test_sources_may_share_their_photos(tmp_path, photo, order):
 def test_errors_name_the_key_of_the_source(tmp_path, monkeypatch, source, message):
     write_flat(tmp_path / "few", 2)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(
-        (ValueError, FileNotFoundError), match=rf"^data\.photos\.sources\.mine\.{message}"
-    ):
+    pattern = rf"^data\.photos\.sources\.mine\.{message}"
+    with pytest.raises((ValueError, FileNotFoundError), match=pattern):
         MixedPhotos(sources={"mine": source}).split("train")

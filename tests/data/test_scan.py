@@ -8,11 +8,10 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
-from safetensors.torch import load_file
 
 from srlit.data import scan
 from srlit.data.store import PackedStore, packing
-from tests.data.photos import audit, audited, shards_of
+from tests.data.photos import audit, audited, images_in
 
 
 @pytest.fixture
@@ -27,10 +26,6 @@ def scanned(monkeypatch):
 
     monkeypatch.setattr(scan, "scan_file", scan_file)
     return paths
-
-
-def images_in(store):
-    return sum(len(load_file(shard)) for shard in shards_of(store))
 
 
 # -- the store ------------------------------------------------------------------------------------
@@ -90,9 +85,8 @@ def test_two_files_that_change_places_are_scanned(tmp_path, scanned):
         Image.new("RGB", (40, 40), (i, 0, 0)).save(folder / f"{name}.bmp")
         os.utime(folder / f"{name}.bmp", ns=(10**18, 10**18))
     before = audited(folder, cache=tmp_path / "cache")
-    (folder / "a.bmp").rename(folder / "c")
-    (folder / "b.bmp").rename(folder / "a.bmp")
-    (folder / "c").rename(folder / "b.bmp")
+    for old, new in (("a.bmp", "c"), ("b.bmp", "a.bmp"), ("c", "b.bmp")):
+        (folder / old).rename(folder / new)
     after = audited(folder, cache=tmp_path / "cache")
     assert [photo.digest for photo in after] == [photo.digest for photo in before][::-1]
 

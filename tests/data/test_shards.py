@@ -24,6 +24,7 @@ from srlit.data.photo_file import PhotoError
 from srlit.data.reader import PhotoReader
 from srlit.data.shards import ShardError, Shards, StreamedPhotos, write_shards
 from srlit.train import build_data
+from tests.data.corpus import exif
 from tests.data.photos import audit, audited, batches_in, batches_of, folder_options, same
 from tests.helpers import TINY, compose_config
 
@@ -52,9 +53,7 @@ def reader_of(location, **options):
 
 def test_shards_give_the_pixels_of_the_files_in_their_order(photo_folder, tmp_path):
     (photo_folder / "b").mkdir()
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.open(photo_folder / "00.png").save(photo_folder / "z.jpg", exif=exif)
+    Image.open(photo_folder / "00.png").save(photo_folder / "z.jpg", exif=exif(6))
     (photo_folder / "01.png").rename(photo_folder / "a\udce9 ü.png")  # no UTF-8
     (photo_folder / "02.png").rename(photo_folder / "b" / "y.png")
     paths = [photo_folder / name for name in ("z.jpg", "b/y.png", "a\udce9 ü.png", "03.png")]
@@ -236,10 +235,10 @@ def test_missing_shards_are_named(tmp_path, place):
         sets.split("val")
 
 
-@pytest.mark.parametrize(("split", "error"), [("train", ValueError), ("test", FileNotFoundError)])
-def test_sets_that_are_not_set_are_named(split, error):
-    with pytest.raises(error, match=rf"data\.photos\.{split}"):
-        StreamedPhotos().split(split)
+def test_sets_that_are_not_set_are_named():
+    for split, error in {"train": ValueError, "test": FileNotFoundError}.items():
+        with pytest.raises(error, match=rf"data\.photos\.{split}"):
+            StreamedPhotos().split(split)
 
 
 def test_photos_that_are_too_small_are_left_out_as_files_are(photo_folder, tmp_path):
