@@ -166,8 +166,7 @@ def check(cfg: DictConfig, tasks: "Sequence[Task]", metrics: "MetricSuite") -> N
     real = [task.protocol.data for task in tasks if task.protocol.degradation == "real"]
     for key in ("grid", "replay"):
         if cfg[key] is not None and real:
-            msg = f"{key}={cfg[key]}: {', '.join(real)} holds real pairs, which are not degraded"
-            raise ConfigError(msg)
+            raise ConfigError(f"{key}={cfg[key]}: {', '.join(real)} real pairs are not degraded")
     if cfg.figures is not None and cfg.replay is not None:
         raise ConfigError(f"replay={cfg.replay}: a figure draws anew; expected figures=null")
     if cfg.save_best is not None and (cfg.interpolate is None or cfg.split != "val"):
@@ -180,7 +179,7 @@ def check(cfg: DictConfig, tasks: "Sequence[Task]", metrics: "MetricSuite") -> N
     needed = [cfg.metric] if cfg.grid is not None or cfg.save_best is not None else []
     needed += cfg.tolerance if cfg.save_best is not None else []
     if missing := {metrics.reported_name(name) for name in needed} - set(metrics.names):
-        msg = f"metric or tolerance needs {sorted(missing)}, but metrics.names={metrics.names}"
+        msg = f"metric, tolerance: {sorted(missing)} not in metrics.names={metrics.names}"
         raise ConfigError(msg)
 
 

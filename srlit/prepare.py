@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SPLITS = ("train", "val", "test")
-
 
 def prepare(cfg: DictConfig) -> "dict[str, Audit]":
     """Download, check, pack.
@@ -39,9 +37,6 @@ def prepare(cfg: DictConfig) -> "dict[str, Audit]":
     from srlit.data.audit import print_listing, write_listing
     from srlit.data.store import packing
 
-    if unknown := set(cfg.splits) - set(SPLITS):
-        msg = f"splits={list(cfg.splits)}: {sorted(unknown)}: expected some of {list(SPLITS)}"
-        raise ConfigError(msg)
     if cfg.download:
         fetch(cfg)
     sets: PhotoSets = build(cfg.data.photos)
@@ -188,16 +183,10 @@ def prepare_weights(cfg: DictConfig) -> list[Path]:
         The files.
 
     Raises:
-        ConfigError: no folder is named, or a network is unknown.
         OSError: weights cannot be downloaded, or a file cannot be written or is damaged.
     """
-    from srlit.perceptual.backbones import NETS, save_features
+    from srlit.perceptual.backbones import save_features
 
-    if not cfg.weights.dir:
-        msg = "weights.dir=null: expected a folder for the backbones; or set SRLIT_WEIGHTS"
-        raise ConfigError(msg)
-    if unknown := sorted(set(cfg.nets) - set(NETS)):
-        raise ConfigError(f"nets={list(cfg.nets)}: {unknown}: expected some of {list(NETS)}")
     folder = Path(cfg.weights.dir).expanduser()
     return [save_features(net, folder) for net in cfg.nets]
 

@@ -136,7 +136,7 @@ def chosen_rule(cfg: DictConfig, run: Path, metrics: "MetricSuite") -> "Selectio
     rule = SelectionRule(**chosen | {"metric": chosen["metric"] or "lpips_alex"})
     rule = rule.where_measured(metrics.names).named_as(metrics.names)
     if missing := rule.names - set(metrics.names):
-        msg = f"metric or minimum needs {sorted(missing)}, but metrics.names={metrics.names}"
+        msg = f"metric, minimum: {sorted(missing)} not in metrics.names={metrics.names}"
         raise ConfigError(msg)
     return rule
 

@@ -69,11 +69,9 @@ def find_jobs(cfg: DictConfig) -> list[tuple[Path, Path]]:
     taken: dict[Path, Path] = {}
     for source, target in jobs:
         if target.resolve() in resolved:
-            msg = f"output={cfg.output}: {target} would replace an input; expected another folder"
-            raise ValueError(msg)
+            raise ValueError(f"output={cfg.output}: {target} would replace an input")
         if taken.setdefault(target, source) != source:
-            msg = f"input={cfg.input}: {taken[target]} and {source} would both become {target}"
-            raise ValueError(msg)
+            raise ValueError(f"input={cfg.input}: {taken[target]}, {source} would both be {target}")
     return jobs
 
 

@@ -47,12 +47,11 @@ def unwrap(loaded: object, bytes_in_file: int) -> dict[str, Tensor]:
     if not _is_table(weights):
         keys = ", ".join(k for k in loaded if type(k) is str) if isinstance(loaded, dict) else ""
         raise ValueError(
-            "not an srlit checkpoint, as it has no 'card' that describes its model, and no table "
+            "not an srlit checkpoint: no 'card' describes its model, and no table "
             f"of tensors, bare or as {' or '.join(WRAPPERS)}; came {printable(keys) or 'no table'}"
         )
     if bytes_of(weights) > bytes_in_file:
-        msg = f"its tensors take {bytes_of(weights)} bytes, but the file has {bytes_in_file}"
-        raise ValueError(msg)
+        raise ValueError(f"tensors of {bytes_of(weights)} bytes in a file of {bytes_in_file}")
     if all(name.startswith(PARALLEL) for name in weights):
         return {name.removeprefix(PARALLEL): weight for name, weight in weights.items()}
     return dict(weights)

@@ -131,8 +131,7 @@ def read_best(folder: Path) -> dict[str, Any]:
         CheckpointError: the run has selected none yet.
     """
     if not (path := folder / BEST).is_file():
-        msg = f"{folder}: no {BEST}: no checkpoint has been selected in this folder yet"
-        raise CheckpointError(msg)
+        raise CheckpointError(f"{folder}: no {BEST}: no checkpoint has been selected here yet")
     return dict(json.loads(path.read_text()))
 
 

@@ -275,8 +275,7 @@ def join(high: Audit, low: Audit, partners: Mapping[Path, Path], scale: int) -> 
     wrong = [p for p in photos if p.lr is not None and not _fits(p, p.lr, scale)]
     if wrong:
         lines = "\n".join(f"  {p.described()}, {p.lr and p.lr.described()}" for p in wrong[:SHOWN])
-        msg = f"{len(wrong)} of {len(photos)} pairs are not scale={scale} apart:\n{lines}"
-        raise BadDataError(msg)
+        raise BadDataError(f"{len(wrong)} of {len(photos)} pairs have not scale={scale}:\n{lines}")
     return Audit(photos, [*high.rejected, *lost, *low.rejected], high.notes)
 
 

@@ -62,8 +62,7 @@ class PhotoDataModule(TrainingData, LightningDataModule):
             log.log(level, "no test photos, which training does not need: %s", error)
         for one, other in combinations(sets, 2):
             if shared := {*map(Path.resolve, sets[one])} & {*map(Path.resolve, sets[other])}:
-                msg = f"data.photos: {len(shared)} photos are in {one} and {other}: {min(shared)}"
-                raise ValueError(msg)
+                raise ValueError(f"data.photos: {len(shared)} in {one} and {other}: {min(shared)}")
 
     def setup(self, stage: str) -> None:
         """Audit the photos, unless that is done."""
@@ -101,7 +100,7 @@ class PhotoDataModule(TrainingData, LightningDataModule):
         photos = self._val_photos
         rank, world = self._rank_and_world()
         if len(photos) < world:
-            msg = f"{len(photos)} photos to measure on for {world} processes: expected one for each"
+            msg = f"{len(photos)} photos to measure, {world} processes: expected one each"
             raise ValueError(msg)
         # Every process gets at least one batch.
         dataset = self._grouped(photos, min(self.eval_batch_size, len(photos) // world))

@@ -64,8 +64,6 @@ class EvaluationData:
         Raises:
             ValueError: `split` is neither, or the crop is too small.
         """
-        if split not in {"val", "test"}:
-            raise ValueError(f"split={split!r}: expected 'val' or 'test'")
         return self._grouped(self._measurable(split, min_size), self.eval_batch_size)
 
     def _measurable(self, split: str, min_size: int) -> list[Photo]:
@@ -75,8 +73,9 @@ class EvaluationData:
             ValueError: the crop is smaller than the metrics can measure.
         """
         if self.eval_crop is not None and self.eval_crop < min_size:
-            msg = f"data.eval_crop={self.eval_crop}: the metrics need at least {min_size} pixels"
-            raise ValueError(msg)
+            raise ValueError(
+                f"data.eval_crop={self.eval_crop}: the metrics need at least {min_size}"
+            )
         # Sizes are cropped to multiples of the scale.
         return self._audited(split, min_size + self.scale - 1)
 

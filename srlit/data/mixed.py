@@ -68,8 +68,7 @@ class MixedPhotos(PhotoSets):
         """As `_asked`; FileNotFoundError where there are none."""
         if asked := self._asked(split):
             return asked
-        msg = f"none of {self.key}.sources has photos for {split}: expected at least one"
-        raise FileNotFoundError(msg)
+        raise FileNotFoundError(f"none of {self.key}.sources has photos for {split}: expected one")
 
     def audited(self, split: str, min_size: int, checks: Checks) -> Audit:
         """The usable photos of a split, each source's by its own rules."""

@@ -98,8 +98,7 @@ def match(hr_folder: Path, lr_folder: Path, key: str, scale: int | None = None) 
 
     hr, lr = ([*map(shortened, names.values())] for names in (hr_names, lr_names))
     if twice := [name for names in (hr, lr) for name, n in Counter(names).items() if n > 1]:
-        msg = f"{key}_hr, {key}_lr: several files stand for one photo: {_first(twice)}"
-        raise BadDataError(msg)
+        raise BadDataError(f"{key}_hr, {key}_lr: several files for one photo: {_first(twice)}")
     if single := sorted({*hr} ^ {*lr}):
         raise BadDataError(
             f"{key}_hr={hr_folder} and {key}_lr={lr_folder} do not match: {len(single)} photos "

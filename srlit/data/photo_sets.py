@@ -171,7 +171,7 @@ def regroup(
     members = [[p for p in photos if p.group == number] for number in range(len(groups))]
     for group, left in zip(groups, members, strict=True):
         if not left:
-            msg = f"no usable photo is left of {len(group.photos)} in {group.photos[0].parent}"
+            msg = f"none of {len(group.photos)} photos in {group.photos[0].parent} is usable"
             raise BadDataError(msg)
     counts = [len(part) for part in members]
     weights = None if by_size(groups) else [group.weight for group in groups]

@@ -67,8 +67,7 @@ def import_litdata() -> Any:  # noqa: ANN401 - an optional package
         importlib.import_module("litdata.streaming.writer")
         return importlib.import_module("litdata")
     except ModuleNotFoundError as error:
-        msg = f"shards need litdata ({error}): pip install 'srlit[stream]'"
-        raise ModuleNotFoundError(msg) from error
+        raise ModuleNotFoundError(f"shards: {error}: pip install 'srlit[stream]'") from error
 
 
 # -- writing ------------------------------------------------------------------------------------
@@ -104,8 +103,7 @@ def _check_same(photos: Sequence[Photo], folder: Path) -> None:
         if [row.digest for row in _read_index(folder)[0]] == [photo.digest for photo in photos]:
             log.info("%s: holds these %d photos already", folder, len(photos))
             return
-    msg = f"{folder}: holds other files than shards of these photos; choose another folder"
-    raise FileExistsError(msg)
+    raise FileExistsError(f"{folder}: holds other files; choose another folder for these shards")
 
 
 def _write_chunks(photos: Sequence[Photo], folder: Path, chunk_bytes: int) -> None:

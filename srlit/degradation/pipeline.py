@@ -112,5 +112,4 @@ def check_images(hr: Tensor, scale: int, first_stage: str) -> None:
         return
     low, high = (value.item() for value in torch.aminmax(hr))
     if not (-MAX_OVERSHOOT <= low <= high <= 1 + MAX_OVERSHOOT):
-        msg = f"{where}: values from {low:g} to {high:g}: expected finite numbers in [0, 1]"
-        raise ValueError(msg)
+        raise ValueError(f"{where}: values from {low:g} to {high:g}: expected 0 to 1")

@@ -46,8 +46,7 @@ class RecordedDraws:
             found = content["degradation"], content["scale"]
             photos: list[dict[str, Any]] = content["photos"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            msg = f"replay={path}: {error!r}: expected the draws.json of an evaluation"
-            raise DrawsError(msg) from error
+            raise DrawsError(f"replay={path}: {error!r}: expected evaluate's draws.json") from error
         expected = self.degradation.name, self.degradation.scale
         if found != expected:
             raise DrawsError(

@@ -93,8 +93,7 @@ def choose_reference(name: str | None, methods: Sequence[Upscaler]) -> str:
     if not names:
         raise ValueError("checkpoints=[] and baselines=[]: expected at least one method to measure")
     if repeated := sorted({each for each in names if names.count(each) > 1}):
-        msg = f"names: several methods are called {', '.join(repeated)}: expected different names"
-        raise ValueError(msg)
+        raise ValueError(f"names: several methods are called {', '.join(repeated)}")
     if name is None:
         return "bicubic" if "bicubic" in names else names[0]
     if name not in names:
@@ -170,8 +169,7 @@ class Interpolation:
         paths, alpha = list(map(resolve_checkpoint, self.pair)), self.named_alphas[name]
         generator, card = self.loader.blend(paths, [1 - alpha, alpha])
         if "model" not in card:
-            msg = f"save_best={target}: {paths[0]} has no card that describes its network"
-            raise ValueError(msg)
+            raise ValueError(f"save_best={target}: {paths[0]} has no card to describe its network")
         state = {f"generator.{key}": value for key, value in generator.state_dict().items()}
         save({"card": {**card, "name": target.stem}, "state_dict": state, "iteration": 0}, target)
         log.info("%s: %s (%s)", target, name, rule.describe())
@@ -207,8 +205,7 @@ def interpolate_weights(
     """
     for other in states[1:]:
         if differences := weight_differences(states[0], other):
-            msg = f"networks with different weights cannot be blended: {'; '.join(differences)}"
-            raise ValueError(msg)
+            raise ValueError(f"networks differ: {'; '.join(differences)}")
     return {name: _mean([state[name] for state in states], alphas) for name in states[0]}
 
 

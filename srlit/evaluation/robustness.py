@@ -71,8 +71,7 @@ def check_grid(grid: Grid, degradation: Degradation) -> None:
         raise DrawsError(f"grid={dict(grid)}: expected at least two of {', '.join(known)}")
     for name in grid:
         if name not in known:
-            msg = f"grid.{name}: degradation {degradation.name!r} draws {', '.join(known)}"
-            raise DrawsError(msg)
+            raise DrawsError(f"grid.{name}: {degradation.name} draws {', '.join(known)}")
 
 
 def grid_settings(grid: Grid) -> list[Setting]:

@@ -52,10 +52,6 @@ class SelectionRule:
         self._higher_is_better = higher_is_better(metric)
         for name in (*self.minimum, *self.tolerance):
             higher_is_better(name)
-        for name, value in self.tolerance.items():
-            if not value >= 0:
-                msg = f"tolerance.{name}={value}: expected how much worse than the best, at least 0"
-                raise ValueError(msg)
 
     @property
     def names(self) -> set[str]:

@@ -7,15 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from srlit.models.blocks import (
-    Norm,
-    SpatialAttention,
-    SqueezeExcitation,
-    SubPixelUpsample,
-    conv3,
-    make_norm,
-    pad_to_multiple,
-)
+from srlit.models import blocks
+from srlit.models.blocks import Norm, SpatialAttention, SqueezeExcitation, SubPixelUpsample, conv3
 from srlit.ops.resize import bilinear
 from srlit.types import Count, Fraction, NonNegativeInt
 
@@ -35,7 +28,7 @@ def _conv_norm(
     inputs: int, outputs: int, norm: Norm, *, stride: int = 1
 ) -> tuple[nn.Module, nn.Module]:
     """3x3 convolution without bias, and its normalisation."""
-    return conv3(inputs, outputs, stride=stride, bias=False), make_norm(norm, outputs)
+    return conv3(inputs, outputs, stride=stride, bias=False), blocks.make_norm(norm, outputs)
 
 
 class AttentionBlock(nn.Module):
@@ -169,7 +162,7 @@ class UNet(nn.Module):
     def forward(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
         """Restore and upsample; the result is not clamped."""
         h, w = lr.shape[-2:]
-        x = self.stem(pad_to_multiple(lr, 2 ** len(self.encoder)))
+        x = self.stem(blocks.pad_to_multiple(lr, 2 ** len(self.encoder)))
         x = self.head_activation(self.head(x) + x)
         skips = []
         for encode in self.encoder:

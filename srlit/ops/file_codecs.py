@@ -122,11 +122,9 @@ def require_x264() -> None:
     try:
         import av
     except ImportError as error:
-        msg = "H.264 needs PyAV, which is not installed: pip install 'srlit[video]'"
-        raise ImportError(msg) from error
+        raise ImportError("H.264 needs PyAV: pip install 'srlit[video]'") from error
     if "libx264" not in av.codecs_available:
-        msg = f"this build of PyAV {av.__version__} has no 'libx264': install a wheel of it"
-        raise RuntimeError(msg)
+        raise RuntimeError(f"PyAV {av.__version__} has no 'libx264' here: install a wheel of it")
 
 
 def _pillow_codec(name: str, **settings: int) -> Codec:

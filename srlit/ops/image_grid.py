@@ -55,8 +55,7 @@ def columns_of(row: Float[Tensor, "3 h _"], count: int) -> list[Float[Tensor, "3
     starts = [i * width for i in range(count)]
     gaps = [row[:, :, start - GAP : start] for start in starts[1:]]
     if rest or width <= GAP or not all((gap == 1).all() for gap in gaps):
-        msg = f"an image {row.shape[2]} pixels wide: expected a row of {count} images of one width"
-        raise ValueError(msg)
+        raise ValueError(f"{row.shape[2]} pixels wide: expected {count} images of one width")
     return [row[:, :, start : start + width - GAP] for start in starts]
 
 

@@ -38,8 +38,7 @@ def crossfade(length: int, *, device: torch.device | None = None) -> Float[Tenso
 def check_tiles(tile: int, overlap: int) -> None:
     """Raise ValueError where tiles of this size and overlap cannot cover an image."""
     if tile < 1 or not 0 <= overlap <= tile // 2:
-        msg = f"tile={tile} with overlap={overlap}: expected tile >= 1 and 0 <= overlap <= tile / 2"
-        raise ValueError(msg)
+        raise ValueError(f"tile={tile} with overlap={overlap}: expected 0 <= overlap <= tile / 2")
 
 
 def upscale_tiled(

@@ -277,8 +277,7 @@ def read_features(net: str, path: Path) -> nn.Sequential:
     """
     digest = digest_file(path)
     if digest.is_file() and digest.read_text().split()[:1] != [file_sha256(path)]:
-        msg = f"{path}: damaged, its SHA-256 differs from {digest}; remove both"
-        raise MissingWeightsError(msg)
+        raise MissingWeightsError(f"{path}: its SHA-256 differs from {digest}; remove both")
     try:
         return _build(net, load_file(path))
     except (SafetensorError, RuntimeError) as error:

@@ -88,8 +88,7 @@ class Phase(LightningModule):
     ) -> None:
         super().__init__()
         if "stage1_output" in loss.may_need and not hasattr(generator, "forward_stages"):
-            msg = "loss.terms has one of stage 1, but model has no stages; model=two_stage has"
-            raise ValueError(msg)
+            raise ValueError("loss.terms has one of stage 1; expected model=two_stage, with stages")
         self.automatic_optimization = False
         self.generator = generator.to(memory_format=torch.channels_last)
         self.loss, self.metrics, self.schedule = loss, metrics, schedule

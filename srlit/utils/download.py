@@ -88,8 +88,7 @@ def download(
     if target.exists():
         found = target.stat().st_size
         if size not in (None, found):
-            msg = f"{target}: {found:,} bytes, expected {size:,}; remove it to download it again"
-            raise DownloadError(msg)
+            raise DownloadError(f"{target}: {found:,} bytes, expected {size:,}; remove it")
         return
     if not url.startswith(("http://", "https://")):
         raise DownloadError(f"{url}: expected an address that begins with https:// or http://")

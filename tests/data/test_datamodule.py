@@ -42,7 +42,7 @@ def test_every_process_has_photos_to_validate_on(photo_folder):
         counts.append(sum(len(batch.pixels) for batch in data.val_dataloader()))
     assert counts == [1, 1]
     data.trainer = processes(3)
-    with pytest.raises(ValueError, match="2 photos to measure on for 3 processes"):
+    with pytest.raises(ValueError, match="2 photos to measure, 3 processes"):
         data.val_dataloader()
 
 

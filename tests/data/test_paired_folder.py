@@ -107,7 +107,7 @@ TWO = "2 photos without partner"
         (2, "fox", "fox_lr", None),
         (None, "box1 box2", "box1 box3", f"{TWO}.*: box2, box3"),
         (None, "10 10x20 10x30", "10 10x20 10x30", None),
-        (None, "03", "03 03x2", "several files stand for one photo: 03"),
+        (None, "03", "03 03x2", "several files for one photo: 03"),
     ],
 )
 def test_photos_are_matched_by_name(tmp_path, scale, hr, lr, error):

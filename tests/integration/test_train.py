@@ -51,7 +51,7 @@ def command(tmp_path, monkeypatch):
         ("+weights.dirr=x", "unknown key weights.dirr; did you mean weights.dir?"),
         ("callbacks.lpips_checkpoint=null", "without it nothing would be saved"),
         ("loss.weights.l1=0", "expected a term besides 'adversarial' above 0"),
-        ("data.eval_crop=16", "data.eval_crop=16: the metrics need at least 31 pixels"),
+        ("data.eval_crop=16", "data.eval_crop=16: the metrics need at least 31"),
         ("eval_degradation=fixed", "write degradation@eval_degradation=fixed"),
         ("+itreations=3", "unknown key itreations; did you mean iterations?"),
         ("modle.width=3", "unknown key modle.width; did you mean model?"),
