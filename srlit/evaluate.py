@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from srlit.inference.upscalers import Upscaler
     from srlit.metrics.suite import MetricSuite
 
+    Methods = Sequence[Upscaler]
+
 log = logging.getLogger(__name__)
 
 # Settings of `data` that hold for every set of `data_sets`.
@@ -108,9 +110,7 @@ def build_methods(cfg: DictConfig) -> "tuple[list[Upscaler], Interpolation | Non
 # -- data ---------------------------------------------------------------------------------------
 
 
-def build_tasks(
-    cfg: DictConfig, methods: "Sequence[Upscaler]", metrics: "MetricSuite"
-) -> "Iterator[Task]":
+def build_tasks(cfg: DictConfig, methods: "Methods", metrics: "MetricSuite") -> "Iterator[Task]":
     """Every set of `data_sets` under every one of `degradations`; without them the chosen ones.
 
     Raises:

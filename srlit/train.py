@@ -50,9 +50,8 @@ def train(cfg: DictConfig) -> float:
     # A batch is there even after the last iteration, as a validation may be due.
     data.first_iteration = min(phase.iteration, cfg.iterations - 1)
 
-    record = RunRecord(
-        name=cfg.name, label=cfg.label, model=plain(cfg.model), command=" ".join(sys.argv)
-    )
+    command = " ".join(sys.argv)
+    record = RunRecord(name=cfg.name, label=cfg.label, model=plain(cfg.model), command=command)
     with record.kept(folder, writes=trainer.is_global_zero):
         _describe(cfg, folder, trainer, phase)
         trainer.fit(phase, data, ckpt_path=resume, weights_only=True)

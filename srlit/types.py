@@ -64,6 +64,4 @@ class Batch(NamedTuple):
         size = len(self.lr)
         if size % count:
             raise ValueError(f"phase.micro_batches={count} does not divide the batch of {size}")
-        return [
-            Batch(*pair) for pair in zip(self.lr.chunk(count), self.hr.chunk(count), strict=True)
-        ]
+        return [Batch(*p) for p in zip(self.lr.chunk(count), self.hr.chunk(count), strict=True)]

@@ -187,7 +187,7 @@ def test_draws_are_recorded_and_replayed(tmp_path, batch_size):
         (["grid={noise.sigma: [1], jpeg.quality: [75]}", "metric=ssim_y_b4"], "metric.*ssim_y_b4"),
     ],
 )
-def test_mistakes_stop_before_anything_is_measured(
+def test_mistakes_stop_before_measuring(
     tiny_run, own, tmp_path, overrides, named, measured_networks
 ):
     overrides = [text.replace("OWN", str(tiny_run)) for text in overrides]

@@ -43,9 +43,7 @@ def test_the_rule_can_be_changed(tiny_run):
         assert run_selection(tiny_run, rule)[0]["name"] == by_psnr[0]["name"]
 
 
-def test_checkpoints_of_several_runs_are_ranked_together_and_measured_once(
-    tiny_run, tmp_path, monkeypatch
-):
+def test_checkpoints_of_several_runs_are_ranked_and_measured_once(tiny_run, tmp_path, monkeypatch):
     other = train_other(tmp_path / "runs", "seed=1")
     both = (f"run=[{tiny_run},{other}]", f"paths.runs={tmp_path}")
     ranked = run_selection(tiny_run, *both)

@@ -100,9 +100,7 @@ class LPIPSCheckpoint(Checkpoint):
             aside = path.parent / "abandoned" / path.name
             aside.parent.mkdir(exist_ok=True)
             path.replace(aside)
-            log.warning(
-                "the run continues from iteration %d: moved %s to %s", iteration, path, aside
-            )
+            log.warning("the run goes on from iteration %d: moved %s to %s", iteration, path, aside)
         if iteration in found:
             link_as_last(found[iteration], self.folder)
 

@@ -21,6 +21,8 @@ from srlit.utils.atomic import write_json
 
 log = logging.getLogger(__name__)
 
+Rejected = Sequence[tuple[Path, str]]
+
 CACHE_FORMAT = 4
 SAVE_EVERY = 20.0  # seconds
 SHOWN = 10  # files or names in a message
@@ -113,9 +115,7 @@ def usable(
     return found
 
 
-def check_rejected(
-    rejected: Sequence[tuple[Path, str]], count: int, max_fraction: float, what: str
-) -> None:
+def check_rejected(rejected: Rejected, count: int, max_fraction: float, what: str) -> None:
     """Raise BadDataError where more than a fraction of so many files cannot be used."""
     if len(rejected) > max_fraction * count:
         lines = "\n".join(f"  {printable(path)}: {reason}" for path, reason in rejected[:SHOWN])

@@ -76,12 +76,10 @@ class PhotoDataModule(TrainingData, LightningDataModule):
     def train_dataloader(self) -> BatchLoader | DataLoader[Photos]:
         """Batches from `first_iteration` to `iterations`, in order."""
         batches = self._batches()
-        numbers = range(self.first_iteration, self.iterations)
+        steps = range(self.first_iteration, self.iterations)
         processes = self.trainer.num_devices if self.trainer else 1
         packed = batches.reader.packed
-        return make_loader(
-            batches, numbers, workers=self.workers, packed=packed, processes=processes
-        )
+        return make_loader(batches, steps, workers=self.workers, packed=packed, processes=processes)
 
     def _batches(self) -> PatchBatches:
         """This process's training batches."""

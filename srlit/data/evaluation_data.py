@@ -73,9 +73,7 @@ class EvaluationData:
             ValueError: the crop is smaller than the metrics can measure.
         """
         if self.eval_crop is not None and self.eval_crop < min_size:
-            raise ValueError(
-                f"data.eval_crop={self.eval_crop}: the metrics need at least {min_size}"
-            )
+            raise ValueError(f"data.eval_crop={self.eval_crop}: the metrics need {min_size}")
         # Sizes are cropped to multiples of the scale.
         return self._audited(split, min_size + self.scale - 1)
 

@@ -122,9 +122,7 @@ def ending(scale: int | None) -> re.Pattern[str]:
 
 def _names(folder: Path, key: str) -> dict[Path, Path]:
     """Photos to their paths below the folder, without suffix."""
-    return {
-        path: path.relative_to(folder).with_name(path.stem) for path in list_photos(folder, key)
-    }
+    return {p: p.relative_to(folder).with_name(p.stem) for p in list_photos(folder, key)}
 
 
 def _first(names: Sequence[str]) -> str:

@@ -58,7 +58,8 @@ class Entry(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-Scan = Callable[[Sequence[Path]], list[Entry]]  # of the files of a chunk
+Entries = list[Entry]  # of the files of a chunk
+Scan = Callable[[Sequence[Path]], Entries]
 
 
 def stamp_of(path: Path) -> Stamp | None:
@@ -124,9 +125,7 @@ def chunks(paths: Sequence[Path], sizes: Sequence[int], *, max_bytes: int) -> li
     return found
 
 
-def _scan_in_pool(
-    parts: list[list[Path]], size: int, scan: Scan
-) -> Iterator[tuple[int, list[Entry]]]:
+def _scan_in_pool(parts: list[list[Path]], size: int, scan: Scan) -> Iterator[tuple[int, Entries]]:
     """Scan chunks, of so many bytes, until all are done or a process dies; each by its number."""
     with _pool(size) as pool:
         tasks: dict[Future[list[Entry]], int] = {}

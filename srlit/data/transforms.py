@@ -14,7 +14,7 @@ from srlit.degradation.pipeline import Degradation
 from srlit.ops.compute_precision import float64_device
 from srlit.ops.ragged_batch import Params
 from srlit.ops.rng import RowGenerator
-from srlit.types import Batch, Fraction, Photos
+from srlit.types import Batch, Fraction, Images, Photos
 
 
 def dihedral(pixels: UInt8[Tensor, "n 3 p p"], rows: RowGenerator) -> UInt8[Tensor, "n 3 p p"]:
@@ -86,9 +86,7 @@ def training_pair(photos: Photos, augmentation: Augmentation, degradation: Degra
     return Batch(torch.where(real, lr, degraded.lr), torch.where(real, hr, degraded.hr))
 
 
-def _degrade(
-    hr: Float[Tensor, "n 3 h w"], keys: Int64[Tensor, " n"], degradation: Degradation
-) -> Batch:
+def _degrade(hr: Images, keys: Int64[Tensor, " n"], degradation: Degradation) -> Batch:
     hr = degradation.target(hr)
     return Batch(degradation(hr, keys), hr)
 

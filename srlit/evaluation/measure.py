@@ -202,12 +202,10 @@ def _read(photos: EvaluationPhotos, unreadable: Unreadable, indices: list[int]) 
         return []
 
 
-def _map_ahead(
-    read: Callable[[list[int]], Readable], groups: list[list[int]]
-) -> Iterator[Readable]:
+def _map_ahead(read: Callable[[list[int]], Readable], parts: list[list[int]]) -> Iterator[Readable]:
     """Like `map`, but the next item is computed in a thread while the current one is used."""
     with ThreadPoolExecutor(1) as reader:
-        futures: Iterator[Any] = (reader.submit(read, indices) for indices in groups)
+        futures: Iterator[Any] = (reader.submit(read, indices) for indices in parts)
         for current, _ in pairwise(chain(futures, [None])):
             yield current.result()
 

@@ -20,6 +20,7 @@ from srlit.utils.fingerprint import file_sha256, fingerprint
 
 log = logging.getLogger(__name__)
 
+Weights = Mapping[str, Tensor]
 Loaded = tuple[nn.Module, dict[str, Any]]  # a generator and the card of its checkpoint
 
 
@@ -182,9 +183,7 @@ def _default_name(checkpoint: str) -> str:
     return f"{path.parents[1].name}/{path.stem}" if in_run else path.name
 
 
-def interpolate_weights(
-    states: Sequence[Mapping[str, Tensor]], alphas: Sequence[float]
-) -> dict[str, Tensor]:
+def interpolate_weights(states: Sequence[Weights], alphas: Sequence[float]) -> dict[str, Tensor]:
     """The weighted mean of several networks' weights.
 
     It makes sense for networks that were trained on from the same weights: between one of low

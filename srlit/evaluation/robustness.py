@@ -12,6 +12,7 @@ from srlit.degradation.recorded_draws import DrawsError
 from srlit.metrics.registry import higher_is_better
 
 Grid = Mapping[str, Sequence[float]]
+Means = Mapping[str, float]
 Setting = dict[str, float]
 
 
@@ -79,9 +80,7 @@ def grid_settings(grid: Grid) -> list[Setting]:
     return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
 
 
-def robustness_maps(
-    grid: Grid, metric: str, means: Sequence[Mapping[str, float]]
-) -> list[RobustnessMap]:
+def robustness_maps(grid: Grid, metric: str, means: Sequence[Means]) -> list[RobustnessMap]:
     """Maps over the first two parameters, one for each setting of the others.
 
     Args:

@@ -72,9 +72,7 @@ class SelectionRule:
         known = {n: v for n, v in self.tolerance.items() if measured_name(n, measured) in measured}
         if left_out := sorted(self.tolerance.keys() - known.keys()):
             left, there = ", ".join(left_out), ", ".join(sorted(measured))
-            log.warning(
-                "tolerance of %s is left out, as metrics.names measures %s only", left, there
-            )
+            log.warning("tolerance of %s is left out: metrics.names measures %s", left, there)
         return SelectionRule(metric=self.metric, minimum=self.minimum, tolerance=known)
 
     def among(self, rows: Iterable[Mapping[str, Any]]) -> "SelectionRule":

@@ -24,11 +24,13 @@ def _activation() -> nn.Module:
     return nn.LeakyReLU(0.1, inplace=True)
 
 
-def _conv_norm(
-    inputs: int, outputs: int, norm: Norm, *, stride: int = 1
-) -> tuple[nn.Module, nn.Module]:
+def _conv_norm(inputs: int, outputs: int, norm: Norm, *, stride: int = 1) -> list[nn.Module]:
     """3x3 convolution without bias, and its normalisation."""
-    return conv3(inputs, outputs, stride=stride, bias=False), blocks.make_norm(norm, outputs)
+    return [conv3(inputs, outputs, stride=stride, bias=False), blocks.make_norm(norm, outputs)]
+
+
+def _attention(width: int, ratio: int) -> list[nn.Module]:
+    return [SqueezeExcitation(width, ratio=ratio), SpatialAttention()]
 
 
 class AttentionBlock(nn.Module):
@@ -37,10 +39,7 @@ class AttentionBlock(nn.Module):
     def __init__(self, width: int, norm: Norm, ratio: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            *_conv_norm(width, width, norm),
-            _activation(),
-            SqueezeExcitation(width, ratio=ratio),
-            SpatialAttention(),
+            *_conv_norm(width, width, norm), _activation(), *_attention(width, ratio)
         )
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
@@ -72,9 +71,7 @@ class BottleneckBlock(nn.Module):
             nn.Dropout2d(dropout),
             *_conv_norm(width, width, norm),
         )
-        self.attend = nn.Sequential(
-            _activation(), SqueezeExcitation(width, ratio=ratio), SpatialAttention()
-        )
+        self.attend = nn.Sequential(_activation(), *_attention(width, ratio))
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """attend(x + residual(x))."""

@@ -26,6 +26,7 @@ from PIL import Image, features
 from torch import Tensor
 
 from srlit.ops.jpeg import Subsampling
+from srlit.types import Images
 
 # The default of libwebp and of nearly every file; 0 takes half the time, with up to 5% more error.
 WEBP_METHOD = 4
@@ -64,9 +65,7 @@ def _pool(process: int, threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix=f"codecs-{process}")
 
 
-def _round_trip(
-    x: Float[Tensor, "n 3 h w"], quality: Float[Tensor, " n"], codec: Codec
-) -> Float[Tensor, "n 3 h w"]:
+def _round_trip(x: Images, quality: Float[Tensor, " n"], codec: Codec) -> Images:
     """Encode and decode each sample at its own quality."""
     qualities = quality.tolist()
     for value in qualities:
@@ -142,8 +141,8 @@ CODECS: dict[CodecName, Codec] = {
 
 
 def libjpeg(
-    x: Float[Tensor, "n 3 h w"], quality: Float[Tensor, " n"], *, subsampling: Subsampling = "4:2:0"
-) -> Float[Tensor, "n 3 h w"]:
+    x: Images, quality: Float[Tensor, " n"], *, subsampling: Subsampling = "4:2:0"
+) -> Images:
     """Encode with libjpeg and decode again, each sample at its own quality.
 
     Args:
@@ -161,9 +160,7 @@ def libjpeg(
     return _round_trip(x, quality, Codec("JPEG", code, min_quality=1, threaded=False))
 
 
-def encode_decode(
-    name: CodecName, x: Float[Tensor, "n 3 h w"], quality: Float[Tensor, " n"]
-) -> Float[Tensor, "n 3 h w"]:
+def encode_decode(name: CodecName, x: Images, quality: Float[Tensor, " n"]) -> Images:
     """Encode with a codec of `CODECS` and decode again, each sample at its own quality.
 
     AVIF and H.264 are coded in 4:2:0, H.264 as one intra frame; an odd size repeats its last row or

@@ -9,6 +9,8 @@ from jaxtyping import Float, Int64
 from scipy.fft import next_fast_len
 from torch import Tensor
 
+Planes = Float[Tensor, "n c h w"]
+
 # Minimum number of samples for which they are worth having as the innermost axis.
 MIN_LANES = 4
 
@@ -34,11 +36,7 @@ def gaussian_taps(
 
 
 def separable_filter(
-    x: Float[Tensor, "n c h w"],
-    taps: Float[Tensor, "n k"],
-    *,
-    stride: int = 1,
-    pad: tuple[int, int],
+    x: Planes, taps: Float[Tensor, "n k"], *, stride: int = 1, pad: tuple[int, int]
 ) -> Float[Tensor, "n c oh ow"]:
     """Correlate rows and columns of each sample with its own taps.
 
@@ -78,9 +76,7 @@ def _filter_planes(
     return F.conv2d(planes, taps[:, None, :, None], stride=(stride, 1), groups=groups)
 
 
-def _sum_down(
-    x: Float[Tensor, "n c h w"], taps: Float[Tensor, "n k"], stride: int
-) -> Float[Tensor, "n c oh w"]:
+def _sum_down(x: Planes, taps: Float[Tensor, "n k"], stride: int) -> Float[Tensor, "n c oh w"]:
     """Correlate along columns: every row of the output is a sum of rows, times their taps."""
     size = taps.shape[1]
     end = x.shape[2] - size + 1
@@ -93,7 +89,7 @@ def _sum_down(
     return total
 
 
-def gaussian_blur(x: Float[Tensor, "n c h w"], sigma: float) -> Float[Tensor, "n c h w"]:
+def gaussian_blur(x: Planes, sigma: float) -> Planes:
     """A Gaussian low-pass, taps up to 4 sigma away.
 
     Args:
@@ -106,7 +102,7 @@ def gaussian_blur(x: Float[Tensor, "n c h w"], sigma: float) -> Float[Tensor, "n
     return separable_filter(x, (taps / taps.sum()).expand(len(x), -1), pad=(reach, reach))
 
 
-def sobel(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c 2 h w"]:
+def sobel(x: Planes) -> Float[Tensor, "n c 2 h w"]:
     """Horizontal and vertical derivative: central differences, smoothed by 1 2 1 across.
 
     kornia's `spatial_gradient` is the same, but copies its kernel to the device at each call,
@@ -120,9 +116,7 @@ def sobel(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c 2 h w"]:
     return torch.stack([right, down], 2)
 
 
-def dense_filter(
-    x: Float[Tensor, "n c h w"], kernels: Float[Tensor, "n k k"]
-) -> Float[Tensor, "n c h w"]:
+def dense_filter(x: Planes, kernels: Float[Tensor, "n k k"]) -> Planes:
     """Correlate each sample with its own square kernel, in the frequency domain.
 
     One transform of an image costs the same for any kernel, on a CPU a twenty-fifth of a
@@ -133,9 +127,7 @@ def dense_filter(
         kernels: odd sides.
     """
     if x.is_cpu and len(x) > 1:  # one sample fits the caches
-        return torch.cat(
-            [dense_filter(*one) for one in zip(x.split(1), kernels.split(1), strict=True)]
-        )
+        return torch.cat([dense_filter(*p) for p in zip(x.split(1), kernels.split(1), strict=True)])
     h, w = x.shape[-2:]
     kernels = kernels.to(x.dtype)
     size = kernels.shape[-1]
@@ -148,9 +140,7 @@ def dense_filter(
     return torch.fft.irfft2(spectrum, shape)[..., size - 1 : size - 1 + h, size - 1 : size - 1 + w]
 
 
-def unsharp_mask(
-    x: Float[Tensor, "n c h w"], *, sigma: float, size: int, amount: float, threshold: float
-) -> Float[Tensor, "n c h w"]:
+def unsharp_mask(x: Planes, *, sigma: float, size: int, amount: float, threshold: float) -> Planes:
     """Add the difference to a blurred image where it exceeds a threshold.
 
     Args:

@@ -19,6 +19,9 @@ from torch import Tensor
 from srlit.ops.ragged_batch import extend
 from srlit.ops.resize import bilinear
 from srlit.ops.rng import constant
+from srlit.types import Images
+
+Planes = Float[Tensor, "n c h w"]
 
 Subsampling = Literal["4:2:0", "4:4:4"]
 LUMA_TABLE = (
@@ -80,9 +83,7 @@ def _shift_right(x: Tensor, bits: int) -> Tensor:
     return x.div_(1 << bits).add_(0.5).floor_()
 
 
-def _code_blocks(
-    plane: Float[Tensor, "n c h w"], table: Float[Tensor, "n 64"]
-) -> Float[Tensor, "n c h w"]:
+def _code_blocks(plane: Planes, table: Float[Tensor, "n 64"]) -> Planes:
     """Quantise the DCT coefficients of every 8x8 block and give the decoded pixels, 0 to 255.
 
     jfdctint.c and jidctint.c keep 2 fractional bits between their two passes; coefficients are
@@ -117,25 +118,25 @@ def _floor_with_bias(plane: Tensor, even: float, odd: float) -> Tensor:
     return (plane + bias).floor_()
 
 
-def _convert(image: Float[Tensor, "n 3 h w"], matrix: tuple[int, ...]) -> Tensor:
+def _convert(image: Images, matrix: tuple[int, ...]) -> Tensor:
     """Multiply the channels of every pixel by a 3x3 matrix; the result is 2^16 times as large."""
     weights = constant(matrix, image.device, image.dtype).view(3, 3)
     return torch.einsum("dc,nchw->ndhw", weights, image)
 
 
-def _to_ycbcr(rgb: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+def _to_ycbcr(rgb: Images) -> Images:
     """Levels to levels. Halves of Cb and Cr round down: libjpeg adds ONE_HALF - 1 to them."""
     offsets = constant(YCBCR_OFFSETS, rgb.device, rgb.dtype).view(3, 1, 1)
     return _convert(rgb, TO_YCBCR).add_(offsets).div_(1 << 16).floor_()
 
 
 def jpeg(
-    x: Float[Tensor, "n 3 h w"],
+    x: Images,
     quality: Float[Tensor, " n"],
     *,
     subsampling: Subsampling = "4:2:0",
     sizes: Int64[Tensor, "n 2"] | None = None,
-) -> Float[Tensor, "n 3 h w"]:
+) -> Images:
     """Encode to baseline JPEG and decode again, each sample at its own quality.
 
     Args:

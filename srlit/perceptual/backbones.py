@@ -28,6 +28,8 @@ from srlit.utils.fingerprint import file_sha256
 
 log = logging.getLogger(__name__)
 
+Features = dict[str, Float[Tensor, "n _ _ _"]]  # by layer
+
 NETS = ("alexnet", "squeezenet1_1", "vgg16", "vgg19")
 UNTRAINED_SEED = 20260101
 DOWNLOAD_TIMEOUT = 20.0  # seconds without an answer: a silent firewall must not block a run
@@ -81,9 +83,7 @@ class Backbone(nn.Module):
         """Stay in evaluation mode."""
         return self
 
-    def forward(
-        self, image: Float[Tensor, "n 3 h w"], layers: Iterable[str]
-    ) -> dict[str, Float[Tensor, "n _ _ _"]]:
+    def forward(self, image: Float[Tensor, "n 3 h w"], layers: Iterable[str]) -> Features:
         """Features at the named layers.
 
         Args:
@@ -96,9 +96,7 @@ class Backbone(nn.Module):
         """An image in [0, 1] in the range that the network was trained on."""
         return ((image - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
-    def activations(
-        self, x: Float[Tensor, "n 3 h w"], layers: Iterable[str]
-    ) -> dict[str, Float[Tensor, "n _ _ _"]]:
+    def activations(self, x: Float[Tensor, "n 3 h w"], layers: Iterable[str]) -> Features:
         """As `forward`, for a normalised image."""
         wanted = {self.layers[name]: name for name in layers}
         found: dict[str, Tensor] = {}

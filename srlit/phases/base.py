@@ -254,9 +254,8 @@ class Phase(LightningModule):
         if self.running_means.ends_at(self.iteration):
             means = self.running_means.flush()
             row = {f"train/{name}": mean for name, mean in (means | loss_fractions(means)).items()}
-            self.write_row(
-                row | {"learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"]}
-            )
+            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+            self.write_row(row | {"learning_rate": rate})
         if self.iteration >= self.iterations:
             self.trainer.should_stop = True  # Lightning validates once more, then ends
 

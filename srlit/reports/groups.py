@@ -151,9 +151,7 @@ def read_interpolation(path: Path) -> list[Chart]:
     Raises:
         ValueError: the file does not hold what the module's docstring says.
     """
-    steps: list[InterpolationStep] = read_json(
-        path, Annotated[list[InterpolationStep], Len(min_length=1)]
-    )
+    steps: list[InterpolationStep] = read_json(path, Annotated[list[InterpolationStep], Len(1)])
     columns: dict[str, Column] = {}
     for step in sorted(steps, key=lambda step: step.weight):
         for name, value in step.metrics.items():

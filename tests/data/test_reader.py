@@ -59,7 +59,7 @@ def refuse_to_open(monkeypatch, path, number):
 
 
 @pytest.mark.parametrize(("number", "warnings"), [(errno.EACCES, 1), (errno.ENOENT, 0)])
-def test_photos_of_an_unreadable_shard_are_decoded(
+def test_an_unreadable_shard_is_decoded(
     photo_folder, tmp_path, caplog, monkeypatch, number, warnings
 ):
     """Tests may run as root, who may read everything."""

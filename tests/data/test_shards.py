@@ -106,9 +106,7 @@ def test_two_processes_read_what_one_reads_and_share_the_cache(shards, photo_fol
 
 
 @pytest.mark.parametrize(("cache_gb", "whole"), [(1, True), (1e-5, False)])
-def test_shards_are_cached_whole_only_where_all_fit(
-    shards, photo_folder, tmp_path, cache_gb, whole
-):
+def test_shards_are_cached_whole_where_all_fit(shards, photo_folder, tmp_path, cache_gb, whole):
     opened = Shards(f"local:{shards}", str(tmp_path / "cache"), cache_gb, None)
     for number in (7, 3, 11, 0, 3):
         path = opened.photos[number].path

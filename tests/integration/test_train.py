@@ -51,7 +51,7 @@ def command(tmp_path, monkeypatch):
         ("+weights.dirr=x", "unknown key weights.dirr; did you mean weights.dir?"),
         ("callbacks.lpips_checkpoint=null", "without it nothing would be saved"),
         ("loss.weights.l1=0", "expected a term besides 'adversarial' above 0"),
-        ("data.eval_crop=16", "data.eval_crop=16: the metrics need at least 31"),
+        ("data.eval_crop=16", "data.eval_crop=16: the metrics need 31"),
         ("eval_degradation=fixed", "write degradation@eval_degradation=fixed"),
         ("+itreations=3", "unknown key itreations; did you mean iterations?"),
         ("modle.width=3", "unknown key modle.width; did you mean model?"),
@@ -63,9 +63,7 @@ def command(tmp_path, monkeypatch):
         ("callbacks.lpips_checkpoint.metric=lpips_vgg", "'lpips_vgg', but metrics.names measures"),
     ],
 )
-def test_a_mistake_stops_at_once_and_names_the_key(
-    command, tmp_path, monkeypatch, arguments, message
-):
+def test_a_mistake_stops_and_names_the_key(command, tmp_path, monkeypatch, arguments, message):
     monkeypatch.delenv("SRLIT_WEIGHTS", raising=False)
     monkeypatch.setattr(weights, "torchvision_state", no_network)
     weights.forget_loaded()
@@ -232,9 +230,7 @@ def test_changed_photos_are_noticed_on_resume(tmp_path, photo_folder):
 
 
 @pytest.mark.parametrize("experiment", ["phase1", "phase3"])
-def test_a_resumed_run_ends_as_one_that_was_never_stopped(
-    tmp_path, experiment, at_start_of_iterations
-):
+def test_a_resumed_run_ends_as_an_unstopped_one(tmp_path, experiment, at_start_of_iterations):
     options = (f"+experiment={experiment}", "init_from=null", "validate_every=2", "iterations=4")
     whole, halves = tmp_path / "whole", tmp_path / "halves"
     train_small(whole / "runs", *options, "name=a")

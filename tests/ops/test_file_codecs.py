@@ -88,9 +88,7 @@ def to_images(pixels):
 
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("size", [(64, 48), (38, 54), (2, 2), (37, 53), (1, 1), (1, 8), (3, 17)])
-def test_equals_the_library_called_directly_for_each_sample(
-    photo, name, size, threads, monkeypatch
-):
+def test_equals_the_library_for_each_sample(photo, name, size, threads, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     x = crops(photo, len(LADDERS[name]), *size)
     ours = CODECS[name](x, torch.tensor(LADDERS[name]).float())

@@ -92,9 +92,7 @@ class KorniaStage(Stage):
         """Kornia's parameters for images of one size: those recorded, the others drawn again."""
         keys = params[KEY].tolist() if self.draws_again else []
         again = _joined([self._draw(key, h, w) for key in keys])
-        recorded = {
-            name: params[name].reshape(-1, *shape[1:]) for name, shape in self.shapes.items()
-        }
+        recorded = {k: params[k].reshape(-1, *shape[1:]) for k, shape in self.shapes.items()}
         return {**again, **recorded}
 
     def _draw(self, key: int, h: int, w: int) -> dict[str, Tensor]:
