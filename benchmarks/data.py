@@ -65,13 +65,13 @@ from PIL import Image
 
 from srlit.config import quieten
 from srlit.data.audit import Audit, Checks, Photo
-from srlit.data.augment import Augmentation
 from srlit.data.datasets import PatchBatches
 from srlit.data.loader import make_loader
 from srlit.data.reader import PhotoReader
 from srlit.data.sampler import PhotoOrder
 from srlit.data.scan import cores
 from srlit.data.store import PackedStore
+from srlit.data.transforms import Augmentation
 from srlit.ops.malloc import keep_freed_memory
 from srlit.ops.rng import RowGenerator
 from srlit.types import Photos

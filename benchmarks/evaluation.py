@@ -34,9 +34,10 @@ from omegaconf import DictConfig
 
 from srlit.config import CONF_DIR, build, quieten
 from srlit.data.transforms import evaluation_pair
-from srlit.evaluate import Task, build_tasks
+from srlit.evaluate import build_tasks
 from srlit.evaluation.measure import Measurement
 from srlit.evaluation.results_cache import ResultsCache
+from srlit.evaluation.task import Task
 from srlit.inference.upscalers import NetworkUpscaler
 from srlit.metrics.suite import MetricSuite
 from srlit.ops.malloc import keep_freed_memory
@@ -107,7 +108,7 @@ def measuring(args: argparse.Namespace) -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         cfg = config("evaluate", *overrides(Path(name)))
         metrics: MetricSuite = build(cfg.metrics)
-        [task] = build_tasks(cfg, metrics)
+        [task] = build_tasks(cfg, [], metrics)
         if args.quick:
             del task.photos.groups[QUICK_GROUPS:]
         network = NetworkUpscaler("network", generator_of(args.model), device=torch.device("cpu"))

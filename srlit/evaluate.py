@@ -9,11 +9,10 @@ be read is reported, the others are measured, and the exit code is 1.
 
 import copy
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -23,15 +22,13 @@ from srlit.config.composing import composed
 from srlit.config.entry import choice
 
 if TYPE_CHECKING:
-    from srlit.data.datasets import EvaluationPhotos
-    from srlit.degradation.pipeline import Degradation
-    from srlit.evaluation.figures import Figure
-    from srlit.evaluation.measure import Measurement
-    from srlit.evaluation.methods import NetworkLoader
-    from srlit.evaluation.summary import Summary
+    from srlit.evaluation.methods import Interpolation
     from srlit.evaluation.tables import Row
+    from srlit.evaluation.task import Task
     from srlit.inference.upscalers import Upscaler
     from srlit.metrics.suite import MetricSuite
+
+    Methods = Sequence[Upscaler]
 
 log = logging.getLogger(__name__)
 
@@ -54,25 +51,26 @@ def evaluate(cfg: DictConfig) -> "list[Row]":
     from srlit.evaluation.summary import write_overview
 
     metrics: MetricSuite = build(cfg.metrics)
-    loader = network_loader(cfg)
-    methods = build_methods(cfg, loader)
+    methods, between = build_methods(cfg)
     reference = choose_reference(cfg.reference, methods)
-    tasks = list(build_tasks(cfg, metrics))
+    tasks = list(build_tasks(cfg, methods, metrics))
     figures = read_figures(plain(cfg.figures), methods)
     check(cfg, tasks, metrics)
     warn_of_training_photos(cfg, tasks)
-    folder = Path(cfg.paths.run)
-    summaries: list[Summary] = []
+    folder, replay = Path(cfg.paths.run), Path(cfg.replay) if cfg.replay else None
+    summaries = []
     with own_folder(folder):
         for task in tasks:
-            place = folder if len(tasks) == 1 else folder / f"{task.data}_{task.degraded}"
-            run = TaskEvaluation(cfg, task, methods, metrics, place)
-            summaries.append(run.tables(reference))
-            if cfg.interpolate is not None:
-                write_interpolation(cfg, loader, place, summaries[-1].results.means)
+            task.use_folder(folder, alone=len(tasks) == 1)
+            summaries.append(task.tables(reference, images=cfg.images, replay=replay))
+            if between is not None:
+                rows = task.interpolation(between, summaries[-1].results.means)
+                if cfg.save_best is not None:
+                    rule = {"metric": cfg.metric, "tolerance": plain(cfg.tolerance)}
+                    between.save_best(rows, Path(cfg.save_best), **rule)
             if cfg.grid is not None:
-                run.robustness(plain(cfg.grid))
-            run.figures(figures)
+                task.robustness(plain(cfg.grid), metrics.reported_name(cfg.metric))
+            task.figures(figures)
         if len(summaries) > 1:
             write_overview(folder, summaries)
     reports = [task.rejected for task in tasks] + [one.results.unreadable for one in summaries]
@@ -84,59 +82,34 @@ def evaluate(cfg: DictConfig) -> "list[Row]":
 # -- methods ------------------------------------------------------------------------------------
 
 
-def network_loader(cfg: DictConfig) -> "NetworkLoader":
-    """Loads checkpoints as the configuration asks."""
-    from srlit.evaluation.methods import NetworkLoader
-    from srlit.inference.upscalers import pick_device
-
-    load, model = partial(load_trained, cfg=cfg), plain(cfg.get("model"))
-    sizes = {key: cfg[key] for key in ("scale", "tile", "overlap")}
-    return NetworkLoader(load=load, device=pick_device(cfg.device), model=model, **sizes)
-
-
-def build_methods(cfg: DictConfig, loader: "NetworkLoader") -> "list[Upscaler]":
-    """Baselines, checkpoints, interpolations and soups.
+def build_methods(cfg: DictConfig) -> "tuple[list[Upscaler], Interpolation | None]":
+    """Baselines, checkpoints, interpolations and soups; the interpolation also by itself.
 
     Raises:
-        ValueError: there are none, two have the same name, or a network has another scale.
+        ValueError: a network has another scale.
         CheckpointError: a checkpoint is missing or does not fit.
     """
     from srlit.evaluation import methods
-    from srlit.inference.upscalers import Interpolator
+    from srlit.inference.upscalers import Interpolator, pick_device
 
+    load, model = partial(load_trained, cfg=cfg), plain(cfg.get("model"))
+    sizes = {key: cfg[key] for key in ("scale", "tile", "overlap")}
+    device = pick_device(cfg.device)
+    loader = methods.NetworkLoader(load=load, device=device, model=model, **sizes)
     found: list[Upscaler] = [Interpolator(name, scale=cfg.scale) for name in cfg.baselines]
     found += methods.trained_networks(loader, as_list(cfg.checkpoints), plain(cfg.names))
+    between = None
     if cfg.interpolate is not None:
-        found += methods.interpolated_networks(loader, plain(cfg.interpolate), plain(cfg.alphas))
+        between = methods.Interpolation(loader, plain(cfg.interpolate), plain(cfg.alphas))
+        found += between.networks()
     found += [methods.soup(loader, Path(run).expanduser()) for run in as_list(cfg.soup)]
-    methods.check_names(found)
-    return found
+    return found, between
 
 
 # -- data ---------------------------------------------------------------------------------------
 
 
-class Task(NamedTuple):
-    """A data set under a degradation.
-
-    Attributes:
-        data: name of the data set.
-        degraded: name of the degradation; 'real' where LR images come with the photos.
-        photos: what is measured on.
-        degradation: how LR images are made.
-        config: of the degradation, as plain values.
-        rejected: photos that cannot be used, each with the reason.
-    """
-
-    data: str
-    degraded: str
-    photos: "EvaluationPhotos"
-    degradation: "Degradation"
-    config: object
-    rejected: list[tuple[Path, str]]
-
-
-def build_tasks(cfg: DictConfig, metrics: "MetricSuite") -> Iterator[Task]:
+def build_tasks(cfg: DictConfig, methods: "Methods", metrics: "MetricSuite") -> "Iterator[Task]":
     """Every set of `data_sets` under every one of `degradations`; without them the chosen ones.
 
     Raises:
@@ -144,22 +117,25 @@ def build_tasks(cfg: DictConfig, metrics: "MetricSuite") -> Iterator[Task]:
         FileNotFoundError: the photos are not there.
     """
     from srlit.data.evaluation_data import EvaluationData
+    from srlit.evaluation.results_cache import ResultsCache
+    from srlit.evaluation.summary import Protocol
+    from srlit.evaluation.task import Task
+    from srlit.inference.upscalers import pick_device
+    from srlit.utils.fingerprint import fingerprint
 
+    folders = {"cache_dir": cfg.paths.cache, "store_dir": cfg.paths.store}
+    # Photos that cannot be used are reported at the end.
+    data_of = partial(EvaluationData, scale=cfg.scale, max_invalid_fraction=1.0, **folders)
+    made = partial(Task, methods=methods, metrics=metrics, device=pick_device(cfg.device))
     for name, data in _choices(cfg, "data", "data_sets"):
         for _, preset in _choices(cfg, "degradation", "degradations"):
-            source = EvaluationData(
-                photos=build(data.photos),
-                scale=cfg.scale,
-                max_invalid_fraction=1.0,  # they are reported at the end
-                cache_dir=cfg.paths.cache,
-                store_dir=cfg.paths.store,
-                **{key: data[key] for key in SHARED},
-            )
-            photos = source.evaluation_photos(cfg.split, metrics.min_size)
-            degradation: Degradation = build(preset)
+            found = data_of(photos=build(data.photos), **{key: data[key] for key in SHARED})
+            photos = found.evaluation_photos(cfg.split, metrics.min_size)
+            degradation = build(preset)
             real = all(photo.lr is not None for photo in photos.photos)
-            degraded = "real" if real else degradation.name
-            yield Task(name, degraded, photos, degradation, plain(preset), source.rejected)
+            protocol = Protocol(name, "real" if real else degradation.name, cfg.split)
+            cache = ResultsCache(context=fingerprint(plain(preset), cfg.scale))
+            yield made(photos, degradation, cache=cache, protocol=protocol, rejected=found.rejected)
             if real:
                 break  # nothing is degraded: once is enough
 
@@ -176,7 +152,7 @@ def _choices(cfg: DictConfig, group: str, key: str) -> Iterator[tuple[str, DictC
         yield name, root[group]
 
 
-def check(cfg: DictConfig, tasks: Sequence[Task], metrics: "MetricSuite") -> None:
+def check(cfg: DictConfig, tasks: "Sequence[Task]", metrics: "MetricSuite") -> None:
     """Find contradictions before hours are spent.
 
     Raises:
@@ -186,11 +162,10 @@ def check(cfg: DictConfig, tasks: Sequence[Task], metrics: "MetricSuite") -> Non
     """
     from srlit.evaluation.robustness import check_grid
 
-    real = [task.data for task in tasks if task.degraded == "real"]
+    real = [task.protocol.data for task in tasks if task.protocol.degradation == "real"]
     for key in ("grid", "replay"):
         if cfg[key] is not None and real:
-            msg = f"{key}={cfg[key]}: {', '.join(real)} holds real pairs, which are not degraded"
-            raise ConfigError(msg)
+            raise ConfigError(f"{key}={cfg[key]}: {', '.join(real)} real pairs are not degraded")
     if cfg.figures is not None and cfg.replay is not None:
         raise ConfigError(f"replay={cfg.replay}: a figure draws anew; expected figures=null")
     if cfg.save_best is not None and (cfg.interpolate is None or cfg.split != "val"):
@@ -203,11 +178,11 @@ def check(cfg: DictConfig, tasks: Sequence[Task], metrics: "MetricSuite") -> Non
     needed = [cfg.metric] if cfg.grid is not None or cfg.save_best is not None else []
     needed += cfg.tolerance if cfg.save_best is not None else []
     if missing := {metrics.reported_name(name) for name in needed} - set(metrics.names):
-        msg = f"metric or tolerance needs {sorted(missing)}, but metrics.names={metrics.names}"
+        msg = f"metric, tolerance: {sorted(missing)} not in metrics.names={metrics.names}"
         raise ConfigError(msg)
 
 
-def warn_of_training_photos(cfg: DictConfig, tasks: Sequence[Task]) -> None:
+def warn_of_training_photos(cfg: DictConfig, tasks: "Sequence[Task]") -> None:
     """Warn where a checkpoint was trained on photos of a data set that it is measured on."""
     from srlit.checkpoint import resolve_checkpoint
 
@@ -219,7 +194,7 @@ def warn_of_training_photos(cfg: DictConfig, tasks: Sequence[Task]) -> None:
                 log.warning(
                     "%s was trained on %d of the %d photos of %s, such as %s: its results there "
                     "do not apply to new photos",
-                    *(name, len(known), len(photos), task.data, known[0]),
+                    *(name, len(known), len(photos), task.protocol.data, known[0]),
                 )
 
 
@@ -231,118 +206,6 @@ def training_photos(run: Path, cfg: DictConfig) -> set[Path]:
     except (OSError, ValueError, LookupError, TypeError) as error:
         log.debug("%s: its training photos are unknown: %s", run, error)
         return set()
-
-
-# -- measuring ----------------------------------------------------------------------------------
-
-
-@dataclass(eq=False)
-class TaskEvaluation:
-    """Measures methods on one task; what was measured before comes from a cache in the folder.
-
-    Args:
-        cfg: the configuration.
-        task: the data set and its degradation.
-        methods: what is measured.
-        metrics: by what.
-        folder: where the results go.
-    """
-
-    cfg: DictConfig
-    task: Task
-    methods: "Sequence[Upscaler]"
-    metrics: "MetricSuite"
-    folder: Path
-
-    @cached_property
-    def base(self) -> "Measurement":
-        """Measures without images, with this task's degradation and cache."""
-        from srlit.evaluation.measure import Measurement
-        from srlit.evaluation.results_cache import ResultsCache
-        from srlit.inference.upscalers import pick_device
-        from srlit.utils.fingerprint import fingerprint
-
-        same = fingerprint(self.task.config, self.cfg.scale)
-        return Measurement(
-            methods=self.methods,
-            photos=self.task.photos,
-            degradation=self.task.degradation,
-            metrics=self.metrics,
-            device=pick_device(self.cfg.device),
-            cache=ResultsCache(self.folder / "measured.jsonl", same),
-        )
-
-    def tables(self, reference: str) -> "Summary":
-        """Measure all methods; write tables, comparison images and draws."""
-        from srlit.evaluation.comparison_images import ComparisonImages
-        from srlit.evaluation.draws_file import RecordedDraws
-        from srlit.evaluation.summary import Summary, write_results
-
-        cfg, task = self.cfg, self.task
-        log.info("%s: %d photos", self.folder.name, len(task.photos.photos))
-        draws = RecordedDraws(task.degradation, Path(cfg.replay) if cfg.replay else None)
-        images = ComparisonImages(self.folder / "images", cfg.images)
-        results = replace(self.base, images=images, draws=draws).results()
-        draws.write(self.folder / "draws.json")
-        summary = Summary(task.data, task.degraded, cfg.split, results, reference)
-        write_results(self.folder, summary)
-        return summary
-
-    def robustness(self, grid: Mapping[str, Sequence[float]]) -> None:
-        """Measure every cell of a grid; `robustness.json` and one plot per map."""
-        from srlit.evaluation.draws_file import RecordedDraws
-        from srlit.evaluation.plots import write_maps
-        from srlit.evaluation.robustness import grid_settings, robustness_maps
-
-        metric = self.metrics.reported_name(self.cfg.metric)
-        settings, means = grid_settings(grid), []
-        for number, setting in enumerate(settings, 1):
-            log.info("cell %d of %d: %s", number, len(settings), setting)
-            draws = RecordedDraws(self.task.degradation, setting=setting)
-            results = replace(self.base, draws=draws).results()
-            means.append({row["name"]: row[metric] for row in results.means})
-        title = f"{self.task.data} {self.task.degraded}"
-        write_maps(self.folder, title, robustness_maps(grid, metric, means))
-
-    def figures(self, figures: "Mapping[str, Figure]") -> None:
-        """Draw the comparison images of figures; existing ones are kept."""
-        from srlit.evaluation.comparison_images import ComparisonImages
-        from srlit.metrics.suite import MetricSuite
-
-        drawing = replace(self.base, metrics=MetricSuite(names=[]))
-        for name, figure in figures.items():
-            photos = self.task.photos
-            photos = photos.first(figure.photos, crop=None if figure.whole else photos.crop)
-            images = ComparisonImages(self.folder / "figures" / name, figure.photos)
-            columns = figure.columns(self.methods)
-            replace(drawing, methods=columns, photos=photos, images=images).results()
-            log.info("figure: %s", images.folder)
-
-
-def write_interpolation(
-    cfg: DictConfig, loader: "NetworkLoader", folder: Path, means: "Sequence[Row]"
-) -> None:
-    """`interpolation.json`, the perception-distortion curve, and the best network if asked for."""
-    from srlit.evaluation.methods import interpolation_names, save_interpolated
-    from srlit.evaluation.plots import plot_tradeoff
-    from srlit.metrics.ranking import SelectionRule
-    from srlit.utils.atomic import write_json
-
-    pair = plain(cfg.interpolate)
-    alphas = interpolation_names(pair, plain(cfg.alphas))
-    rows = [row for row in means if row["name"] in alphas]
-    points = [
-        {"weight": alphas[row["name"]], "metrics": {k: v for k, v in row.items() if k != "name"}}
-        for row in rows
-    ]
-    write_json(folder / "interpolation.json", points)
-    shown = [row | {"name": f"{alphas[row['name']]:g}"} for row in rows]
-    plot_tradeoff(folder / "interpolation.png", shown, line=True)
-    if cfg.save_best is not None:
-        rule = SelectionRule(metric=cfg.metric, tolerance=plain(cfg.tolerance)).named_as(rows[0])
-        best = rule.rank(rows)[0]["name"]
-        save_interpolated(loader, pair, alphas[best], Path(cfg.save_best))
-        log.info("%s: %s (%s)", cfg.save_best, best, rule.describe())
 
 
 main = entry_point("evaluate")(evaluate)

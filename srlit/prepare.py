@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SPLITS = ("train", "val", "test")
-
 
 def prepare(cfg: DictConfig) -> "dict[str, Audit]":
     """Download, check, pack.
@@ -36,12 +34,9 @@ def prepare(cfg: DictConfig) -> "dict[str, Audit]":
     Raises:
         SystemExit: files that cannot be used, or folders that are missing; all others are ready.
     """
-    from srlit.data.audit_report import print_listing, write_listing
+    from srlit.data.audit import print_listing, write_listing
     from srlit.data.store import packing
 
-    if unknown := set(cfg.splits) - set(SPLITS):
-        msg = f"splits={list(cfg.splits)}: {sorted(unknown)}: expected some of {list(SPLITS)}"
-        raise ConfigError(msg)
     if cfg.download:
         fetch(cfg)
     sets: PhotoSets = build(cfg.data.photos)
@@ -60,18 +55,21 @@ def prepare(cfg: DictConfig) -> "dict[str, Audit]":
         warn_of_unpacked(into, found)
     if cfg.verify:
         verify(store)
-    if cfg.shards:
-        write_all_shards(cfg, found)
-    fail_on_gaps(cfg, found, missing)
+    finish(cfg, found, missing)
     return found
 
 
-def fail_on_gaps(cfg: DictConfig, found: "dict[str, Audit]", missing: dict[str, str]) -> None:
-    """End with a failure where something is left to do.
+def finish(cfg: DictConfig, found: "dict[str, Audit]", missing: dict[str, str]) -> None:
+    """Write shards for `data=litdata`, one folder for each split, and name what is missing.
 
     Raises:
         SystemExit: files cannot be used, or a split's photos are missing.
     """
+    from srlit.data.shards import write_shards
+
+    for split, audit in found.items():
+        if cfg.shards and audit.photos:
+            write_shards(audit.photos, Path(cfg.shards).expanduser() / split)
     gaps = [f"no photos for {split}: {reason}" for split, reason in missing.items()]
     if bad := [line for audit in found.values() for line in audit.rejected]:
         gaps.append(f"{len(bad)} files cannot be used: {cfg.paths.run}/files.json lists them")
@@ -110,8 +108,8 @@ def check(
         except (FileNotFoundError, ValueError) as error:
             log.warning("no photos for %s: %s", split, error)
             missing[split] = str(error)
-            continue
-        found[split] = sets.audited(split, 1, checks)
+        else:
+            found[split] = sets.audited(split, 1, checks)
     return found, missing
 
 
@@ -140,12 +138,8 @@ def verify(store: Path | None) -> None:
     if not packed:
         log.warning("verify=true: paths.store=%s holds no packed photos", store)
         return
-    damaged = {
-        packed.shard_of(digest)
-        for digest in track(packed, "verifying packed pixels")
-        if digest_of(packed[digest]) != digest
-    }
-    if damaged:
+    digests = track(packed, "verifying packed pixels")
+    if damaged := {packed.shard_of(d) for d in digests if digest_of(packed[d]) != d}:
         shards = "\n".join(f"  {shard}" for shard in sorted(damaged))
         raise SystemExit(f"damaged: remove these files and run srlit.prepare again\n{shards}")
     log.info("%d packed photos are as they were written", len(packed))
@@ -157,6 +151,7 @@ def check_shards(cfg: DictConfig, sets: "PhotoSets") -> None:
     Raises:
         ConfigError: litdata is not installed, or shards cannot hold what is chosen.
     """
+    from srlit.data.photo_sets import by_size
     from srlit.data.shards import import_litdata
 
     try:
@@ -168,37 +163,17 @@ def check_shards(cfg: DictConfig, sets: "PhotoSets") -> None:
             paths = sets.split(split)
         except (FileNotFoundError, ValueError):
             continue  # `check` says so
-        if split == "train":
-            check_shares(cfg, sets)
+        if split == "train" and not by_size(sets.groups()):
+            raise ConfigError(
+                f"shards={cfg.shards}: data={choice('data', '?')} weighs its sources by "
+                "data.photos.weights, and shards hold no weights: set data.photos.weights=null, or "
+                "write shards of each source alone"
+            )
         if any(sets.lr_of(path) is not None for path in paths):
             raise ConfigError(
                 f"shards={cfg.shards}: data={choice('data', '?')} has real pairs for {split}, and "
                 "shards hold single photos only: leave shards=null and train from the files"
             )
-
-
-def check_shares(cfg: DictConfig, sets: "PhotoSets") -> None:
-    """See that the training photos have no weights, which shards could not hold.
-
-    Raises:
-        ConfigError: they do.
-    """
-    shares = {group.weight / len(group.photos) for group in sets.groups() if group.photos}
-    if len(shares) > 1:
-        raise ConfigError(
-            f"shards={cfg.shards}: data={choice('data', '?')} weighs its sources by "
-            "data.photos.weights, and shards hold no weights: set data.photos.weights=null, or "
-            "write shards of each source alone"
-        )
-
-
-def write_all_shards(cfg: DictConfig, found: "dict[str, Audit]") -> None:
-    """Shards for `data=litdata`, a folder a split."""
-    from srlit.data.shards import write_shards
-
-    for split, audit in found.items():
-        if audit.photos:
-            write_shards(audit.photos, Path(cfg.shards).expanduser() / split)
 
 
 def prepare_weights(cfg: DictConfig) -> list[Path]:
@@ -208,16 +183,10 @@ def prepare_weights(cfg: DictConfig) -> list[Path]:
         The files.
 
     Raises:
-        ConfigError: no folder is named, or a network is unknown.
         OSError: weights cannot be downloaded, or a file cannot be written or is damaged.
     """
-    from srlit.perceptual.backbones import NETS, save_features
+    from srlit.perceptual.backbones import save_features
 
-    if not cfg.weights.dir:
-        msg = "weights.dir=null: expected a folder for the backbones; or set SRLIT_WEIGHTS"
-        raise ConfigError(msg)
-    if unknown := sorted(set(cfg.nets) - set(NETS)):
-        raise ConfigError(f"nets={list(cfg.nets)}: {unknown}: expected some of {list(NETS)}")
     folder = Path(cfg.weights.dir).expanduser()
     return [save_features(net, folder) for net in cfg.nets]
 

@@ -50,13 +50,11 @@ def report_run(cfg: DictConfig, folder: Path) -> None:
     from srlit.utils.atomic import write_text
 
     if not cfg.folders:
-        msg = "folders=[]: expected folders of runs: python -m srlit.report runs/phase3"
-        raise ConfigError(msg)
-    page = report_page(
-        [Path(name).expanduser() for name in cfg.folders],
-        image_bytes=round(cfg.image_megabytes * 2**20),
-        extremes=cfg.extremes,
-    )
+        expected = "expected folders of runs: python -m srlit.report runs/phase3"
+        raise ConfigError(f"folders=[]: {expected}")
+    folders = [Path(name).expanduser() for name in cfg.folders]
+    image_bytes = round(cfg.image_megabytes * 2**20)
+    page = report_page(folders, image_bytes=image_bytes, extremes=cfg.extremes)
     write_text(folder / "report.html", page)
 
 
@@ -76,8 +74,7 @@ def report_degradation(cfg: DictConfig, folder: Path) -> None:
         degradation = build_option(cfg, "degradation", name)
         rows.append(severity_row(degradation, hr, columns=cfg.severities, seed=cfg.seed))
         draws = degradation.sample(make_keys(cfg.seed, (), torch.arange(cfg.draws)))
-        plots = figure_pixels(histograms(degradation, draws))
-        write_image(folder / f"{name}.png", plots[None])
+        write_image(folder / f"{name}.png", figure_pixels(histograms(degradation, draws))[None])
     write_image(folder / "presets.png", stacked(rows)[None])
 
 
@@ -146,12 +143,13 @@ def overrides(arguments: list[str]) -> list[str]:
     folders = [str(Path(word).expanduser()) for word in words]
     for folder in folders:
         if not Path(folder).is_dir():
-            msg = f"error: {folder}: no such folder, and no subject ({', '.join(SUBJECTS)})"
-            raise SystemExit(msg)
-    there = [f"paths.run={_quoted(folders[0])}"] if len(folders) == 1 else []
+            subjects = ", ".join(SUBJECTS)
+            raise SystemExit(f"error: {folder}: no such folder, and no subject ({subjects})")
+    quoted = list(map(_quoted, folders))
+    there = [f"paths.run={quoted[0]}"] if len(folders) == 1 else []
     # The folder holds the log of the training, which is not to be continued.
-    there += ["hydra/job_logging=stdout"]
-    return ["subject=run", f"folders=[{','.join(map(_quoted, folders))}]", *there, *rest]
+    logged = "hydra/job_logging=stdout"
+    return ["subject=run", f"folders=[{','.join(quoted)}]", *there, logged, *rest]
 
 
 def _is_word(argument: str) -> bool:

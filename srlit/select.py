@@ -21,11 +21,9 @@ if TYPE_CHECKING:
     from srlit.data.datasets import EvaluationPhotos
     from srlit.degradation.pipeline import Degradation
     from srlit.evaluation.tables import Row
-    from srlit.inference.upscalers import NetworkUpscaler
     from srlit.metrics.ranking import SelectionRule
     from srlit.metrics.suite import MetricSuite
 
-Validation = tuple["EvaluationPhotos", "Degradation", str]
 log = logging.getLogger(__name__)
 
 # Settings of a run's data that its validation depends on.
@@ -64,55 +62,67 @@ def select(cfg: DictConfig) -> "list[Row]":
 def measure_checkpoints(
     cfg: DictConfig, runs: Sequence[Path], metrics: "MetricSuite", folder: Path
 ) -> "list[Row]":
-    """One row per checkpoint of the runs: name, run, iteration and metrics."""
-    from srlit.evaluation.measure import Measurement
-    from srlit.evaluation.results_cache import ResultsCache
-    from srlit.inference.upscalers import pick_device
-
-    networks = [(run, *found) for run in runs for found in load_checkpoints(cfg, run)]
-    photos, degradation, same = common_validation(cfg, runs, metrics)
-    results = Measurement(
-        methods=[network for _, _, network in networks],
-        photos=photos,
-        degradation=degradation,
-        metrics=metrics,
-        device=pick_device(cfg.device),
-        cache=ResultsCache(folder / "measured.jsonl", same),
-    ).results()
-    return [
-        {"name": mean["name"], "run": str(run), "iteration": iteration} | mean
-        for (run, iteration, _), mean in zip(networks, results.means, strict=True)
-    ]
-
-
-def load_checkpoints(cfg: DictConfig, run: Path) -> "list[tuple[int, NetworkUpscaler]]":
-    """Iteration and network of every checkpoint of a run.
+    """One row per checkpoint of the runs: name, run, iteration and metrics.
 
     Raises:
-        ConfigError: the run has none.
+        ConfigError: a run has no checkpoint.
     """
     from srlit.checkpoint.runs import checkpoints_of
+    from srlit.evaluation.measure import Measurement
     from srlit.evaluation.methods import NetworkLoader
+    from srlit.evaluation.results_cache import ResultsCache
     from srlit.inference.upscalers import pick_device
     from srlit.ops.tiling import usual_overlap
 
-    paths = checkpoints_of(run)
-    if not paths:
-        raise ConfigError(f"run={run}: no checkpoint in {run / 'checkpoints'}")
-    load = partial(load_trained, cfg=cfg)
-    tile = stored_config(run)["phase"].get("val_tile")  # as the run was validated
-    loader = NetworkLoader(
-        load=load,
-        device=pick_device(cfg.device),
-        tile=tile,
-        overlap=usual_overlap(tile),
-        model=plain(cfg.get("model")),
-    )
-    prefix = "" if isinstance(cfg.run, str) else f"{run}/"
-    return [(i, loader.upscaler(f"{prefix}{path.name}", [path])) for i, path in paths.items()]
+    load, device = partial(load_trained, cfg=cfg), pick_device(cfg.device)
+    found, networks = [], []
+    for run in runs:
+        tile = stored_config(run)["phase"].get("val_tile")  # as the run was validated
+        sizes = {"tile": tile, "overlap": usual_overlap(tile)}
+        loader = NetworkLoader(load=load, device=device, model=plain(cfg.get("model")), **sizes)
+        if not (paths := checkpoints_of(run)):
+            raise ConfigError(f"run={run}: no checkpoint in {run / 'checkpoints'}")
+        prefix = "" if isinstance(cfg.run, str) else f"{run}/"
+        found += [{"run": str(run), "iteration": iteration} for iteration in paths]
+        networks += [loader.upscaler(f"{prefix}{path.name}", [path]) for path in paths.values()]
+    photos, degradation, same = validation_data(cfg, runs, metrics)
+    cache = ResultsCache(folder / "measured.jsonl", same)
+    measurement = Measurement(photos, degradation, networks, metrics, device=device, cache=cache)
+    means = measurement.results().means
+    return [{"name": m["name"], **where, **m} for where, m in zip(found, means, strict=True)]
 
 
-# -- the rule -----------------------------------------------------------------------------------
+def validation_data(
+    cfg: DictConfig, runs: Sequence[Path], metrics: "MetricSuite"
+) -> "tuple[EvaluationPhotos, Degradation, str]":
+    """The validation photos and evaluation degradation of all runs, from their `config.yaml`.
+
+    Returns:
+        Photos, degradation, and a fingerprint that differs between different validation data.
+
+    Raises:
+        ConfigError: there is no configuration, or the runs differ.
+        CheckpointError: it names classes that are not trusted.
+    """
+    from srlit.data.evaluation_data import EvaluationData
+    from srlit.utils.fingerprint import fingerprint
+
+    folders, found = {"cache_dir": cfg.paths.cache, "store_dir": cfg.paths.store}, []
+    for run in runs:
+        stored, where = stored_config(run), str(run / "config.yaml")
+        settings = {key: stored["data"][key] for key in VALIDATION if key in stored["data"]}
+        sets = rebuild_stored(stored["data"]["photos"], where, cfg)
+        data = EvaluationData(photos=sets, scale=stored["scale"], **folders, **settings)
+        photos = data.evaluation_photos("val", metrics.min_size)
+        pixels = [(photo.digest, photo.lr and photo.lr.digest) for photo in photos.photos]
+        same = fingerprint(stored["eval_degradation"], stored["scale"], settings, pixels)
+        found.append((photos, rebuild_stored(stored["eval_degradation"], where, cfg), same))
+        if same != found[0][2]:
+            raise ConfigError(
+                f"run: {run} was validated on other photos, crops or degradations than {runs[0]}: "
+                "rank them separately, or use srlit.evaluate"
+            )
+    return found[0]
 
 
 def chosen_rule(cfg: DictConfig, run: Path, metrics: "MetricSuite") -> "SelectionRule":
@@ -129,7 +139,7 @@ def chosen_rule(cfg: DictConfig, run: Path, metrics: "MetricSuite") -> "Selectio
     rule = SelectionRule(**chosen | {"metric": chosen["metric"] or "lpips_alex"})
     rule = rule.where_measured(metrics.names).named_as(metrics.names)
     if missing := rule.names - set(metrics.names):
-        msg = f"metric or minimum needs {sorted(missing)}, but metrics.names={metrics.names}"
+        msg = f"metric, minimum: {sorted(missing)} not in metrics.names={metrics.names}"
         raise ConfigError(msg)
     return rule
 
@@ -137,61 +147,18 @@ def chosen_rule(cfg: DictConfig, run: Path, metrics: "MetricSuite") -> "Selectio
 def history(run: Path, rule: "SelectionRule") -> "list[Row]":
     """The run's validations that measured the rule's metrics, those of deleted checkpoints too."""
     from srlit.checkpoint import CheckpointError
-    from srlit.checkpoint.runs import read_best
+    from srlit.checkpoint.runs import BEST, read_best
 
     try:
-        validations = read_best(run, "history")["history"]
+        best = read_best(run, "history") if (run / BEST).is_file() else {}
     except CheckpointError as error:
         log.warning("%s; only the checkpoints of the folder are ranked", error)
-        return []
+        best = {}
     return [
         {"run": str(run), "iteration": row["iteration"]} | row["metrics"]
-        for row in validations
+        for row in best.get("history", ())
         if rule.names <= row["metrics"].keys()
     ]
-
-
-# -- validation data ----------------------------------------------------------------------------
-
-
-def common_validation(cfg: DictConfig, runs: Sequence[Path], metrics: "MetricSuite") -> Validation:
-    """The validation data of all runs.
-
-    Raises:
-        ConfigError: they differ.
-    """
-    found = [validation_of(cfg, run, metrics) for run in runs]
-    for run, (_, _, same) in zip(runs, found, strict=True):
-        if same != found[0][2]:
-            raise ConfigError(
-                f"run: {run} was validated on other photos, crops or degradations than {runs[0]}: "
-                "rank them separately, or use srlit.evaluate"
-            )
-    return found[0]
-
-
-def validation_of(cfg: DictConfig, run: Path, metrics: "MetricSuite") -> Validation:
-    """A run's validation photos and evaluation degradation, rebuilt from its `config.yaml`.
-
-    Returns:
-        Photos, degradation, and a fingerprint that differs between different validation data.
-
-    Raises:
-        ConfigError: there is no configuration.
-        CheckpointError: it names classes that are not trusted.
-    """
-    from srlit.data.evaluation_data import EvaluationData
-    from srlit.utils.fingerprint import fingerprint
-
-    stored, where = stored_config(run), str(run / "config.yaml")
-    settings = {key: stored["data"][key] for key in VALIDATION if key in stored["data"]}
-    sets = rebuild_stored(stored["data"]["photos"], where, cfg)
-    folders = {"cache_dir": cfg.paths.cache, "store_dir": cfg.paths.store}
-    data = EvaluationData(photos=sets, scale=stored["scale"], **folders, **settings)
-    photos = data.evaluation_photos("val", metrics.min_size)
-    pixels = [(photo.digest, photo.lr and photo.lr.digest) for photo in photos.photos]
-    same = fingerprint(stored["eval_degradation"], stored["scale"], settings, pixels)
-    return photos, rebuild_stored(stored["eval_degradation"], where, cfg), same
 
 
 main = entry_point("select")(select)

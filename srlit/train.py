@@ -139,8 +139,7 @@ def build_loss(loss: DictConfig) -> "CompositeLoss":
     for name in weights:
         if name not in known:
             hint = did_you_mean(name, known, prefix="loss.weights")
-            msg = f"loss.weights.{name}: no such loss term{hint} (known: {', '.join(known)})"
-            raise ConfigError(msg)
+            raise ConfigError(f"loss.weights.{name}: no such loss term{hint} ({', '.join(known)})")
     terms = {name: plain(loss.terms[name]) for name in weights if name != "adversarial"}
     composite: CompositeLoss = build({**plain(loss), "weights": weights, "terms": terms})
     return composite
@@ -195,8 +194,7 @@ def require_selection(trainer: "Trainer", phase: "Phase") -> "LPIPSCheckpoint":
 
     selectors = [part for part in trainer.callbacks if isinstance(part, LPIPSCheckpoint)]  # type: ignore[attr-defined]
     if not selectors:
-        msg = "callbacks.lpips_checkpoint=null: without it nothing would be saved; it must stay"
-        raise ConfigError(msg)
+        raise ConfigError("callbacks.lpips_checkpoint=null: without it nothing would be saved")
     selectors[0].check(phase.metrics)
     return selectors[0]
 

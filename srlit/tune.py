@@ -7,14 +7,12 @@ interrupted: `python -m srlit.tune runs/sweeps/phase3_loss_weights`.
 import argparse
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-if TYPE_CHECKING:
-    from srlit.evaluation.tables import Row
-
+Row = dict[str, Any]
 log = logging.getLogger(__name__)
 
 
@@ -33,7 +31,7 @@ class SweepReport(Callback):
         report_sweep(Path(config.hydra.sweep.dir))
 
 
-def write_report(folder: Path) -> "list[Row]":
+def write_report(folder: Path) -> list[Row]:
     """Write `table.json`, `table.md` and, if both are measured, `psnr_lpips.png`.
 
     Returns:
@@ -45,14 +43,9 @@ def write_report(folder: Path) -> "list[Row]":
     from srlit.metrics.ranking import SelectionRule
     from srlit.utils.atomic import write_json, write_text
 
-    found = {
-        path.parent.name: read_best(path.parent, "iteration", "metrics")
-        for path in sorted(folder.glob(f"*/{BEST}"))
-    }
-    rows: list[Row] = [
-        {"name": name, "iteration": best["iteration"]} | best["metrics"]
-        for name, best in found.items()
-    ]
+    runs = [path.parent for path in sorted(folder.glob(f"*/{BEST}"))]
+    found = [(run.name, read_best(run, "iteration", "metrics")) for run in runs]
+    rows = [{"name": n, "iteration": best["iteration"], **best["metrics"]} for n, best in found]
     if rows:
         decides = first_metric(rows[0], "lpips") or "loss"
         rows = SelectionRule(metric=decides).rank(rows)
@@ -62,7 +55,7 @@ def write_report(folder: Path) -> "list[Row]":
     return rows
 
 
-def report_sweep(folder: Path) -> "list[Row]":
+def report_sweep(folder: Path) -> list[Row]:
     """Write the report and print its table.
 
     Raises:

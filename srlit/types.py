@@ -63,8 +63,5 @@ class Batch(NamedTuple):
         """
         size = len(self.lr)
         if size % count:
-            msg = f"phase.micro_batches={count} does not divide the batch of {size} images"
-            raise ValueError(msg)
-        return [
-            Batch(*pair) for pair in zip(self.lr.chunk(count), self.hr.chunk(count), strict=True)
-        ]
+            raise ValueError(f"phase.micro_batches={count} does not divide the batch of {size}")
+        return [Batch(*p) for p in zip(self.lr.chunk(count), self.hr.chunk(count), strict=True)]

@@ -13,8 +13,6 @@ from omegaconf import DictConfig
 from srlit.config import ConfigError, entry_point, load_trained
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from srlit.inference.upscalers import NetworkUpscaler
 
 log = logging.getLogger(__name__)
@@ -32,6 +30,8 @@ def upscale(cfg: DictConfig) -> list[Path]:
     from rich.progress import track
 
     from srlit.data.photo_file import PhotoError
+    from srlit.inference.image_files import read_image, write_image
+    from srlit.ops.resize import imresize
 
     jobs = find_jobs(cfg)
     network = load_network(cfg)
@@ -41,7 +41,10 @@ def upscale(cfg: DictConfig) -> list[Path]:
             log.info("kept %s (overwrite=true replaces it)", target)
             continue
         try:
-            upscale_file(network, source, target)
+            image = read_image(source)
+            # Transparency is interpolated bicubically.
+            alpha = None if image.alpha is None else imresize(image.alpha, network.scale)
+            write_image(target, network(image.rgb), alpha, image.profile)
             log.info("wrote %s", target)
         except (PhotoError, OSError) as error:
             log.error("%s", error)  # noqa: TRY400 - a broken photo, no error of the program
@@ -66,50 +69,29 @@ def find_jobs(cfg: DictConfig) -> list[tuple[Path, Path]]:
     taken: dict[Path, Path] = {}
     for source, target in jobs:
         if target.resolve() in resolved:
-            msg = f"output={cfg.output}: {target} would replace an input; expected another folder"
-            raise ValueError(msg)
+            raise ValueError(f"output={cfg.output}: {target} would replace an input")
         if taken.setdefault(target, source) != source:
-            msg = f"input={cfg.input}: {taken[target]} and {source} would both become {target}"
-            raise ValueError(msg)
+            raise ValueError(f"input={cfg.input}: {taken[target]}, {source} would both be {target}")
     return jobs
 
 
 def load_network(cfg: DictConfig) -> "NetworkUpscaler":
-    """The network of `checkpoint`, or its stage 1."""
+    """The network of `checkpoint`, or its stage 1.
+
+    Raises:
+        ConfigError: stage 1 of a network without stages.
+    """
     from srlit.checkpoint import resolve_checkpoint
     from srlit.inference.upscalers import NetworkUpscaler, pick_device
 
-    generator, card = load_trained(resolve_checkpoint(cfg.checkpoint), cfg)
-    network, device = chosen_stage(generator, cfg.stage), pick_device(cfg.device)
-    return NetworkUpscaler(card["name"], network, device=device, tile=cfg.tile, overlap=cfg.overlap)
-
-
-def chosen_stage(generator: "nn.Module", stage: int | None) -> "nn.Module":
-    """A whole generator, or its stage 1 alone.
-
-    Raises:
-        ConfigError: a generator without stages.
-    """
-    if stage is None:
-        return generator
-    if not hasattr(generator, "first_stage"):
-        raise ConfigError(f"stage={stage}: expected null, or 1 where the network is a two_stage")
-    first: nn.Module = generator.first_stage()  # type: ignore[operator]
-    return first
-
-
-def upscale_file(network: "NetworkUpscaler", source: Path, target: Path) -> None:
-    """Upscale one file; its transparency is interpolated bicubically.
-
-    Raises:
-        PhotoError: the file cannot be decoded, or the format cannot hold the result.
-    """
-    from srlit.inference.image_files import read_image, write_image
-    from srlit.ops.resize import imresize
-
-    image = read_image(source)
-    alpha = None if image.alpha is None else imresize(image.alpha, network.scale)
-    write_image(target, network(image.rgb), alpha, image.profile)
+    network, card = load_trained(resolve_checkpoint(cfg.checkpoint), cfg)
+    if cfg.stage is not None:
+        if not hasattr(network, "first_stage"):
+            expected = "expected null, or 1 where the network is a two_stage"
+            raise ConfigError(f"stage={cfg.stage}: {expected}")
+        network = network.first_stage()  # type: ignore[operator]
+    tiles = {"tile": cfg.tile, "overlap": cfg.overlap}
+    return NetworkUpscaler(card["name"], network, device=pick_device(cfg.device), **tiles)
 
 
 main = entry_point("upscale")(upscale)

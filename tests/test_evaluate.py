@@ -17,7 +17,6 @@ from srlit.train import train
 from tests.helpers import TINY_TRAINING, compose_config
 
 QUICK = ("metrics.names=[psnr_rgb_b0,mae]", "images=0")
-PAIR_METRICS = "metrics.names=[psnr_rgb_b0,lpips_alex]"
 
 
 def configure(folder, *overrides):
@@ -32,6 +31,11 @@ def run_evaluation(folder, *overrides):
     return evaluate(configure(folder, *overrides))
 
 
+def read_rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def values_of(row):
     return {key: value for key, value in row.items() if key != "name"}
 
@@ -41,12 +45,19 @@ def own(tiny_run):
     return f"checkpoints=[{tiny_run}]"
 
 
+class Calls(list):
+    """Names of the networks that are called, one per batch; at the limit comes a Ctrl-C."""
+
+    limit = None
+
+
 @pytest.fixture
 def measured_networks(monkeypatch):
-    """Names of the networks that are called, one per batch."""
-    calls, original = [], NetworkUpscaler.__call__
+    calls, original = Calls(), NetworkUpscaler.__call__
 
     def counting(self, lr):
+        if len(calls) == calls.limit:
+            raise KeyboardInterrupt
         calls.append(self.name)
         return original(self, lr)
 
@@ -69,7 +80,7 @@ def test_tables_and_images_are_written(own, tmp_path):
     lpips = next(name for name in rows[0] if name.startswith("lpips_alex"))
     assert {"psnr_rgb_b0", "ssim_rgb_b0", "psnr_y_b4", "ssim_y_b4", "mae", lpips} < set(rows[0])
     assert "| tiny |" in (folder / "table.md").read_text()
-    assert len(list(csv.DictReader((folder / "photos.csv").open()))) == 6
+    assert len(read_rows(folder / "photos.csv")) == 3 * 2
     assert r"\toprule" in (folder / "table.tex").read_text()
     images = {path.name for path in (folder / "images").iterdir()}
     assert images == {"000_astronaut.png", "001_coffee.png"}
@@ -102,20 +113,20 @@ def test_every_data_set_under_every_degradation(own, tmp_path, photo_folder):
     (tmp_path / "data").mkdir()
     photo_folder.rename(tmp_path / "data" / "bsd100")
     sets = ("data_sets=[sample,bsd100]", "degradations=[fixed,bicubic]")
-    rows = run_evaluation(
-        tmp_path, own, *QUICK, "images=1", *sets, f"paths.data={tmp_path / 'data'}"
-    )
-    found = [(row["data"], row["degradation"]) for row in rows]
-    assert found[::3] == [(d, p) for d in ("sample", "bsd100") for p in ("fixed", "bicubic")]
+    where = f"paths.data={tmp_path / 'data'}"
+    rows = run_evaluation(tmp_path, own, *QUICK, "images=1", *sets, where)
+    found = [f"{row['data']} {row['degradation']}" for row in rows[::3]]
+    assert found == ["sample fixed", "sample bicubic", "bsd100 fixed", "bsd100 bicubic"]
     [alone] = run_evaluation(tmp_path / "b", own, *QUICK, "degradation=bicubic", "baselines=[]")
     assert alone == rows[5] | {"data": "photos"}
     folder = tmp_path / "evaluation"
     assert json.loads((folder / "tables.json").read_text()) == rows
     assert (folder / "tables.md").read_text().count("| bicubic |") == 4
     assert "bsd100, 12 test photos, under fixed" in (folder / "tables.tex").read_text()
-    assert len(list(csv.DictReader((folder / "bsd100_bicubic/photos.csv").open()))) == 3 * 12
-    assert (folder / "bsd100_bicubic/images/000_00.png").is_file()
-    statistics = json.loads((folder / "bsd100_bicubic/statistics.json").read_text())
+    own_folder = folder / "bsd100_bicubic"
+    assert len(read_rows(own_folder / "photos.csv")) == 3 * 12
+    assert (own_folder / "images/000_00.png").is_file()
+    statistics = json.loads((own_folder / "statistics.json").read_text())
     assert len(statistics) == 3 * 2
     assert all(row["low"] <= row["mean"] <= row["high"] for row in statistics)
 
@@ -141,8 +152,7 @@ def test_unreadable_photos_are_reported_at_the_end(own, tmp_path, photo_folder):
     (photo_folder / "zz.png").write_text("no image")
     with pytest.raises(SystemExit, match=r"^1 .*\n.*zz\.png"):
         run_evaluation(tmp_path, own, *QUICK, *folder_of_photos(photo_folder))
-    photos = list(csv.DictReader((tmp_path / "evaluation" / "photos.csv").open()))
-    assert len(photos) == 3 * 12
+    assert len(read_rows(tmp_path / "evaluation" / "photos.csv")) == 3 * 12
 
 
 def test_training_photos_in_the_data_set_are_reported(own, tmp_path, caplog):
@@ -170,21 +180,17 @@ def test_draws_are_recorded_and_replayed(tmp_path, batch_size):
     [
         (["checkpoints=[/nowhere]"], "/nowhere"),
         (["scale=4"], "by 2, .*scale=4"),
-        (["names=[bicubic]"], "names: .*bicubic"),
-        (["data.eval_crop=16", "metrics.names=[lpips_alex]"], r"data\.eval_crop=16: .*31"),
-        (["data=folder", "data.photos.test_folder=/nowhere"], "/nowhere"),
         (["data=bsd100", "paths.data=/nowhere"], "/nowhere/bsd100"),
         (["data_sets=[bsd1000]"], "data=bsd1000.*bsd100"),
-        (["degradations=[fxied]"], "degradation=fxied.*fixed"),
         (["save_best=x.safetensors", "split=val"], r"save_best=x\.safetensors: .*interpolate"),
-        (["save_best=x.pth", "interpolate=[{own},{own}]"], r"save_best=x\.pth: .*split=val"),
+        (["save_best=x.pth", "interpolate=[OWN,OWN]"], r"save_best=x\.pth: .*split=val"),
         (["grid={noise.sigma: [1], jpeg.quality: [75]}", "metric=ssim_y_b4"], "metric.*ssim_y_b4"),
     ],
 )
-def test_mistakes_stop_before_anything_is_measured(
+def test_mistakes_stop_before_measuring(
     tiny_run, own, tmp_path, overrides, named, measured_networks
 ):
-    overrides = [text.replace("{own}", str(tiny_run)) for text in overrides]
+    overrides = [text.replace("OWN", str(tiny_run)) for text in overrides]
     with pytest.raises((ValueError, FileNotFoundError), match=named):
         run_evaluation(tmp_path, own, *QUICK, *overrides)
     assert measured_networks == []
@@ -197,17 +203,10 @@ def test_an_interrupted_evaluation_continues(own, tmp_path, photo_folder, measur
     options = (own, *QUICK, *folder_of_photos(photo_folder), "data.eval_batch_size=1")
     expected = run_evaluation(tmp_path / "whole", *options)
     measured_networks.clear()
-    with pytest.MonkeyPatch.context() as patch:
-        original = NetworkUpscaler.__call__
-
-        def interrupted(self, lr):
-            if len(measured_networks) == 9:
-                raise KeyboardInterrupt
-            return original(self, lr)
-
-        patch.setattr(NetworkUpscaler, "__call__", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            run_evaluation(tmp_path / "parts", *options)
+    measured_networks.limit = 9
+    with pytest.raises(KeyboardInterrupt):
+        run_evaluation(tmp_path / "parts", *options)
+    measured_networks.limit = None
     assert not (tmp_path / "parts" / "evaluation" / "table.json").exists()
     for remaining in (12 - 9, 0):
         measured_networks.clear()
@@ -227,8 +226,7 @@ def test_only_what_is_new_is_measured(tiny_run, own, tmp_path, measured_networks
     both = (f"checkpoints=[{tiny_run},{other}]", "names=[one,two]")
     assert run_evaluation(tmp_path, *QUICK, *both)[:3] == first
     assert measured_networks == ["two"]
-    changes = ("metrics.names=[psnr_rgb_b2]", "degradation=bicubic", "tile=64", "scale=2")
-    for change in changes:
+    for change in ("metrics.names=[psnr_rgb_b2]", "degradation=bicubic", "tile=64", "scale=2"):
         measured_networks.clear()
         run_evaluation(tmp_path, own, *QUICK, "names=[one]", change)
         assert measured_networks == ([] if change == "scale=2" else ["one"]), change
@@ -252,11 +250,10 @@ def between(pair):
 
 def test_interpolated_networks_lie_between_two_checkpoints(pair, tmp_path):
     both = f"checkpoints=[{pair[0]},{pair[1]}]"
-    rows = run_evaluation(tmp_path, both, *between(pair), PAIR_METRICS)
+    rows = run_evaluation(tmp_path, both, *between(pair), "metrics.names=[psnr_rgb_b0,lpips_alex]")
     first, second, *found = map(values_of, rows)
     assert [row["name"] for row in rows[2:]] == [f"tiny..second {a}" for a in ("0", "0.5", "1")]
-    assert found[0] == first
-    assert found[2] == second
+    assert (found[0], found[2]) == (first, second)
     assert found[1] not in (first, second)
     folder = tmp_path / "evaluation"
     points = json.loads((folder / "interpolation.json").read_text())
@@ -269,9 +266,8 @@ def test_the_best_interpolation_is_saved_as_a_checkpoint(pair, tmp_path):
     target = tmp_path / f"best{resolve_checkpoint(str(pair[0])).suffix}"
     by_psnr = (*QUICK, "metric=psnr_rgb_b0", "split=val")
     rows = run_evaluation(tmp_path, *between(pair), *by_psnr, f"save_best={target}")
-    [again] = run_evaluation(
-        tmp_path, *by_psnr, "baselines=[]", f"checkpoints=[{target}]", "name=again"
-    )
+    alone = ("baselines=[]", f"checkpoints=[{target}]", "name=again")
+    [again] = run_evaluation(tmp_path, *by_psnr, *alone)
     assert again["psnr_rgb_b0"] == max(row["psnr_rgb_b0"] for row in rows)
     assert load_generator(target)[1]["name"] == "best"
 
@@ -295,22 +291,19 @@ def test_robustness_maps(own, tmp_path):
     folder = tmp_path / "map"
     mild, harsh = json.loads((folder / "robustness.json").read_text())
     assert (mild["where"], harsh["where"]) == ({"jpeg.quality": 75}, {"jpeg.quality": 10})
-    assert [axis["name"] for axis in mild["axes"]] == ["shrink.sigma", "noise.sigma"]
     assert list(mild["models"]) == ["bicubic", "tiny"]
     for row in rows:
         matrix = mild["models"][row["name"]]
         assert matrix[0][0] == row["mae"]  # the degradation `fixed` itself
         assert matrix[0][0] < min(matrix[0][1], matrix[1][0])
         assert matrix[0][0] < harsh["models"][row["name"]][0][0]
-    for name in ("robustness_0.png", "robustness_1.png"):
-        assert Image.open(folder / name).width > 500
+    assert all(Image.open(folder / f"robustness_{i}.png").width > 500 for i in range(2))
 
 
 def test_figures_show_whole_photos_in_tiles_and_chosen_methods(own, tmp_path):
     figures = "{tiled:{whole:true,tile:64,photos:1,methods:[net]},one:{methods:[bicubic,net]}}"
-    cfg = configure(
-        tmp_path, own, *QUICK, "names=[net]", "baselines=[bicubic]", f"figures={figures}"
-    )
+    names = ("names=[net]", "baselines=[bicubic]")
+    cfg = configure(tmp_path, own, *QUICK, *names, f"figures={figures}")
     evaluate(cfg)
     folder = tmp_path / "evaluation" / "figures"
     [tiled] = (folder / "tiled").iterdir()
@@ -334,7 +327,6 @@ def test_the_reference_table_needs_one_command(pair, tmp_path, photo_folder):
     table = ("+experiment=reference_table", f"paths.data={tmp_path / 'data'}")
     rows = run_evaluation(tmp_path, *table)
     assert [row["name"] for row in rows] == ["bilinear", "L1", "perceptual", "GAN"]
-    assert {"psnr_rgb_b0", "ssim_rgb_b0", "mae"} < set(rows[0])
     folder = tmp_path / "reference_table"
     assert len(list((folder / "images").iterdir())) == 12
     assert {path.name for path in (folder / "figures").iterdir()} == {"whole", "gan_vs_bilinear"}

@@ -23,11 +23,17 @@ def test_the_report_shows_presets_and_what_they_draw(tmp_path, photo_folder):
     assert "categorical units" not in result.stderr + result.stdout
 
 
-@pytest.mark.parametrize("name", ["degradation", "model"])
-def test_an_unknown_preset_or_network_is_named(tmp_path, name):
-    wanted = {"degradation": "presets=[foggy]", "model": "models=[foggy]"}[name]
-    with pytest.raises(ConfigError, match=f"{name}=foggy"):
-        report(compose_config("report", f"subject={name}", wanted, f"paths.runs={tmp_path}"))
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (("subject=degradation", "presets=[foggy]"), "degradation=foggy"),
+        (("subject=model", "models=[foggy]"), "model=foggy"),
+        (("subject=run",), r"folders=\[\]"),
+    ],
+)
+def test_what_is_unknown_or_missing_is_named(tmp_path, words, problem):
+    with pytest.raises(ConfigError, match=problem):
+        report(compose_config("report", *words, f"paths.runs={tmp_path}"))
 
 
 def test_the_report_on_one_run_is_one_file_in_its_folder(tmp_path):
@@ -75,8 +81,8 @@ def test_a_missing_folder_is_named_and_not_created(tmp_path, monkeypatch):
 
 def test_subjects_and_keys_are_passed_on():
     assert overrides(["model", "scale=4"]) == ["subject=model", "scale=4"]
-    assert overrides(["subject=model"]) == ["subject=model"]
-    assert overrides(["--cfg", "job"]) == ["--cfg", "job"]
+    for words in (["subject=model"], ["--cfg", "job"]):
+        assert overrides(words) == words
 
 
 @pytest.mark.parametrize("name", ["a b,c=[d]", "q\"e'f", "back\\slash", "end\\", '\\"', "{a: b}"])
@@ -86,8 +92,3 @@ def test_any_folders_name_reaches_the_configuration(tmp_path, monkeypatch, name)
     words = [word for word in overrides([name]) if not word.startswith("hydra/")]
     cfg = compose_config("report", *words)
     assert (cfg.folders, cfg.paths.run) == ([name], name)
-
-
-def test_without_folders_the_key_is_named():
-    with pytest.raises(ConfigError, match=r"folders=\[\]"):
-        report(compose_config("report", "subject=run"))

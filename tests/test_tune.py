@@ -10,13 +10,11 @@ from srlit import tune
 from srlit.utils.atomic import write_json
 
 
-def make_sweep(folder, values, psnr="psnr_rgb_b0", lpips="lpips_alex"):
+def make_sweep(folder, values, lpips="lpips_alex"):
     for i, (quality, distance) in enumerate(values):
-        metrics = {psnr: quality, lpips: distance, "loss": 0.1 * i}
-        write_json(
-            folder / f"run_{i}" / "best.json",
-            {"checkpoint": "x", "iteration": 10, "metrics": metrics},
-        )
+        metrics = {"psnr_rgb_b0": quality, lpips: distance, "loss": 0.1 * i}
+        best = {"checkpoint": "x", "iteration": 10, "metrics": metrics}
+        write_json(folder / f"run_{i}" / "best.json", best)
 
 
 def test_runs_are_ranked_tabulated_and_plotted(tmp_path, capsys):

@@ -46,8 +46,7 @@ class Alarm:
 
     def __post_init__(self) -> None:
         if self.low is None and self.high is None:
-            msg = f"callbacks.divergence.alarms: {self.key!r} has no limit: expected low or high"
-            raise ValueError(msg)
+            raise ValueError(f"callbacks.divergence.alarms: {self.key!r}: expected low or high")
 
     def is_raised(self, means: Mapping[str, float]) -> bool:
         """Whether the mean is beyond a limit; False where it was not measured."""

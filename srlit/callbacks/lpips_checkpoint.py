@@ -14,7 +14,7 @@ from srlit.checkpoint.runs import BEST, checkpoint_name, checkpoints_of
 from srlit.metrics.ranking import SelectionRule, measured_name
 from srlit.metrics.suite import MetricSuite
 from srlit.phases.base import Phase
-from srlit.types import Count
+from srlit.types import Count, NonNegative
 from srlit.utils.atomic import write_json
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class LPIPSCheckpoint(Checkpoint):
         folder: str,
         metric: str = "lpips_alex",
         minimum: Mapping[str, float | None] | None = None,
-        tolerance: Mapping[str, float | None] | None = None,
+        tolerance: Mapping[str, NonNegative | None] | None = None,
         top_k: Count = 3,
     ) -> None:
         self.folder = Path(folder)
@@ -100,9 +100,7 @@ class LPIPSCheckpoint(Checkpoint):
             aside = path.parent / "abandoned" / path.name
             aside.parent.mkdir(exist_ok=True)
             path.replace(aside)
-            log.warning(
-                "the run continues from iteration %d: moved %s to %s", iteration, path, aside
-            )
+            log.warning("the run goes on from iteration %d: moved %s to %s", iteration, path, aside)
         if iteration in found:
             link_as_last(found[iteration], self.folder)
 

@@ -116,8 +116,7 @@ def _check_digest(path: Path, header: bytes, metadata: dict[str, str]) -> None:
         file.seek(len(header))
         found = hashlib.file_digest(file, lambda: digest).hexdigest()
     if found != metadata.get(DIGEST) or CONTENT not in metadata:
-        msg = f"its SHA-256 is {found[:16]}..., expected {metadata.get(DIGEST, '')[:16]}..."
-        raise ValueError(msg)
+        raise ValueError(f"its SHA-256 is {found[:16]}, expected {metadata.get(DIGEST, '')[:16]}")
 
 
 # -- the tree -----------------------------------------------------------------------------------
@@ -154,8 +153,7 @@ def _scalar(value: object, key: str) -> Scalar:
         TypeError: it is more than a scalar.
     """
     if not isinstance(value, Scalar):
-        msg = f"{key} holds a {type(value).__name__}: a checkpoint may hold plain data only"
-        raise TypeError(msg)
+        raise TypeError(f"{key} holds a {type(value).__name__}: expected plain data only")
     return value
 
 

@@ -74,13 +74,12 @@ def tables_in(loaded: object, bytes_in_file: int) -> list[Table]:
     if not stored:
         keys = ", ".join(k for k in loaded if type(k) is str) if isinstance(loaded, dict) else ""
         raise ValueError(
-            "not an srlit checkpoint, as it has no 'card' that describes its model, and no table "
+            "not an srlit checkpoint: no 'card' describes its model, and no table "
             f"of tensors within {MAX_KEYS} keys; came {printable(keys) or 'no table'}"
         )
     for _, weights in stored:
         if bytes_of(weights) > bytes_in_file:
-            msg = f"its tensors take {bytes_of(weights)} bytes, but the file has {bytes_in_file}"
-            raise ValueError(msg)
+            raise ValueError(f"tensors of {bytes_of(weights)} bytes in a file of {bytes_in_file}")
     found = [table for each in stored for table in _without_prefixes(each, MAX_PREFIXES)]
     return sorted(found, key=lambda table: table.rank)[:MAX_TABLES]
 

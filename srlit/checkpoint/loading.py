@@ -28,8 +28,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """
     loaded, is_srlit = _read(path)
     if not is_srlit:
-        msg = f"{path}: not an srlit checkpoint, as it has no 'card' that describes its model"
-        raise CheckpointError(msg)
+        raise CheckpointError(f"{path}: not an srlit checkpoint: no 'card' describes its model")
     return _validated(path, loaded)
 
 
@@ -113,8 +112,7 @@ def _read(path: Path) -> tuple[Any, bool]:
         return load_pickled(path), False
     except Exception as error:  # what a hostile file raises has no common base
         reason = printable(str(error).strip().split("\n")[0] or type(error).__name__)
-        msg = f"{path}: damaged, or not a checkpoint of plain data ({reason})"
-        raise CheckpointError(msg) from error
+        raise CheckpointError(f"{path}: damaged, or more than plain data ({reason})") from error
 
 
 def _validated(path: Path, loaded: dict[str, Any]) -> dict[str, Any]:

@@ -50,8 +50,7 @@ def _resolve(
         try:
             found = getattr(import_module(module), name)
         except (ImportError, AttributeError) as error:
-            msg = f"{source} names {printable(target)}: {printable(error)}"
-            raise CheckpointError(msg) from error
+            raise CheckpointError(f"{source}: {printable(target)}: {printable(error)}") from error
         is_own_class = inspect.isclass(found) and _is_below(found.__module__, packages)
         if callable(found) and (top in trust or is_own_class):
             return found

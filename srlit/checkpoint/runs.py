@@ -179,8 +179,7 @@ def read_best(folder: Path, *keys: str) -> dict[str, Any]:
         CheckpointError: the run has selected none yet, or the file is damaged.
     """
     if not (path := folder / BEST).is_file():
-        msg = f"{folder}: no {BEST}: no checkpoint has been selected in this folder yet"
-        raise CheckpointError(msg)
+        raise CheckpointError(f"{folder}: no {BEST}: no checkpoint has been selected here yet")
     try:
         best = read_json(path)
         check_type(path, best, BEST_TYPE)

@@ -70,8 +70,7 @@ def rebuild_stored(node: Any, source: str, cfg: DictConfig) -> Any:  # noqa: ANN
 
 def trusted(cfg: DictConfig) -> list[str]:
     """The user's own modules that files may name; one needs no brackets."""
-    trust = cfg.get("trust") or []
-    return [trust] if isinstance(trust, str) else list(trust)
+    return as_list(cfg.get("trust"))
 
 
 def as_list(value: Any) -> list[str]:  # noqa: ANN401 - of a configuration

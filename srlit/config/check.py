@@ -49,15 +49,13 @@ def _check_root(cfg: DictConfig, config_name: str, check: "_Check") -> None:
     check.names("", cfg, {**dict.fromkeys([*groups, "hydra"]), **types}, f"conf/{config_name}.yaml")
     for key, group in groups.items():
         if isinstance(cfg.get(key), str):
-            msg = f"{key}={cfg[key]}: to choose a file of conf/, write {group}={cfg[key]}"
-            raise ConfigError(msg)
+            raise ConfigError(f"{key}={cfg[key]}: to choose a file, write {group}={cfg[key]}")
     check.values("", cfg, types)
     for group in ("callbacks", "logger"):
         for name in map(str, cfg.get(group) or ()):
             part = cfg[group][name]
             if part is not None and not (OmegaConf.is_dict(part) and "_target_" in part):
-                msg = f"{group}.{name}={part}: expected a node with a _target_, or null"
-                raise ConfigError(msg)
+                raise ConfigError(f"{group}.{name}={part}: expected null or a node with _target_")
 
 
 class _Check:

@@ -142,13 +142,13 @@ class Prepare(Command):
 class NewWeights(TypedDict):
     """Where backbones are to be written."""
 
-    dir: Name | None
+    dir: Annotated[str, Len(1), "a folder for backbones; or set SRLIT_WEIGHTS"]
 
 
 class PrepareWeights(Command):
     """Root keys of srlit.prepare weights."""
 
-    nets: list[Name]
+    nets: list[Literal["alexnet", "squeezenet1_1", "vgg16", "vgg19"]]
     weights: NewWeights
 
 

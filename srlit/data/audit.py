@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 from pydantic import TypeAdapter
+from rich.console import Console
+from rich.table import Column, Table
 
 from srlit.data.photo_file import printable
 from srlit.data.scan import Entry, Stamp, scan_all, stamp_of
@@ -18,6 +20,8 @@ from srlit.utils.atomic import write_json
 from srlit.utils.small_files import MAX_LIST_BYTES, read_json
 
 log = logging.getLogger(__name__)
+
+Rejected = Sequence[tuple[Path, str]]
 
 CACHE_FORMAT = 4
 SAVE_EVERY = 20.0  # seconds
@@ -111,9 +115,7 @@ def usable(
     return found
 
 
-def check_rejected(
-    rejected: Sequence[tuple[Path, str]], count: int, max_fraction: float, what: str
-) -> None:
+def check_rejected(rejected: Rejected, count: int, max_fraction: float, what: str) -> None:
     """Raise BadDataError where more than a fraction of so many files cannot be used."""
     if len(rejected) > max_fraction * count:
         lines = "\n".join(f"  {printable(path)}: {reason}" for path, reason in rejected[:SHOWN])
@@ -273,8 +275,7 @@ def join(high: Audit, low: Audit, partners: Mapping[Path, Path], scale: int) -> 
     wrong = [p for p in photos if p.lr is not None and not _fits(p, p.lr, scale)]
     if wrong:
         lines = "\n".join(f"  {p.described()}, {p.lr and p.lr.described()}" for p in wrong[:SHOWN])
-        msg = f"{len(wrong)} of {len(photos)} pairs are not scale={scale} apart:\n{lines}"
-        raise BadDataError(msg)
+        raise BadDataError(f"{len(wrong)} of {len(photos)} pairs have not scale={scale}:\n{lines}")
     return Audit(photos, [*high.rejected, *lost, *low.rejected], high.notes)
 
 
@@ -282,3 +283,59 @@ def _fits(hr: Photo, lr: Photo, scale: int) -> bool:
     """Whether LR is HR / scale, rounded either way: both conventions are in use."""
     sides = (hr.width, lr.width), (hr.height, lr.height)
     return all(abs(high - scale * low) < scale for high, low in sides)
+
+
+# -- the report -----------------------------------------------------------------------------------
+
+# What a note means for training.
+MEANINGS = {
+    "alpha": "composited on white",
+    "animated": "the first image is used",
+    "cmyk": "converted to RGB without its profile",
+    "dark 16-bit": "holds 12 bits or less; looks black",
+    "duplicate": "same pixels as another file of the split",
+    "gray": "no colour to learn from",
+    "rotated": "turned upright, as its EXIF says",
+    "upscaled": "no detail at full size: looks upscaled",
+    "16-bit": "rounded to 8 bits",
+}
+
+
+def print_listing(found: Mapping[str, Audit]) -> None:
+    """A table: how many files of each split are usable, left out, or noted."""
+    counts = [Column(split, justify="right") for split in found]
+    table = Table("what", *counts, "meaning", title="files", title_justify="left")
+    listed: list[dict[str, Any]] = [
+        {"usable": a.photos, "left out": a.rejected} | a.notes for a in found.values()
+    ]
+    for row in dict.fromkeys(["usable", "left out", *sorted(k for part in listed for k in part)]):
+        table.add_row(row, *(str(len(part.get(row, []))) for part in listed), MEANINGS.get(row, ""))
+    Console().print(table)
+
+
+def write_listing(path: Path, found: Mapping[str, Audit]) -> None:
+    """A JSON file: for each split the usable files with their notes, the others with reasons.
+
+    Names that are not UTF-8 are written with escapes.
+    """
+    write_json(path, {split: _listing(audit) for split, audit in found.items()})
+
+
+def _listing(audit: Audit) -> dict[str, Any]:
+    noted = {note: {*paths} for note, paths in audit.notes.items()}
+    return {
+        "left_out": [
+            {"file": os.fspath(path), "shown": printable(path), "reason": reason}
+            for path, reason in audit.rejected
+        ],
+        "usable": [
+            _described(photo) | {"notes": [note for note in noted if photo.path in noted[note]]}
+            for photo in audit.photos
+        ],
+    }
+
+
+def _described(photo: Photo) -> dict[str, Any]:
+    size = [photo.width, photo.height]
+    about = {"file": os.fspath(photo.path), "size": size, "digest": photo.digest}
+    return about if photo.lr is None else about | {"lr": _described(photo.lr)}

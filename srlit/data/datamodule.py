@@ -61,8 +61,7 @@ class PhotoDataModule(TrainingData, LightningDataModule):
             log.log(level, "no test photos, which training does not need: %s", error)
         for one, other in combinations(sets, 2):
             if shared := {*map(Path.resolve, sets[one])} & {*map(Path.resolve, sets[other])}:
-                msg = f"data.photos: {len(shared)} photos are in {one} and {other}: {min(shared)}"
-                raise ValueError(msg)
+                raise ValueError(f"data.photos: {len(shared)} in {one} and {other}: {min(shared)}")
 
     def setup(self, stage: str) -> None:
         """Audit the photos, unless that is done."""
@@ -76,28 +75,24 @@ class PhotoDataModule(TrainingData, LightningDataModule):
     def train_dataloader(self) -> BatchLoader | DataLoader[Photos]:
         """Batches from `first_iteration` to `iterations`, in order."""
         batches = self._batches()
+        steps = range(self.first_iteration, self.iterations)
+        processes = self.trainer.num_devices if self.trainer else 1
         return make_loader(
             batches,
-            range(self.first_iteration, self.iterations),
+            steps,
             workers=self.workers,
             packed=batches.reader.packed,
-            processes=self.trainer.num_devices if self.trainer else 1,
+            processes=processes,
             timeout_s=self.worker_timeout_s,
         )
 
     def _batches(self) -> PatchBatches:
         """This process's training batches."""
         rank, world_size = self._rank_and_world()
-        return PatchBatches(
-            self._reader(self._train_photos, self.cache_mb),
-            self._order,
-            seed=self.seed,
-            patch_size=self.patch_size,
-            batch_size=self.batch_size,
-            scale=self.scale,
-            rank=rank,
-            world_size=world_size,
-        )
+        sizes = {"patch_size": self.patch_size, "batch_size": self.batch_size, "scale": self.scale}
+        ranks = {"rank": rank, "world_size": world_size}
+        reader = self._reader(self._train_photos, self.cache_mb)
+        return PatchBatches(reader, self._order, seed=self.seed, **sizes, **ranks)
 
     def _rank_and_world(self) -> tuple[int, int]:
         """This process's number, and how many there are."""
@@ -108,7 +103,7 @@ class PhotoDataModule(TrainingData, LightningDataModule):
         photos = self._val_photos
         rank, world = self._rank_and_world()
         if len(photos) < world:
-            msg = f"{len(photos)} photos to measure on for {world} processes: expected one for each"
+            msg = f"{len(photos)} photos to measure, {world} processes: expected one each"
             raise ValueError(msg)
         # Every process gets at least one batch.
         dataset = self._grouped(photos, min(self.eval_batch_size, len(photos) // world))

@@ -167,12 +167,13 @@ class EvaluationPhotos(Dataset[Photos]):
     batch_size: int
 
     def __post_init__(self) -> None:
-        self.groups = self._group()
-
-    @property
-    def photos(self) -> Sequence[Photo]:
-        """The photos in order."""
-        return self.reader.photos
+        self.photos = self.reader.photos
+        self.groups: list[list[int]] = []  # neighbouring photos of one size and kind
+        kinds = [(self._target_size(photo), photo.lr is None) for photo in self.photos]
+        for (size, _), run in groupby(range(len(kinds)), key=kinds.__getitem__):
+            alike = list(run)
+            count = max(min(self.batch_size, MAX_AREA // math.prod(size)), 1)
+            self.groups += [alike[i : i + count] for i in range(0, len(alike), count)]
 
     def first(self, count: int, *, crop: int | None) -> "EvaluationPhotos":
         """The first photos, one per batch and with another crop; they keep their keys."""
@@ -185,16 +186,6 @@ class EvaluationPhotos(Dataset[Photos]):
         limit = self.crop or max(photo.width, photo.height)
         height, width = (min(side * self.scale, limit) for side in area_of(photo, self.scale))
         return height - height % self.scale, width - width % self.scale
-
-    def _group(self) -> list[list[int]]:
-        """Neighbouring photos of one size and kind, up to `batch_size` and `MAX_AREA`."""
-        groups: list[list[int]] = []
-        kinds = [(self._target_size(photo), photo.lr is None) for photo in self.photos]
-        for (size, _), run in groupby(range(len(kinds)), key=kinds.__getitem__):
-            alike = list(run)
-            count = max(min(self.batch_size, MAX_AREA // math.prod(size)), 1)
-            groups += [alike[i : i + count] for i in range(0, len(alike), count)]
-        return groups
 
     def __len__(self) -> int:
         """Number of batches."""

@@ -13,7 +13,7 @@ from PIL.ImageFile import ImageFile
 from torch import Tensor
 
 from srlit.data import high_bit_depth
-from srlit.data.high_bit_depth import Samples, samples_16bit, split_alpha
+from srlit.data.high_bit_depth import TO_8_BITS, Samples, samples_16bit, split_alpha
 from srlit.data.image_formats import identify
 from srlit.data.photo_file import photo_errors, read_bytes
 
@@ -40,28 +40,18 @@ class Decoded(NamedTuple):
     notes: tuple[str, ...]
 
 
-def decode(path: Path) -> Decoded:
+def decode(path: Path, data: bytes | None = None) -> Decoded:
     """Decode a file to upright 8-bit RGB, composited on white, and note what is odd about it.
+
+    Args:
+        path: the file.
+        data: its bytes where they come from elsewhere; None reads them.
 
     Raises:
         PhotoError: not a regular file, not an image, damaged, or of more than `MAX_PIXELS`.
     """
     with photo_errors(path):
-        return _decode(read_bytes(path), path.suffix)
-
-
-def decode_bytes(data: bytes, path: Path) -> Decoded:
-    """Decode the content of a file from elsewhere.
-
-    Args:
-        data: the file's bytes.
-        path: the file's name, for errors.
-
-    Raises:
-        PhotoError: as `decode`.
-    """
-    with photo_errors(path):
-        return _decode(data, path.suffix)
+        return _decode(read_bytes(path) if data is None else data, path.suffix)
 
 
 def read_photo(path: Path) -> UInt8[Tensor, "3 h w"]:
@@ -85,9 +75,7 @@ def open_photo(path: Path) -> Image.Image:
         samples = samples_16bit(image, data)
         if samples is None:
             return _upright(_load(image), image)
-        rounded = Image.fromarray(
-            high_bit_depth.TO_8_BITS[samples[..., 0] if samples.shape[-1] == 1 else samples]
-        )
+        rounded = Image.fromarray(TO_8_BITS[samples[..., 0] if samples.shape[-1] == 1 else samples])
         rounded.info = {k: v for k, v in image.info.items() if k != "transparency"}
         return _upright(rounded, image)
 
@@ -113,11 +101,7 @@ def _decode(data: bytes, suffix: str) -> Decoded:
     image = identify(data, suffix)
     rotated = _is_rotated(image)
     samples = samples_16bit(image, data)
-    rgb = (
-        to_rgb(_load(image))
-        if samples is None
-        else Image.fromarray(high_bit_depth.on_white(samples))
-    )
+    rgb = to_rgb(_load(image)) if samples is None else high_bit_depth.on_white(samples)
     pixels = pixels_of(_upright(rgb, image))
     notes = {
         "gray": _is_gray(pixels.numpy()),

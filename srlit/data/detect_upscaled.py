@@ -46,18 +46,14 @@ def upscaled_score(pixels: UInt8[Tensor, "3 h w"]) -> float:
     Args:
         pixels: RGB, channels first.
     """
-    green = _centre(pixels[1].numpy())
+    top, left = (max(side - CROP, 0) // 2 for side in pixels.shape[1:])
+    green = pixels[1, top : top + CROP, left : left + CROP].numpy()
     if min(green.shape) < MIN_SIZE:
         return 0.0
     axes = [np.ascontiguousarray(rows).astype(np.float32) for rows in (green[::4], green.T[::4])]
     # Both axes must show it: grass, hair or a shaken camera leave one of them soft.
     drops, steps = ([measure(rows) for rows in axes] for measure in (_drop, _step))
     return max(min(drops) / DROP, min(steps) / STEP)
-
-
-def _centre(plane: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "a b"]:
-    top, left = (max(side - CROP, 0) // 2 for side in plane.shape)
-    return plane[top : top + CROP, left : left + CROP]
 
 
 def _drop(rows: Float32[np.ndarray, "n m"]) -> float:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from srlit.data.audit import SHOWN, BadDataError, Checks, Photo
-from srlit.data.augment import Augmentation
 from srlit.data.datasets import EvaluationPhotos
 from srlit.data.photo_file import printable
 from srlit.data.photo_sets import PhotoSets
 from srlit.data.reader import PhotoReader
 from srlit.data.store import PackedStore
+from srlit.data.transforms import Augmentation
 from srlit.degradation.pipeline import Degradation
 from srlit.types import Count, Fraction, NonNegative, NonNegativeInt, Positive
 
@@ -64,8 +64,6 @@ class EvaluationData:
         Raises:
             ValueError: `split` is neither, or the crop is too small.
         """
-        if split not in {"val", "test"}:
-            raise ValueError(f"split={split!r}: expected 'val' or 'test'")
         return self._grouped(self._measurable(split, min_size), self.eval_batch_size)
 
     def _measurable(self, split: str, min_size: int) -> list[Photo]:
@@ -75,8 +73,7 @@ class EvaluationData:
             ValueError: the crop is smaller than the metrics can measure.
         """
         if self.eval_crop is not None and self.eval_crop < min_size:
-            msg = f"data.eval_crop={self.eval_crop}: the metrics need at least {min_size} pixels"
-            raise ValueError(msg)
+            raise ValueError(f"data.eval_crop={self.eval_crop}: the metrics need {min_size}")
         # Sizes are cropped to multiples of the scale.
         return self._audited(split, min_size + self.scale - 1)
 
@@ -90,13 +87,9 @@ class EvaluationData:
         return found.photos
 
     def _grouped(self, photos: list[Photo], batch_size: int) -> EvaluationPhotos:
-        return EvaluationPhotos(
-            self._reader(photos),
-            seed=self.eval_seed,
-            scale=self.scale,
-            crop=self.eval_crop,
-            batch_size=batch_size,
-        )
+        sizes = {"scale": self.scale, "batch_size": batch_size}
+        reader = self._reader(photos)
+        return EvaluationPhotos(reader, seed=self.eval_seed, crop=self.eval_crop, **sizes)
 
     def _reader(self, photos: list[Photo], cache_mb: float = 0) -> PhotoReader:
         return PhotoReader(photos, cache_mb=cache_mb, store=self.store, read=self.photos.read)

@@ -5,6 +5,7 @@ from io import BytesIO
 
 import numpy as np
 from jaxtyping import UInt8, UInt16
+from PIL import Image
 from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
@@ -96,7 +97,7 @@ def split_alpha(samples: Samples) -> tuple[Samples, Samples]:
     return samples[..., :colours], samples[..., colours:]
 
 
-def on_white(samples: Samples) -> UInt8[np.ndarray, "h w 3"]:
+def on_white(samples: Samples) -> Image.Image:
     """8-bit RGB of 16-bit samples, composited on white."""
     colour, alpha = split_alpha(samples)
     if alpha.size and alpha.min() < 65535:
@@ -104,4 +105,4 @@ def on_white(samples: Samples) -> UInt8[np.ndarray, "h w 3"]:
         rounded = ((colour * opacity + 65535 * (1 - opacity)) / 257).round().astype(np.uint8)
     else:
         rounded = TO_8_BITS[colour]
-    return np.ascontiguousarray(np.broadcast_to(rounded, (*rounded.shape[:2], 3)))
+    return Image.fromarray(np.ascontiguousarray(np.broadcast_to(rounded, (*rounded.shape[:2], 3))))

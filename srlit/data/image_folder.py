@@ -87,8 +87,7 @@ def list_photos(folder: Path, key: str) -> list[Path]:
     found = sorted(_walk(folder))
     if not found:
         suffixes = ", ".join(SUFFIXES)
-        msg = f"{key}={printable(folder)}: no image in this folder (looked for {suffixes})"
-        raise FileNotFoundError(msg)
+        raise FileNotFoundError(f"{key}={printable(folder)}: no image in this folder ({suffixes})")
     return found
 
 

@@ -2,26 +2,18 @@
 
 import re
 from io import BytesIO
+from pkgutil import resolve_name
 
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.PpmImagePlugin import PpmImageFile
-from PIL.TiffImagePlugin import TiffImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
 from srlit.data.photo_file import PhotoError
 
+PLUGINS = "Jpeg", "Png", "WebP", "Bmp", "Tiff", "Ppm", "Gif"
 # No other decoder ever sees a user's file. They are called directly: `Image.open` warns of sizes
 # that are allowed here, and a warning can be silenced for all threads only.
 DECODERS: dict[str, type[ImageFile]] = {
     str(decoder.format): decoder
-    for decoder in (
-        *(JpegImageFile, PngImageFile, WebPImageFile, BmpImageFile),
-        *(TiffImageFile, PpmImageFile, GifImageFile),
-    )
+    for decoder in (resolve_name(f"PIL.{name}ImagePlugin:{name}ImageFile") for name in PLUGINS)
 }
 # First bytes of a file; its name does not matter.
 SIGNATURES: dict[str, bytes] = {
@@ -71,7 +63,7 @@ def identify(data: bytes, suffix: str) -> ImageFile:
     Raises:
         PhotoError: the file cannot be used.
     """
-    name = _format_of(data)
+    name = next((k for k, start in SIGNATURES.items() if re.match(start, data, re.DOTALL)), "")
     unsupported = UNSUPPORTED.get(suffix.lower())
     # Camera raw files are TIFF whose first page is a thumbnail.
     if not name or (unsupported and name == "TIFF"):
@@ -87,11 +79,6 @@ def identify(data: bytes, suffix: str) -> ImageFile:
     if name == "JPEG" and data.endswith(bytes(PAGE)) and data.rstrip(b"\0")[-2:] != b"\xff\xd9":
         raise PhotoError("a JPEG file that ends in zeros: not all of it was written")
     return image
-
-
-def _format_of(data: bytes) -> str:
-    """A key of `DECODERS`, or empty."""
-    return next((k for k, start in SIGNATURES.items() if re.match(start, data, re.DOTALL)), "")
 
 
 def _why_unknown(data: bytes, unsupported: str | None) -> str:

@@ -39,7 +39,7 @@ class BatchLoader(Iterable[Photos], Sized):
 
     dataset: Dataset[Photos]
     sampler: Sequence[int]
-    ahead: int = AHEAD
+    ahead: int = 4
 
     def __len__(self) -> int:
         """Number of batches."""

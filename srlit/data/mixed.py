@@ -66,11 +66,9 @@ class MixedPhotos(PhotoSets):
 
     def _not_empty(self, split: str) -> dict[str, PhotoSets]:
         """As `_asked`; FileNotFoundError where there are none."""
-        asked = self._asked(split)
-        if not asked:
-            msg = f"none of {self.key}.sources has photos for {split}: expected at least one"
-            raise FileNotFoundError(msg)
-        return asked
+        if asked := self._asked(split):
+            return asked
+        raise FileNotFoundError(f"none of {self.key}.sources has photos for {split}: expected one")
 
     def audited(self, split: str, min_size: int, checks: Checks) -> Audit:
         """The usable photos of a split, each source's by its own rules."""

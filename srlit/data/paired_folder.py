@@ -92,13 +92,13 @@ def match(hr_folder: Path, lr_folder: Path, key: str, scale: int | None = None) 
     same = set(hr_names.values()) & set(lr_names.values())
     pattern = ending(scale)
 
-    def shortened(names: dict[Path, Path]) -> list[str]:
-        return [str(name if name in same else _without(pattern, name)) for name in names.values()]
+    def shortened(name: Path) -> str:
+        short = name.with_name(pattern.sub("", name.name) or name.name)
+        return str(name if name in same else short)
 
-    hr, lr = shortened(hr_names), shortened(lr_names)
+    hr, lr = ([*map(shortened, names.values())] for names in (hr_names, lr_names))
     if twice := [name for names in (hr, lr) for name, n in Counter(names).items() if n > 1]:
-        msg = f"{key}_hr, {key}_lr: several files stand for one photo: {_first(twice)}"
-        raise BadDataError(msg)
+        raise BadDataError(f"{key}_hr, {key}_lr: several files for one photo: {_first(twice)}")
     if single := sorted({*hr} ^ {*lr}):
         raise BadDataError(
             f"{key}_hr={hr_folder} and {key}_lr={lr_folder} do not match: {len(single)} photos "
@@ -122,13 +122,7 @@ def ending(scale: int | None) -> re.Pattern[str]:
 
 def _names(folder: Path, key: str) -> dict[Path, Path]:
     """Photos to their paths below the folder, without suffix."""
-    return {
-        path: path.relative_to(folder).with_name(path.stem) for path in list_photos(folder, key)
-    }
-
-
-def _without(pattern: re.Pattern[str], name: Path) -> Path:
-    return name.with_name(pattern.sub("", name.name) or name.name)
+    return {p: p.relative_to(folder).with_name(p.stem) for p in list_photos(folder, key)}
 
 
 def _first(names: Sequence[str]) -> str:

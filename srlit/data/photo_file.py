@@ -82,8 +82,7 @@ def _read_unchanged(path: Path) -> bytes:
         data = file.readall()
         after = os.fstat(descriptor)
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        msg = f"changed while it was read, from {before.st_size:,} to {after.st_size:,} bytes"
-        raise PhotoError(msg)
+        raise PhotoError(f"changed while it was read: {before.st_size:,}, {after.st_size:,} bytes")
     if not data:
         raise PhotoError("an empty file")
     return data

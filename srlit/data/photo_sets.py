@@ -109,12 +109,12 @@ class HoldoutSets(PhotoSets):
         """The training folder's photos for each split; listed once."""
         if not self.has_own("train"):
             raise ValueError(f"{self.key}.{self.train_key} is not set: expected a folder of photos")
-        train = self.own("train")
-        divided = {}
+        divided = {"train": self.own("train")}
         for split in ("val", "test"):
             if not self.has_own(split):
-                train, divided[split] = hold_back(train, self.holdout, f"{self.key}.holdout")
-        return {"train": train, **divided}
+                held = hold_back(divided["train"], self.holdout, f"{self.key}.holdout")
+                divided["train"], divided[split] = held
+        return divided
 
     def split(self, name: str) -> list[Path]:
         """The photos of a set's own folder, or those held back for it."""
@@ -171,7 +171,7 @@ def regroup(
     members = [[p for p in photos if p.group == number] for number in range(len(groups))]
     for group, left in zip(groups, members, strict=True):
         if not left:
-            msg = f"no usable photo is left of {len(group.photos)} in {group.photos[0].parent}"
+            msg = f"none of {len(group.photos)} photos in {group.photos[0].parent} is usable"
             raise BadDataError(msg)
     counts = [len(part) for part in members]
     weights = None if by_size(groups) else [group.weight for group in groups]

@@ -30,9 +30,7 @@ def read_unchanged(photo: Photo) -> Pixels:
     pixels = read_photo(photo.path)
     if photo.stamp not in {None, stamp_of(photo.path)}:
         if digest_of(pixels) != photo.digest:
-            raise PhotoError(
-                f"{printable(photo.path)}: holds another image than when it was checked"
-            )
+            raise PhotoError(f"{printable(photo.path)}: not the image that was checked")
         log.info("%s was written anew with the same pixels", printable(photo.path))
     return pixels
 

@@ -11,13 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import (
-    Executor,
-    Future,
-    ProcessPoolExecutor,
-    ThreadPoolExecutor,
-    as_completed,
-)
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -64,7 +58,8 @@ class Entry(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-Scan = Callable[[Sequence[Path]], list[Entry]]  # of the files of a chunk
+Entries = list[Entry]  # of the files of a chunk
+Scan = Callable[[Sequence[Path]], Entries]
 
 
 def stamp_of(path: Path) -> Stamp | None:
@@ -130,15 +125,12 @@ def chunks(paths: Sequence[Path], sizes: Sequence[int], *, max_bytes: int) -> li
     return found
 
 
-def _scan_in_pool(
-    parts: Sequence[Sequence[Path]], size: int, scan: Scan
-) -> Iterator[tuple[int, list[Entry]]]:
+def _scan_in_pool(parts: list[list[Path]], size: int, scan: Scan) -> Iterator[tuple[int, Entries]]:
     """Scan chunks, of so many bytes, until all are done or a process dies; each by its number."""
     with _pool(size) as pool:
         tasks: dict[Future[list[Entry]], int] = {}
         with suppress(BrokenProcessPool):
-            for number, part in enumerate(parts):
-                tasks[pool.submit(scan, part)] = number
+            tasks.update((pool.submit(scan, part), number) for number, part in enumerate(parts))
         for task in as_completed(tasks):
             if not isinstance(task.exception(), BrokenProcessPool):
                 yield tasks[task], task.result()
@@ -156,13 +148,13 @@ def _scan_isolated(paths: Sequence[Path], scan: Scan) -> list[Entry]:
 
 
 @contextmanager
-def _pool(size: int) -> Iterator[Executor]:
+def _pool(size: int) -> Iterator[ProcessPoolExecutor | ThreadPoolExecutor]:
     """Processes, as some decoders hold Python's lock; threads for few bytes.
 
     An interrupt drops what has not begun and waits for the rest.
     """
     threads = size < SMALL or cores() == 1
-    pool: Executor = ThreadPoolExecutor(cores()) if threads else _processes(cores())
+    pool = ThreadPoolExecutor(cores()) if threads else _processes(cores())
     try:
         yield pool
     finally:
@@ -231,6 +223,6 @@ def scan_file(path: Path, images: dict[str, Tensor] | None = None) -> Entry:
     digest = digest_of(pixels)
     if images is not None:
         images[digest] = pixels
-    upscaled = ("upscaled",) if looks_upscaled(pixels) else ()
-    height, width = pixels.shape[1:]
-    return Entry(stamp, "", (width, height), digest, (*notes, *upscaled))
+    if looks_upscaled(pixels):
+        notes = (*notes, "upscaled")
+    return Entry(stamp, "", (pixels.shape[2], pixels.shape[1]), digest, notes)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from rich.progress import track
 
 from srlit.data.audit import Audit, Checks, Photo, usable
-from srlit.data.decode import decode_bytes
+from srlit.data.decode import decode
 from srlit.data.photo_file import PhotoError, photo_errors, printable, read_bytes
 from srlit.data.photo_sets import PhotoSets
 from srlit.data.reader import Pixels, read_unchanged
@@ -68,8 +68,7 @@ def import_litdata() -> Any:  # noqa: ANN401 - an optional package
         importlib.import_module("litdata.streaming.writer")
         return importlib.import_module("litdata")
     except ModuleNotFoundError as error:
-        msg = f"shards need litdata ({error}): pip install 'srlit[stream]'"
-        raise ModuleNotFoundError(msg) from error
+        raise ModuleNotFoundError(f"shards: {error}: pip install 'srlit[stream]'") from error
 
 
 # -- writing ------------------------------------------------------------------------------------
@@ -101,13 +100,11 @@ def write_shards(photos: Sequence[Photo], folder: str | Path, *, chunk_mb: Posit
 
 def _check_same(photos: Sequence[Photo], folder: Path) -> None:
     """See that a folder holds shards of these photos."""
-    rows: list[Row] = []
     with suppress(ShardError):
-        rows, _ = _read_index(folder)
-    if [row.digest for row in rows] != [photo.digest for photo in photos]:
-        msg = f"{folder}: holds other files than shards of these photos; choose another folder"
-        raise FileExistsError(msg)
-    log.info("%s: holds these %d photos already", folder, len(photos))
+        if [row.digest for row in _read_index(folder)[0]] == [photo.digest for photo in photos]:
+            log.info("%s: holds these %d photos already", folder, len(photos))
+            return
+    raise FileExistsError(f"{folder}: holds other files; choose another folder for these shards")
 
 
 def _write_chunks(photos: Sequence[Photo], folder: Path, chunk_bytes: int) -> None:
@@ -170,6 +167,7 @@ class Shards:
 
     Attributes:
         photos: the photos; their paths are names only.
+        numbers: path to number and CRC-32 of the file.
 
     Raises:
         ShardError: there are no shards, or damaged ones.
@@ -199,7 +197,7 @@ class Shards:
         except Exception as error:  # those of botocore and of other storages
             raise ShardError(f"{location}: cannot be opened: {error}") from error
         self.photos = [Photo(root / row.name, *row[1:4]) for row in rows]
-        self._known = {root / row.name: (number, row.crc) for number, row in enumerate(rows)}
+        self.numbers = {root / row.name: (number, row.crc) for number, row in enumerate(rows)}
         self._whole = cache_dir is not None and size <= cache_gb * 2**30
 
     def __getstate__(self) -> dict[str, Any]:
@@ -213,10 +211,6 @@ class Shards:
             self._opened = os.getpid(), import_litdata().StreamingDataset(**self._options)
         return self._opened[1]
 
-    def __contains__(self, path: Path) -> bool:
-        """Whether a photo of this path is here."""
-        return path in self._known
-
     def read(self, path: Path) -> Pixels:
         """Pixels of a photo, upright RGB.
 
@@ -224,7 +218,7 @@ class Shards:
             ShardError: its shard cannot be read or is damaged.
             PhotoError: it does not decode.
         """
-        number, crc = self._known[path]
+        number, crc = self.numbers[path]
         where = f"{self.location}: {printable(path)}"
         try:
             data = bytes(self._dataset[number])
@@ -236,7 +230,7 @@ class Shards:
             cached = f", or remove its cache {self.folder}" if self._remote else ""
             raise ShardError(f"{where}: damaged (CRC-32 differs); copy the shards again{cached}")
         try:
-            return decode_bytes(data, path).pixels
+            return decode(path, data).pixels
         except PhotoError as error:
             raise type(error)(f"{where}: {error.reason}", error.reason) from None
 
@@ -297,7 +291,7 @@ class StreamedPhotos(PhotoSets):
             PhotoError: it does not decode.
         """
         for shards in self._opened.values():
-            if photo.path in shards:
+            if photo.path in shards.numbers:
                 return shards.read(photo.path)
         raise ShardError(f"{printable(photo.path)}: is in none of the sets {list(self._opened)}")
 
@@ -313,10 +307,10 @@ class StreamedPhotos(PhotoSets):
         if not location:
             msg = f"{self.key}.{split} is not set: expected a folder or s3://bucket/prefix"
             raise ValueError(msg) if split == "train" else FileNotFoundError(msg)
-        try:
-            if split not in self._opened:
-                options = self.storage_options
-                self._opened[split] = Shards(location, self.cache_dir, self.cache_gb, options)
-        except ShardError as error:
-            raise ShardError(f"{self.key}.{split}: {error}") from error
+        if split not in self._opened:
+            cache = self.cache_dir, self.cache_gb
+            try:
+                self._opened[split] = Shards(location, *cache, self.storage_options)
+            except ShardError as error:
+                raise ShardError(f"{self.key}.{split}: {error}") from error
         return self._opened[split]

@@ -83,10 +83,9 @@ class PackedStore(Mapping[str, Tensor]):
         """A shard's images; none where it cannot be read, as its photos can be decoded."""
         try:
             return list(_open_shard(shard).keys())
-        except FileNotFoundError:  # removed since the folder was listed
-            return []
         except OSError as error:
-            log.warning("not used: %s: %s; its photos are decoded", shard, error.strerror)
+            if not isinstance(error, FileNotFoundError):  # removed since the folder was listed
+                log.warning("not used: %s: %s; its photos are decoded", shard, error.strerror)
             return []
 
     def __getstate__(self) -> dict[str, Any]:
@@ -116,15 +115,14 @@ class PackedStore(Mapping[str, Tensor]):
             StoreError: its shard was removed, changed or closed to readers since it was found.
         """
         shard = self._shard_of[digest]
-        if shard not in self._mapped:
-            try:
-                file = _open_shard(shard)
-            except OSError as error:
-                raise StoreError(f"{shard}: {error.strerror}") from error
-            # Mapped copy-on-write: a mistaken write never reaches the file.
-            self._mapped[shard] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         try:
+            if shard not in self._mapped:
+                file = _open_shard(shard)
+                # Mapped copy-on-write: a mistaken write never reaches the file.
+                self._mapped[shard] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return self._mapped[shard][digest]
+        except OSError as error:
+            raise StoreError(f"{shard}: {error.strerror}") from error
         except KeyError:
             raise StoreError(f"{shard}: replaced by another one") from None
 

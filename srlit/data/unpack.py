@@ -4,8 +4,7 @@ import shutil
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from gzip import BadGzipFile
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
@@ -49,8 +48,12 @@ def unpack(
         return
     with disk_errors(folder, key), atomic_folder(folder) as target:
         extracted = Path(mkdtemp(dir=target))
-        with _refusing(archive):
+        try:
             _extract(archive, extracted, inside, key)
+        except BROKEN as error:
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            msg = f"{archive}: refused ({reason}), expected a whole zip or tar archive of photos"
+            raise DownloadError(f"{msg}; remove the file to download it again") from error
         found = _merge([extracted / base for base in inside], target)
         if found != photos and (photos is not None or not found):
             msg = f"{archive}: {found} photos below {', '.join(inside)}, expected {photos or 1}"
@@ -61,16 +64,6 @@ def unpack(
 def is_filled(folder: Path) -> bool:
     """Whether a folder was unpacked before, or put there by hand."""
     return folder.is_dir() and any(folder.iterdir())
-
-
-@contextmanager
-def _refusing(archive: Path) -> Iterator[None]:
-    try:
-        yield
-    except BROKEN as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        msg = f"{archive}: refused ({reason}), expected a whole zip or tar archive of photos"
-        raise DownloadError(f"{msg}; remove the file to download it again") from error
 
 
 def _extract(archive: Path, folder: Path, inside: Sequence[str], key: str) -> None:

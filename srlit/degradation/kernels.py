@@ -1,34 +1,34 @@
-"""Families of blur kernels: the parameters that are drawn, and the kernel for them."""
+"""Families of blur kernels: the parameters that are drawn, and the kernel for them.
+
+Kernels are dense squares, one per sample, with a sum of 1. Angles are in radians, from the x axis
+to the y axis, which points downwards; lengths are in pixels.
+"""
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated
 
 import torch
 from annotated_types import Gt, Interval
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
-from srlit.degradation.argument_types import IsRange, NonNegativeRange, OddSizes, PositiveRange
-from srlit.ops import blur_kernels as ops
-from srlit.ops.filters import box_taps, gaussian_taps
+from srlit.degradation.stage import Configured, IsRange, NonNegativeRange, OddSizes, PositiveRange
+from srlit.ops.filters import centred_positions, gaussian_taps
 from srlit.ops.ragged_batch import Params
 from srlit.ops.rng import RowGenerator, constant
 
 Kernels = Float[Tensor, "n k k"]
+Row = Float[Tensor, "1 k"]
+Column = Float[Tensor, "k 1"]
 Cutoff = Annotated[float, Gt(0), Interval(le=math.pi + 1e-3)]
 Cutoffs = Annotated[Sequence[Cutoff], IsRange, "[low, high], ascending, above 0 and up to pi"]
+MIN_PATH_POINTS = 33
+NO_SIZES: Sequence[int] = ()
 
 
-def draw_size(rows: RowGenerator, sizes: Sequence[int]) -> Int64[Tensor, " n"]:
-    """One of `sizes` per row, all equally likely."""
-    table = constant(tuple(sizes), rows.rows.device, torch.int64)
-    return table[rows.integers(0, len(sizes) - 1)]
-
-
-class Kernel(ABC):
+class Kernel(Configured, ABC):
     """A family of blur kernels.
 
     Attributes:
@@ -36,17 +36,25 @@ class Kernel(ABC):
         sizes: odd kernel sizes to draw from, in pixels; () where another parameter decides.
     """
 
-    name: str
-    sizes: Sequence[int] = ()
+    name = ""
+    sizes = NO_SIZES
 
     @property
     def size(self) -> int:
         """Side of the largest kernel, odd."""
         return max(self.sizes)
 
-    @abstractmethod
+    def draw(self, rows: RowGenerator) -> Params:  # noqa: ARG002 - for kernels with parameters
+        """Draw the parameters of the shape, (n,) each."""
+        return {}
+
     def sample(self, rows: RowGenerator) -> Params:
-        """Draw parameters, (n,) each; `support` is the kernel's own side."""
+        """Draw the shape's parameters, and the kernel's own side `support` where it has `sizes`."""
+        drawn = self.draw(rows)
+        if not self.sizes:
+            return drawn
+        sizes = constant(tuple(self.sizes), rows.rows.device, torch.int64)
+        return {**drawn, "support": sizes[rows.integers(0, len(sizes) - 1)]}
 
     @abstractmethod
     def kernels(self, params: Params, size: int) -> Kernels:
@@ -66,7 +74,6 @@ class SeparableKernel(Kernel):
         return taps[:, :, None] * taps[:, None, :]
 
 
-@dataclass(kw_only=True, eq=False)
 class GaussianKernel(SeparableKernel):
     """Isotropic Gaussians exp(-r^2 / 2 sigma^2).
 
@@ -79,16 +86,15 @@ class GaussianKernel(SeparableKernel):
     sizes: OddSizes
     sigma: PositiveRange
 
-    def sample(self, rows: RowGenerator) -> Params:
-        """Draw `sigma` and `support`."""
-        return {"sigma": rows.uniform(*self.sigma), "support": draw_size(rows, self.sizes)}
+    def draw(self, rows: RowGenerator) -> Params:
+        """Draw `sigma`."""
+        return {"sigma": rows.uniform(*self.sigma)}
 
     def taps(self, params: Params, size: int) -> Float[Tensor, "n size"]:
         """exp(-x^2 / 2 sigma^2), normalised."""
         return gaussian_taps(params["sigma"], params["support"], size)
 
 
-@dataclass(kw_only=True, eq=False)
 class BoxKernel(SeparableKernel):
     """Square means.
 
@@ -99,17 +105,52 @@ class BoxKernel(SeparableKernel):
     name = "box"
     sizes: OddSizes
 
-    def sample(self, rows: RowGenerator) -> Params:
-        """Draw `support`."""
-        return {"support": draw_size(rows, self.sizes)}
-
     def taps(self, params: Params, size: int) -> Float[Tensor, "n size"]:
         """1 / support inside it."""
-        return box_taps(params["support"], size)
+        support = params["support"][:, None]
+        return (centred_positions(size, support).abs() <= (support - 1) / 2) / support.float()
 
 
-@dataclass(kw_only=True, eq=False)
-class AnisotropicGaussian(Kernel):
+class DenseKernel(Kernel):
+    """A family whose kernels are a function of the position."""
+
+    def kernels(self, params: Params, size: int) -> Kernels:
+        """Normalised kernels on squares of side `size`, zero outside their support."""
+        own = {name: value.view(-1, 1, 1) for name, value in params.items()}
+        positions = centred_positions(size, next(iter(own.values())))
+        x, y = positions[None, :], positions[:, None]
+        kernels = self.shape(x, y, own)
+        if self.sizes:
+            kernels = kernels * (torch.maximum(x.abs(), y.abs()) <= (own["support"] - 1) / 2)
+        return kernels / kernels.sum((1, 2), keepdim=True)
+
+    @abstractmethod
+    def shape(self, x: Row, y: Column, params: Params) -> Kernels:
+        """The kernel before it is cut to its support and normalised.
+
+        Args:
+            x: horizontal position of every element, 0 in the middle.
+            y: vertical position.
+            params: what was drawn, (n, 1, 1) each.
+        """
+
+
+class EllipticKernel(DenseKernel):
+    """A function of the form q = p' S^-1 p, S = R diag(sigma_x^2, sigma_y^2) R', R by `angle`."""
+
+    def shape(self, x: Row, y: Column, params: Params) -> Kernels:
+        """The profile at q."""
+        cos, sin = params["angle"].cos(), params["angle"].sin()
+        along, across = cos * x + sin * y, cos * y - sin * x
+        q = (along / params["sigma_x"]) ** 2 + (across / params["sigma_y"]) ** 2
+        return self.profile(q, params)
+
+    @abstractmethod
+    def profile(self, q: Kernels, params: Params) -> Kernels:
+        """The unnormalised kernel where the form is q."""
+
+
+class AnisotropicGaussian(EllipticKernel):
     """Rotated Gaussians whose two variances are drawn independently, as in BSRGAN.
 
     Args:
@@ -123,25 +164,30 @@ class AnisotropicGaussian(Kernel):
     sizes: OddSizes
     variance: PositiveRange
 
-    def sample(self, rows: RowGenerator) -> Params:
-        """Draw `sigma_x`, `sigma_y`, `angle` and `support`."""
-        return {
-            "sigma_x": rows.uniform(*self.variance).sqrt(),
-            "sigma_y": rows.uniform(*self.variance).sqrt(),
-            "angle": rows.uniform(0, math.pi),
-            "support": draw_size(rows, self.sizes),
-        }
+    def draw(self, rows: RowGenerator) -> Params:
+        """Draw `sigma_x`, `sigma_y` and `angle`."""
+        sigma_x, sigma_y = (rows.uniform(*self.variance).sqrt() for _ in range(2))
+        return {"sigma_x": sigma_x, "sigma_y": sigma_y, "angle": rows.uniform(0, math.pi)}
 
-    def kernels(self, params: Params, size: int) -> Kernels:
+    def profile(self, q: Kernels, params: Params) -> Kernels:  # noqa: ARG002 - always a Gaussian
         """exp(-q / 2)."""
-        q = ops.quadratic_form(params["sigma_x"], params["sigma_y"], params["angle"], size)
-        return ops.normalised(torch.exp(-0.5 * q) * ops.inside(params["support"], size))
+        return torch.exp(-0.5 * q)
 
 
-@dataclass(kw_only=True, eq=False)
-class _Elliptic(Kernel):
-    """A function of the quadratic form q and a shape beta, drawn as in Real-ESRGAN."""
+class GeneralisedGaussian(EllipticKernel):
+    """exp(-q^beta / 2): beta 1 is the Gaussian, smaller has heavier tails, larger is flatter.
 
+    Args:
+        sizes: odd kernel sizes to draw from, in pixels.
+        sigma: range of the standard deviation along either axis, in pixels.
+        beta: range of the shape.
+        isotropic: both axes share one sigma.
+
+    Source: Y. Liu et al., "Estimating generalized Gaussian blur kernels for out-of-focus image
+    deblurring" (TCSVT 2020), as used by X. Wang et al., "Real-ESRGAN" (ICCVW 2021), section 3.1.
+    """
+
+    name = "generalised_gaussian"
     sizes: OddSizes
     sigma: PositiveRange
     beta: PositiveRange
@@ -150,8 +196,8 @@ class _Elliptic(Kernel):
     def __post_init__(self) -> None:
         self.name = f"{'isotropic_' * self.isotropic}{self.name}"
 
-    def sample(self, rows: RowGenerator) -> Params:
-        """Draw `sigma_x`, `sigma_y` (equal where isotropic), `angle`, `beta` and `support`.
+    def draw(self, rows: RowGenerator) -> Params:
+        """Draw `sigma_x`, `sigma_y` (equal where isotropic), `angle` and `beta`.
 
         As in Real-ESRGAN's code, half of the betas lie in [low, 1] and half in [1, high]; with
         low = 1 half of them are 1.
@@ -166,38 +212,14 @@ class _Elliptic(Kernel):
             "sigma_y": sigma_x if self.isotropic else sigma_y,
             "angle": rows.uniform(-math.pi, math.pi),
             "beta": torch.where(rows.bernoulli(p_below), below, above),
-            "support": draw_size(rows, self.sizes),
         }
 
-    def kernels(self, params: Params, size: int) -> Kernels:
-        """The profile at q, normalised."""
-        q = ops.quadratic_form(params["sigma_x"], params["sigma_y"], params["angle"], size)
-        kernels = self.profile(q, params["beta"])
-        return ops.normalised(kernels * ops.inside(params["support"], size))
-
-    @staticmethod
-    @abstractmethod
-    def profile(q: Kernels, beta: Float[Tensor, " n"]) -> Kernels:
-        """The unnormalised kernel where the quadratic form is q."""
+    def profile(self, q: Kernels, params: Params) -> Kernels:
+        """exp(-q^beta / 2)."""
+        return torch.exp(-0.5 * q ** params["beta"])
 
 
-class GeneralisedGaussian(_Elliptic):
-    """exp(-q^beta / 2): beta 1 is the Gaussian, smaller has heavier tails, larger is flatter.
-
-    Args:
-        sizes: odd kernel sizes to draw from, in pixels.
-        sigma: range of the standard deviation along either axis, in pixels.
-        beta: range of the shape.
-        isotropic: both axes share one sigma.
-
-    Source: X. Wang et al., "Real-ESRGAN" (ICCVW 2021), section 3.1.
-    """
-
-    name = "generalised_gaussian"
-    profile = staticmethod(ops.generalised_gaussian)
-
-
-class Plateau(_Elliptic):
+class Plateau(GeneralisedGaussian):
     """1 / (1 + q^beta): flat in the middle.
 
     Args:
@@ -210,11 +232,13 @@ class Plateau(_Elliptic):
     """
 
     name = "plateau"
-    profile = staticmethod(ops.plateau)
+
+    def profile(self, q: Kernels, params: Params) -> Kernels:
+        """1 / (1 + q^beta)."""
+        return 1 / (1 + q ** params["beta"])
 
 
-@dataclass(kw_only=True, eq=False)
-class Sinc(Kernel):
+class Sinc(DenseKernel):
     """Ideal low-pass filters: the ringing of sharpening and of JPEG.
 
     Args:
@@ -228,18 +252,18 @@ class Sinc(Kernel):
     sizes: OddSizes
     cutoff: Cutoffs
 
-    def sample(self, rows: RowGenerator) -> Params:
-        """Draw `cutoff` and `support`."""
-        return {"cutoff": rows.uniform(*self.cutoff), "support": draw_size(rows, self.sizes)}
+    def draw(self, rows: RowGenerator) -> Params:
+        """Draw `cutoff`."""
+        return {"cutoff": rows.uniform(*self.cutoff)}
 
-    def kernels(self, params: Params, size: int) -> Kernels:
-        """The filter's impulse response, cut to its support."""
-        kernels = ops.sinc(params["cutoff"], size) * ops.inside(params["support"], size)
-        return ops.normalised(kernels)
+    def shape(self, x: Row, y: Column, params: Params) -> Kernels:
+        """The impulse response c J1(c r) / (2 pi r), eq. 5."""
+        r, c = (x**2 + y**2).sqrt(), params["cutoff"]
+        ring = c * torch.special.bessel_j1(c * r) / (2 * math.pi * r.clamp(min=0.5))
+        return torch.where(r == 0, c**2 / (4 * math.pi), ring)
 
 
-@dataclass(kw_only=True, eq=False)
-class Motion(Kernel):
+class Motion(DenseKernel):
     """Camera shake: a point moves along an arc during the exposure.
 
     Args:
@@ -256,22 +280,30 @@ class Motion(Kernel):
         """The longest path and its rim."""
         return _odd_side(self.length[1])
 
-    def sample(self, rows: RowGenerator) -> Params:
-        """Draw `length`, `angle` and `bend`."""
+    def draw(self, rows: RowGenerator) -> Params:
+        """Draw `length`, `angle` (of the path's middle) and `bend`."""
         return {
             "length": rows.uniform(*self.length),
             "angle": rows.uniform(0, 2 * math.pi),
             "bend": rows.uniform(*self.bend),
         }
 
-    def kernels(self, params: Params, size: int) -> Kernels:
+    def shape(self, x: Row, y: Column, params: Params) -> Kernels:  # noqa: ARG002 - x is y turned
         """The arc, drawn with bilinear weights."""
-        arc = ops.motion(params["length"], params["angle"], params["bend"], size)
-        return ops.normalised(arc)
+        points = max(MIN_PATH_POINTS, 2 * len(y) + 1)  # less than a pixel apart: no gaps
+        t = torch.linspace(-1, 1, points, device=y.device)[:, None]
+        # The integral of (cos, sin)(angle + bend t), by the midpoints of its steps.
+        direction = params["angle"] + params["bend"] * (t[1:] + t[:-1]) / 2
+        step = params["length"] / (points - 1)
+
+        def hats(steps: Float[Tensor, "n t 1"]) -> Float[Tensor, "n t k"]:
+            path = (step * steps).cumsum(1)
+            return (1 - (y[:, 0] - (path - path.mean(1, keepdim=True))).abs()).clamp(min=0)
+
+        return hats(direction.sin()).transpose(1, 2) @ hats(direction.cos())
 
 
-@dataclass(kw_only=True, eq=False)
-class Defocus(Kernel):
+class Defocus(DenseKernel):
     """Disks: a lens out of focus.
 
     Args:
@@ -286,13 +318,13 @@ class Defocus(Kernel):
         """The largest disk and its rim."""
         return _odd_side(2 * self.radius[1])
 
-    def sample(self, rows: RowGenerator) -> Params:
+    def draw(self, rows: RowGenerator) -> Params:
         """Draw `radius`."""
         return {"radius": rows.uniform(*self.radius)}
 
-    def kernels(self, params: Params, size: int) -> Kernels:
+    def shape(self, x: Row, y: Column, params: Params) -> Kernels:
         """A disk whose rim fades over one pixel."""
-        return ops.normalised(ops.disk(params["radius"], size))
+        return (params["radius"] + 0.5 - (x**2 + y**2).sqrt()).clamp(0, 1)
 
 
 def _odd_side(width: float) -> int:

@@ -2,14 +2,13 @@
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int32
 from torch import Tensor
 
-from srlit.degradation.argument_types import LevelRange, NonNegativeRange, PositiveRange
+from srlit.degradation.stage import Configured, LevelRange, NonNegativeRange, PositiveRange
 from srlit.ops.colour import luma
 from srlit.ops.noise import normal_noise, poisson_noise
 from srlit.ops.ragged_batch import Params
@@ -25,7 +24,7 @@ def per_sample(value: Float[Tensor, " n"], like: Tensor) -> Float[Tensor, "n 1 1
     return value.view(-1, 1, 1, 1).to(like.dtype)
 
 
-class NoiseKind(ABC):
+class NoiseKind(Configured, ABC):
     """A kind of noise.
 
     Attributes:
@@ -51,29 +50,7 @@ class NoiseKind(ABC):
         """
 
 
-@dataclass(kw_only=True, eq=False)
-class _NormalNoise(NoiseKind):
-    """Noise that is a multiple of z ~ N(0, 1)."""
-
-    sigma: LevelRange
-    gray: Fraction = 0.0
-
-    def sample(self, rows: RowGenerator) -> Params:
-        """Draw `sigma`, in levels."""
-        return {"sigma": rows.uniform(*self.sigma)}
-
-    def noisy(self, x: Pixels, bits: Bits, params: Params) -> Pixels:
-        """X + deviation * z."""
-        z = normal_noise(bits).to(x.dtype)
-        return torch.addcmul(x, self.deviation(x, per_sample(params["sigma"] / 255, x)), z)
-
-    @staticmethod
-    @abstractmethod
-    def deviation(x: Pixels, sigma: Float[Tensor, "n 1 1 1"]) -> Float[Tensor, "..."]:
-        """The standard deviation at every pixel."""
-
-
-class GaussianNoise(_NormalNoise):
+class GaussianNoise(NoiseKind):
     """x + sigma z, z ~ N(0, 1).
 
     Args:
@@ -82,14 +59,20 @@ class GaussianNoise(_NormalNoise):
     """
 
     name = "gaussian"
+    sigma: LevelRange
+    gray: Fraction = 0.0
 
-    @staticmethod
-    def deviation(x: Pixels, sigma: Float[Tensor, "n 1 1 1"]) -> Float[Tensor, "..."]:  # noqa: ARG004
-        """The same everywhere."""
-        return sigma
+    def sample(self, rows: RowGenerator) -> Params:
+        """Draw `sigma`, in levels."""
+        return {"sigma": rows.uniform(*self.sigma)}
+
+    def noisy(self, x: Pixels, bits: Bits, params: Params) -> Pixels:
+        """X + sigma z."""
+        z = normal_noise(bits).to(x.dtype)
+        return torch.addcmul(x, per_sample(params["sigma"] / 255, x), z)
 
 
-class SpeckleNoise(_NormalNoise):
+class SpeckleNoise(GaussianNoise):
     """x + x sigma z, z ~ N(0, 1): noise proportional to the signal.
 
     Args:
@@ -99,13 +82,12 @@ class SpeckleNoise(_NormalNoise):
 
     name = "speckle"
 
-    @staticmethod
-    def deviation(x: Pixels, sigma: Float[Tensor, "n 1 1 1"]) -> Float[Tensor, "..."]:
-        """Proportional to the pixel."""
-        return x * sigma
+    def noisy(self, x: Pixels, bits: Bits, params: Params) -> Pixels:
+        """X + x sigma z."""
+        z = normal_noise(bits).to(x.dtype)
+        return torch.addcmul(x, x * per_sample(params["sigma"] / 255, x), z)
 
 
-@dataclass(kw_only=True, eq=False)
 class PoissonNoise(NoiseKind):
     """Photon noise: x + gain (Poisson(x photons) / photons - x).
 
@@ -134,7 +116,6 @@ class PoissonNoise(NoiseKind):
         return torch.addcmul(x, per_sample(params["gain"], x), noise)
 
 
-@dataclass(kw_only=True, eq=False)
 class CorrelatedNoise(NoiseKind):
     """Gaussian noise whose channels are correlated: x + sigma U' sqrt(D) z.
 

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from srlit.degradation.stage import FULL_SIZE, Stage
+from srlit.degradation.stage import FULL_SIZE, Configured, Stage
 from srlit.degradation.stages.combine import Sequential
-from srlit.ops.precision import float64_device, full_precision
+from srlit.ops.compute_precision import float64_device, full_precision
 from srlit.ops.ragged_batch import Params, RaggedBatch
 from srlit.ops.rng import RowGenerator
 from srlit.types import Count
@@ -18,7 +18,7 @@ from srlit.types import Count
 MAX_OVERSHOOT = 0.5
 
 
-class Degradation:
+class Degradation(Configured):
     """A preset: stages in order.
 
     Args:
@@ -28,18 +28,18 @@ class Degradation:
         sharpen: sharpens the training target, which is then degraded too.
     """
 
-    def __init__(
-        self, *, name: str, scale: Count, stages: Mapping[str, Stage], sharpen: Stage | None = None
-    ) -> None:
-        self.name = name
-        self.scale = scale
-        self.chain = Sequential(stages=stages)
-        self.sharpen = sharpen
+    name: str
+    scale: Count
+    stages: Mapping[str, Stage]
+    sharpen: Stage | None = None
+
+    def __post_init__(self) -> None:
+        self.chain = Sequential(stages=self.stages)
         size = self.chain.relative_size_after(FULL_SIZE)
-        if size != Fraction(1, scale):
+        if size != Fraction(1, self.scale):
             found = "to sizes that vary" if size is None else f"by {float(1 / size):g}"
             raise ValueError(
-                f"degradation {name!r} shrinks {found}, but scale={scale}: "
+                f"degradation {self.name!r} shrinks {found}, but scale={self.scale}: "
                 "exactly one stage must carry the scale, or a last Resize with factors [[1, 1]]"
             )
 
@@ -64,12 +64,12 @@ class Degradation:
         Raises:
             ValueError: the images are none of these, or do not suit a stage, which is named.
         """
-        home = float64_device(hr.device)
-        own = {name: value.to(home) for name, value in draws.items()}
+        x = _at_home(hr)
+        own = {name: value.to(x.device) for name, value in draws.items()}
         try:
-            check_images(hr, self.scale, first_stage=next(iter(self.chain.stages)))
-            with full_precision(home):
-                batch = self.chain.apply(RaggedBatch.of(as_float(hr.to(home))), own)
+            check_images(hr, self.scale, first_stage=next(iter(self.stages)))
+            with full_precision(x.device):
+                batch = self.chain.apply(RaggedBatch.of(x), own)
         except ValueError as error:
             raise ValueError(f"degradation {self.name!r}: {error}") from error
         h, w = hr.shape[-2:]
@@ -87,14 +87,14 @@ class Degradation:
         """The training target: the image, sharpened where the preset says so."""
         if self.sharpen is None:
             return hr
-        home = as_float(hr.to(float64_device(hr.device)))
-        with full_precision(home.device):
-            return self.sharpen.apply(RaggedBatch.of(home), {}).pixels.to(hr.device)
+        x = _at_home(hr)
+        with full_precision(x.device):
+            return self.sharpen.apply(RaggedBatch.of(x), {}).pixels.to(hr.device)
 
 
-def as_float(x: Tensor) -> Tensor:
-    """float64 stays, everything else becomes float32."""
-    return x if x.dtype == torch.float64 else x.float()
+def _at_home(x: Tensor) -> Tensor:
+    """On a device with float64; float64 stays, everything else becomes float32."""
+    return x.to(float64_device(x.device), torch.promote_types(x.dtype, torch.float32))
 
 
 def check_images(hr: Tensor, scale: int, first_stage: str) -> None:
@@ -112,5 +112,4 @@ def check_images(hr: Tensor, scale: int, first_stage: str) -> None:
         return
     low, high = (value.item() for value in torch.aminmax(hr))
     if not (-MAX_OVERSHOOT <= low <= high <= 1 + MAX_OVERSHOOT):
-        msg = f"{where}: values from {low:g} to {high:g}: expected finite numbers in [0, 1]"
-        raise ValueError(msg)
+        raise ValueError(f"{where}: values from {low:g} to {high:g}: expected 0 to 1")

@@ -28,11 +28,8 @@ def to_records(degradation: Degradation, draws: Params, count: int) -> list[Reco
         count: number of images.
     """
     names = degradation.chain.names
-    columns = {key: value.tolist() for key, value in draws.items()}
-    return [
-        {key: _plain(column[i], names.get(key)) for key, column in columns.items()}
-        for i in range(count)
-    ]
+    columns = {key: _plain(value.tolist(), names.get(key)) for key, value in draws.items()}
+    return [{key: column[i] for key, column in columns.items()} for i in range(count)]
 
 
 def _plain(value: Any, names: Sequence[str] | None) -> Any:  # noqa: ANN401 - numbers, nested
@@ -53,11 +50,9 @@ def from_records(degradation: Degradation, records: Sequence[Mapping[str, Any]])
     names = degradation.chain.names
     example = degradation.sample(torch.zeros(1, dtype=torch.int64))
     for record in records:
-        if different := sorted(set(record) ^ set(example)):
-            raise DrawsError(
-                f"recorded draws do not fit degradation {degradation.name!r}: "
-                f"{', '.join(different)} are only in one of them"
-            )
+        if different := ", ".join(sorted(set(record) ^ set(example))):
+            where = f"recorded draws do not fit degradation {degradation.name!r}"
+            raise DrawsError(f"{where}: {different} are only in one of them")
     return {
         key: _column(key, [record[key] for record in records], names.get(key), value)
         for key, value in example.items()
@@ -67,14 +62,13 @@ def from_records(degradation: Degradation, records: Sequence[Mapping[str, Any]])
 def _column(key: str, values: list[Any], names: Sequence[str] | None, example: Tensor) -> Tensor:
     """One parameter of all records, in the stage's own dtype."""
     try:
-        numbers = [_read(value, names) for value in values]
-        column = torch.tensor(numbers, dtype=example.dtype)
+        column = torch.tensor(_read(values, names), dtype=example.dtype)
     except (TypeError, ValueError, OverflowError) as error:
-        expected = f"one of {', '.join(names)}" if names else "numbers"
-        raise DrawsError(f"recorded draws of {key}: {error}: expected {expected}") from error
-    if column.shape[1:] != example.shape[1:]:
-        msg = f"recorded draws of {key}: shape {tuple(column.shape[1:])} per image"
-        raise DrawsError(f"{msg}: expected {tuple(example.shape[1:])}")
+        wanted = f"one of {', '.join(names)}" if names else "numbers"
+        raise DrawsError(f"recorded draws of {key}: {error}: expected {wanted}") from error
+    own, expected = tuple(column.shape[1:]), tuple(example.shape[1:])
+    if own != expected:
+        raise DrawsError(f"recorded draws of {key}: shape {own} per image: expected {expected}")
     return column
 
 

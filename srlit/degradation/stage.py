@@ -1,4 +1,4 @@
-"""The interface of a degradation stage.
+"""The interface of a degradation stage, and how stages declare their arguments.
 
 `sample(rows)` draws one row of parameters per sample; `apply(batch, params)` is deterministic.
 Choices between kinds are drawn as indices and applied through masks, so nothing waits for the
@@ -7,29 +7,65 @@ device and no sample depends on the others in its batch.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from types import MappingProxyType
+from typing import Annotated, dataclass_transform
 
 import torch
-from jaxtyping import Int64
+from annotated_types import Ge, Gt, Interval, MinLen, Predicate
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from srlit.ops.ragged_batch import Params, RaggedBatch
 from srlit.ops.rng import RowGenerator
+from srlit.types import Count, NonNegative, Positive
+
+# -- arguments -----------------------------------------------------------------------------------
+
+# Pairs [low, high]: what is drawn lies between the two.
+IsRange = Predicate(lambda pair: len(pair) == 2 and pair[0] <= pair[1])
+Level = Annotated[float, Interval(ge=0, le=255)]
+Quality = Annotated[int, Interval(ge=0, le=100)]
+Factor = Annotated[float, Gt(0), Interval(le=64)]  # Resize pads to the largest size it may give
+
+NonNegativeRange = Annotated[Sequence[NonNegative], IsRange, "[low, high], ascending, >= 0"]
+PositiveRange = Annotated[Sequence[Positive], IsRange, "[low, high], ascending, > 0"]
+LevelRange = Annotated[Sequence[Level], IsRange, "[low, high], ascending, within 0 to 255"]
+QualityRange = Annotated[Sequence[Quality], IsRange, "[low, high], whole, within 0 to 100"]
+FactorRange = Annotated[Sequence[Factor], IsRange]
+FactorRanges = Annotated[
+    Sequence[FactorRange], MinLen(1), "one or more [low, high], ascending, above 0 and up to 64"
+]
+OddSize = Annotated[int, Ge(1), Predicate(lambda size: size % 2 == 1), "an odd number >= 1"]
+OddSizes = Annotated[Sequence[OddSize], MinLen(1), "one or more odd numbers >= 1"]
+
+
+@dataclass_transform(kw_only_default=True, eq_default=False)
+class Configured:
+    """A base whose subclasses are dataclasses: annotated attributes are keyword arguments."""
+
+    def __init_subclass__(cls) -> None:
+        """Make the subclass a dataclass; a constructor of its own stays."""
+        dataclass(kw_only=True, eq=False)(cls)
+
+
+# -- stages --------------------------------------------------------------------------------------
 
 RelativeSize = Fraction | None
 """Side of the images divided by the original side; None where it differs between samples."""
 FULL_SIZE = Fraction(1)
+NO_NAMES: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
-class Stage(ABC):
+class Stage(Configured, ABC):
     """One step of a degradation.
 
     Attributes:
         names: for parameters that are indices: the name of each value.
     """
 
-    names: Mapping[str, Sequence[str]] = MappingProxyType({})
+    names = NO_NAMES
 
     def sample(self, rows: RowGenerator) -> Params:  # noqa: ARG002 - for stages that draw
         """Draw parameters, each of shape (n, ...); a stage without parameters returns {}."""
@@ -51,11 +87,35 @@ class Stage(ABC):
 class IntegerShrink(Stage):
     """A stage that divides both sides of images of one size by `scale`."""
 
-    scale: int
+    scale: Count
+
+    def apply(self, batch: RaggedBatch, params: Params) -> RaggedBatch:
+        """(n, 3, H, W) -> (n, 3, H / scale, W / scale)."""
+        if batch.sizes is not None:
+            expected = "put it before every Resize, or after the last"
+            raise ValueError(f"{type(self).__name__} needs images of one size: {expected}")
+        return batch.resized(self.shrunk(batch, params))
+
+    @abstractmethod
+    def shrunk(self, batch: RaggedBatch, params: Params) -> Float[Tensor, "n 3 h w"]:
+        """The smaller pixels."""
 
     def relative_size_after(self, before: RelativeSize) -> RelativeSize:
         """The size before, divided by the scale."""
         return None if before is None else before / self.scale
+
+
+class InterpolatedShrink(IntegerShrink):
+    """A shrink by an interpolation drawn per sample, all `kinds` equally likely."""
+
+    kinds: Sequence[str]
+
+    def __post_init__(self) -> None:
+        self.names = {"kind": self.kinds}
+
+    def sample(self, rows: RowGenerator) -> Params:
+        """Draw `kind` (n,), an index into `kinds`."""
+        return {"kind": rows.integers(0, len(self.kinds) - 1)}
 
 
 def merge_choices(choice: Int64[Tensor, " n"], drawn: Sequence[Params]) -> dict[str, Tensor]:
@@ -83,16 +143,23 @@ def distinct(names: list[str]) -> list[str]:
 
 def require_larger(batch: RaggedBatch, radius: int, what: str) -> None:
     """Raise ValueError where an image may be smaller than a kernel's radius."""
-    if min(batch.min_size) <= radius:
-        h, w = batch.min_size
+    h, w = batch.min_size
+    if min(h, w) <= radius:
         raise ValueError(
             f"{what} reaches {radius} pixels, but an image may have only {h}x{w} here: "
             "expected larger patches (data.patch_size) or smaller kernels"
         )
 
 
-def require_one_size(batch: RaggedBatch, what: str) -> None:
-    """Raise ValueError where samples may differ in size."""
-    if batch.sizes is not None:
-        msg = f"{what} needs images of one size: put it before every Resize, or after the last"
-        raise ValueError(msg)
+def choice_weights(weights: Sequence[float] | None, options: Sequence[object]) -> list[float]:
+    """One weight per option, equal ones where `weights` is None.
+
+    Raises:
+        ValueError: no options, or `weights` are not one number >= 0 per option with a positive sum.
+    """
+    if weights is None:
+        weights = [1.0] * len(options)
+    if len(weights) != len(options) or min(weights, default=-1) < 0 or sum(weights) <= 0:
+        expected = f"expected {len(options)} numbers >= 0 with a positive sum"
+        raise ValueError(f"weights={list(weights)}: {expected}, and at least one option")
+    return list(weights)

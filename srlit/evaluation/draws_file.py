@@ -49,8 +49,7 @@ class RecordedDraws:
             found = content["degradation"], content["scale"]
             photos = PHOTOS.validate_python(content["photos"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            msg = f"replay={path}: {error!r}: expected the draws.json of an evaluation"
-            raise DrawsError(msg) from error
+            raise DrawsError(f"replay={path}: {error!r}: expected evaluate's draws.json") from error
         expected = self.degradation.name, self.degradation.scale
         if found != expected:
             raise DrawsError(
@@ -78,11 +77,8 @@ class RecordedDraws:
             draws = from_records(self.degradation, self._next_records(names, size))
         fixed = {key: torch.full_like(draws[key], value) for key, value in self.setting.items()}
         draws = {**draws, **fixed}
-        records = to_records(self.degradation, draws, len(names))
-        self.photos += [
-            {"photo": name, "size": list(size), "draws": record}
-            for name, record in zip(names, records, strict=True)
-        ]
+        found = zip(names, to_records(self.degradation, draws, len(names)), strict=True)
+        self.photos += [{"photo": name, "size": [*size], "draws": record} for name, record in found]
         return draws
 
     def _next_records(self, names: Sequence[str], size: tuple[int, int]) -> list[Record]:
@@ -100,5 +96,5 @@ class RecordedDraws:
     def write(self, path: Path) -> None:
         """Write all draws so far; no file where nothing was drawn, as for real pairs."""
         if self.photos:
-            head = {"degradation": self.degradation.name, "scale": self.degradation.scale}
-            write_json(path, {**head, "photos": self.photos})
+            name, scale = self.degradation.name, self.degradation.scale
+            write_json(path, {"degradation": name, "scale": scale, "photos": self.photos})

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from annotated_types import MinLen
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from srlit.inference.upscalers import NetworkUpscaler, Upscaler
+from srlit.inference.upscalers import Upscaler
 from srlit.types import Count
 
 
@@ -37,10 +37,7 @@ class Figure(BaseModel):
         """
         known = {method.name: method for method in methods}
         chosen = [known[name] for name in self.methods or known]
-        return [
-            method.tiled(self.tile) if self.tile and isinstance(method, NetworkUpscaler) else method
-            for method in chosen
-        ]
+        return [method.tiled(self.tile) for method in chosen] if self.tile else chosen
 
 
 def read_figures(nodes: Mapping[str, Any] | None, methods: Sequence[Upscaler]) -> dict[str, Figure]:

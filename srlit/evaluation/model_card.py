@@ -87,23 +87,17 @@ def receptive_field(generator: nn.Module, length: int = 2048) -> int | None:
     activation, where a gradient would underflow. Bisection finds how many pixels from either end
     may be NaN.
     """
-    counts = range(length + 1)
-    from_left, from_right = [slice(n) for n in counts], [slice(length - n, length) for n in counts]
-    clean = [
-        bisect_left(slices, True, key=lambda where: _reaches_centre(generator, length, where)) - 1
-        for slices in (from_left, from_right)
-    ]
-    field = length - sum(clean)
-    return None if field == length else field
+    x = torch.rand(1, 3, length, 1)
 
+    @torch.no_grad()
+    def reaches_centre(nan: Tensor) -> bool:
+        sr = generator(x.masked_fill(nan[:, None], torch.nan))
+        return bool(sr[:, :, sr.shape[2] // 2].isnan().any())
 
-@torch.no_grad()
-def _reaches_centre(generator: nn.Module, length: int, where: slice) -> bool:
-    """Whether NaN in these pixels of a strip reaches the central pixel of the output."""
-    strip = torch.rand(1, 3, length, 1)
-    strip[:, :, where] = torch.nan
-    sr = generator(strip)
-    return bool(sr[:, :, sr.shape[2] // 2].isnan().any())
+    i, counts = torch.arange(length), range(length + 1)
+    left = bisect_left(counts, True, key=lambda n: reaches_centre(i < n)) - 1
+    right = bisect_left(counts, True, key=lambda n: reaches_centre(i >= length - n)) - 1
+    return None if left + right == 0 else length - left - right
 
 
 class PeakMemory(TorchDispatchMode):
@@ -127,9 +121,8 @@ class PeakMemory(TorchDispatchMode):
         """Run an operation, then sum what is alive."""
         result = func(*args, **(kwargs or {}))
         storages = [x.untyped_storage() for x in tree_leaves(result) if isinstance(x, Tensor)]
-        self.alive |= {StorageWeakRef(each): each.nbytes() for each in storages}
-        gone = [each for each in self.alive if each.expired() or each in self.ignored]
-        for reference in gone:
-            del self.alive[reference]
+        known = self.alive | {StorageWeakRef(each): each.nbytes() for each in storages}
+        gone = {each for each in known if each.expired() or each in self.ignored}
+        self.alive = {each: size for each, size in known.items() if each not in gone}
         self.peak = max(self.peak, sum(self.alive.values()))
         return result

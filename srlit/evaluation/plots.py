@@ -14,11 +14,12 @@ from srlit.metrics.ranking import SelectionRule
 from srlit.metrics.registry import higher_is_better
 from srlit.utils.atomic import atomic_file, write_json
 
+Rows = Sequence[Row]
 Colours = tuple[str, float, float]  # a colour map and its range
 log = logging.getLogger(__name__)
 
 
-def plot_tradeoff(path: Path, rows: Sequence[Row], *, line: bool = False) -> None:
+def plot_tradeoff(path: Path, rows: Rows, *, line: bool = False) -> None:
     """Perception (LPIPS) against distortion (PSNR), one point per row; right and down is better.
 
     Nothing is drawn where either is not measured.
@@ -53,8 +54,8 @@ def write_maps(folder: Path, title: str, maps: Sequence[RobustnessMap]) -> None:
         name = "robustness.png" if len(maps) == 1 else f"robustness_{number}.png"
         fixed = f", {describe(each.fixed)}" if each.fixed else ""
         plot_robustness(folder / name, title + fixed, each)
-        for line in each.worst():
-            log.info(line)
+        for method in each.models:
+            log.info(each.worst(method))
 
 
 def plot_robustness(path: Path, title: str, found: RobustnessMap) -> None:
@@ -95,9 +96,7 @@ def _heat_map(place: Axes, matrix: np.ndarray, found: RobustnessMap, colours: Co
         axis.set_label_text(name)
 
 
-def plot_selection(
-    path: Path, rule: SelectionRule, ranked: Sequence[Row], history: Sequence[Row]
-) -> None:
+def plot_selection(path: Path, rule: SelectionRule, ranked: Rows, history: Rows) -> None:
     """Each metric of a rule over the iterations: one line per run, a ring around the best.
 
     Args:

@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from srlit.utils.atomic import REFUSALS, disk_error
@@ -32,17 +33,15 @@ class ResultsCache:
         self._line_start = "\n" if content and not content.endswith("\n") else ""
 
     def _read(self, line: str) -> None:
-        try:
+        with suppress(ValueError, KeyError, TypeError, AttributeError):
             entry = parse_json(line)
             values = {str(name): float(value) for name, value in entry["values"].items()}
             self._values[str(entry["method"]), str(entry["photo"])] |= values
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return
 
-    def has(self, method: str, photo: str, metrics: Collection[str] = ()) -> bool:
-        """Whether there is an entry of a method and photo, with all of the metrics."""
-        key = method, photo
-        return key in self._values and self._values[key].keys() >= set(metrics)
+    def has(self, method: str, photos: Collection[str], metrics: Collection[str] = ()) -> bool:
+        """Whether there is an entry of a method on each photo, with all of the metrics."""
+        entries = [self._values.get((method, photo)) for photo in photos]
+        return all(entry is not None and entry.keys() >= set(metrics) for entry in entries)
 
     def get(self, method: str, photo: str, metrics: Collection[str]) -> Values:
         """The values of a method on a photo.

@@ -12,8 +12,8 @@ from srlit.degradation.recorded_draws import DrawsError
 from srlit.metrics.registry import higher_is_better
 
 Grid = Mapping[str, Sequence[float]]
+Means = Mapping[str, float]
 Setting = dict[str, float]
-Axis = tuple[str, list[float]]
 
 
 class RobustnessMap(NamedTuple):
@@ -28,38 +28,30 @@ class RobustnessMap(NamedTuple):
     """
 
     fixed: Setting
-    axes: list[Axis]
+    axes: list[tuple[str, list[float]]]
     metric: str
     models: dict[str, np.ndarray]
 
     def as_json(self) -> dict[str, Any]:
         """The map as in `robustness.json`; null stands for NaN."""
-        return {
-            "where": self.fixed,
-            "axes": [{"name": name, "values": values} for name, values in self.axes],
-            "metric": self.metric,
-            "models": {
-                name: np.where(np.isnan(matrix), np.array(None), matrix).tolist()
-                for name, matrix in self.models.items()
-            },
+        axes = [{"name": name, "values": values} for name, values in self.axes]
+        models = {
+            n: np.where(np.isnan(m), np.array(None), m).tolist() for n, m in self.models.items()
         }
+        return {"where": self.fixed, "axes": axes, "metric": self.metric, "models": models}
 
     def worst_cell(self, method: str) -> tuple[int, int]:
         """Row and column of a method's worst value."""
         matrix = self.models[method]
         worst = matrix.argmin() if higher_is_better(self.metric) else matrix.argmax()
-        row, column = np.unravel_index(worst, matrix.shape)
-        return int(row), int(column)
+        return divmod(int(worst), matrix.shape[1])
 
-    def worst(self) -> list[str]:
-        """One line per method: where it is worst, and its value there."""
-        lines = []
-        for name, matrix in self.models.items():
-            cell = self.worst_cell(name)
-            where = {axis: values[i] for i, (axis, values) in zip(cell, self.axes, strict=True)}
-            value = f"{self.metric} {matrix[cell]:.4g}"
-            lines.append(f"{name} is worst at {describe(where | self.fixed)}: {value}")
-        return lines
+    def worst(self, method: str) -> str:
+        """Where a method is worst, and its value there."""
+        cell = self.worst_cell(method)
+        where = {axis: values[i] for i, (axis, values) in zip(cell, self.axes, strict=True)}
+        value = f"{self.metric} {self.models[method][cell]:.4g}"
+        return f"{method} is worst at {describe(where | self.fixed)}: {value}"
 
 
 def describe(setting: Setting) -> str:
@@ -74,17 +66,13 @@ def check_grid(grid: Grid, degradation: Degradation) -> None:
         DrawsError: it has fewer than two parameters, an unknown one, or one without values.
     """
     drawn = degradation.sample(torch.zeros(1, dtype=torch.int64))
-    known = sorted(
-        name
-        for name, value in drawn.items()
-        if value.ndim == 1 and not name.endswith("key") and name not in degradation.chain.names
-    )
+    numbers = {n for n, value in drawn.items() if value.ndim == 1 and not n.endswith("key")}
+    known = sorted(numbers - degradation.chain.names.keys())
     if len(grid) < 2:
         raise DrawsError(f"grid={dict(grid)}: expected at least two of {', '.join(known)}")
     for name in grid:
         if name not in known:
-            msg = f"grid.{name}: degradation {degradation.name!r} draws {', '.join(known)}"
-            raise DrawsError(msg)
+            raise DrawsError(f"grid.{name}: {degradation.name} draws {', '.join(known)}")
 
 
 def grid_settings(grid: Grid) -> list[Setting]:
@@ -92,9 +80,7 @@ def grid_settings(grid: Grid) -> list[Setting]:
     return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
 
 
-def robustness_maps(
-    grid: Grid, metric: str, means: Sequence[Mapping[str, float]]
-) -> list[RobustnessMap]:
+def robustness_maps(grid: Grid, metric: str, means: Sequence[Means]) -> list[RobustnessMap]:
     """Maps over the first two parameters, one for each setting of the others.
 
     Args:

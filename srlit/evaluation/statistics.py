@@ -11,14 +11,13 @@ RESAMPLES = 2000
 LEVEL = 0.95
 
 
-def confidence_interval(values: Sequence[float], *, seed: int = 0) -> tuple[float, float]:
+def confidence_interval(values: Sequence[float]) -> tuple[float, float]:
     """The 95 % confidence interval of the mean over photos of the same kind.
 
     By the bias-corrected and accelerated bootstrap over photos.
 
     Args:
         values: one value per photo.
-        seed: of the resampling.
 
     Returns:
         Low and high end; NaN where there are fewer than two values, or some are not finite.
@@ -34,10 +33,9 @@ def confidence_interval(values: Sequence[float], *, seed: int = 0) -> tuple[floa
         return float(sample[0]), float(sample[0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # samples too small for the acceleration give NaN
-        found = bootstrap(
-            (sample,), np.mean, n_resamples=RESAMPLES, confidence_level=LEVEL, rng=seed
-        ).confidence_interval
-    return float(found.low), float(found.high)
+        found = bootstrap((sample,), np.mean, n_resamples=RESAMPLES, confidence_level=LEVEL, rng=0)
+    low, high = found.confidence_interval
+    return float(low), float(high)
 
 
 def paired_p(values: Sequence[float], reference: Sequence[float]) -> float:

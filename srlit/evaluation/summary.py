@@ -3,11 +3,11 @@
 import csv
 import logging
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from srlit.evaluation.measure import Results
 from srlit.evaluation.statistics import confidence_interval, holm, paired_p
@@ -21,35 +21,46 @@ LABELS = ("data", "degradation")  # columns that identify a data set
 SIGNIFICANT = 0.05
 
 
+class Protocol(NamedTuple):
+    """What was measured on, and how; stated by every table and every file of results.
+
+    Attributes:
+        data: the data set's name.
+        degradation: its name; 'real' where LR images came with the photos.
+        split: 'val' or 'test'.
+    """
+
+    data: str
+    degradation: str
+    split: str
+
+    @property
+    def labels(self) -> Row:
+        """The columns of all rows."""
+        return {name: getattr(self, name) for name in LABELS}
+
+
 @dataclass(eq=False)
 class Summary:
     """The results on one data set under one degradation.
 
     Args:
-        data: the data set's name.
-        degraded: the degradation's name; 'real' where LR images came with the photos.
-        split: 'val' or 'test'.
+        protocol: what was measured on.
         results: what was measured.
         reference: name of the method that all others are tested against.
     """
 
-    data: str
-    degraded: str
-    split: str
+    protocol: Protocol
     results: Results
     reference: str
 
     @property
-    def labels(self) -> Row:
-        """The columns that identify the data set."""
-        return dict(zip(LABELS, (self.data, self.degraded), strict=True))
-
-    @property
     def title(self) -> str:
         """The table's title."""
+        data, degradation, split = self.protocol
         count = len(self.results.photos) // len(self.results.means)
-        how = "real pairs" if self.degraded == "real" else f"under {self.degraded}"
-        return f"{self.data}, {count} {self.split} photos, {how}"
+        how = "real pairs" if degradation == "real" else f"under {degradation}"
+        return f"{data}, {count} {split} photos, {how}"
 
     @property
     def note(self) -> str:
@@ -61,7 +72,7 @@ class Summary:
 
     def rows(self) -> list[Row]:
         """One row per method: data, degradation, name, and the mean of each metric."""
-        return [self.labels | row for row in self.results.means]
+        return [self.protocol.labels | row for row in self.results.means]
 
     def markdown(self) -> str:
         """Title, table of means and note."""
@@ -86,9 +97,9 @@ class Summary:
         return [row for metric in metrics for row in self._metric_statistics(metric)]
 
     def _metric_statistics(self, metric: str) -> Iterator[Row]:
-        values: defaultdict[str, list[float]] = defaultdict(list)
-        for row in self.results.photos:
-            values[row["name"]].append(row[metric])
+        names = [mean["name"] for mean in self.results.means]
+        photos = [(row["name"], row[metric]) for row in self.results.photos]
+        values = {name: [value for other, value in photos if other == name] for name in names}
         standard = values[self.reference]
         others = {name: own for name, own in values.items() if name != self.reference}
         p_values = holm({name: paired_p(own, standard) for name, own in others.items()})
@@ -100,7 +111,7 @@ class Summary:
                 difference = math.fsum(differences) / len(differences)
                 row |= {"reference": self.reference, "difference": difference}
                 row |= _interval(differences, "difference_") | {"p": p_values[name]}
-            yield self.labels | {key: _nan_to_none(value) for key, value in row.items()}
+            yield self.protocol.labels | {key: _nan_to_none(value) for key, value in row.items()}
 
     @property
     def significant(self) -> set[tuple[str, str]]:
@@ -125,7 +136,7 @@ def write_results(folder: Path, summary: Summary) -> None:
     write_text(folder / "table.md", summary.markdown())
     write_text(folder / "table.tex", summary.latex())
     photos = [
-        {key: quoted_text(cell) for key, cell in (summary.labels | row).items()}
+        {key: quoted_text(cell) for key, cell in (summary.protocol.labels | row).items()}
         for row in summary.results.photos
     ]
     with (

@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -14,7 +15,6 @@ from srlit.metrics.registry import higher_is_better
 Row = dict[str, Any]
 Cells = Collection[tuple[str, str]]  # a row's name and a column
 STAR = "*"
-LATEX_SPECIAL = "#$%&_{}"
 
 
 def markdown_table(rows: Sequence[Row], starred: Cells = ()) -> str:
@@ -24,27 +24,22 @@ def markdown_table(rows: Sequence[Row], starred: Cells = ()) -> str:
         rows: the rows.
         starred: cells that are followed by a star.
     """
-    columns = list(rows[0])
-    dashes = ["---"] + ["---:"] * (len(columns) - 1)
-    cells = _format_cells(rows, starred, bold="**{}**", star="\\" + STAR)
-    lines = [columns, dashes, *([_escaped(line[0], "|"), *line[1:]] for line in cells)]
+    dashes = ["---", *["---:"] * (len(rows[0]) - 1)]
+    escaped = partial(_escaped, special="|")
+    cells = _format_cells(rows, starred, escaped, bold="**{}**", star="\\" + STAR)
+    lines = [list(rows[0]), dashes, *cells]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def latex_table(rows: Sequence[Row], starred: Cells = ()) -> str:
     r"""The same as a LaTeX `tabular` with booktabs rules; needs \usepackage{booktabs}."""
-    columns = list(rows[0])
-    cells = _format_cells(rows, starred, bold=r"\textbf{{{}}}", star="$^{" + STAR + "}$")
-    lines = [
-        rf"\begin{{tabular}}{{l{'r' * (len(columns) - 1)}}}",
-        r"\toprule",
-        " & ".join(_escaped(column, LATEX_SPECIAL) for column in columns) + r" \\",
-        r"\midrule",
-        *(" & ".join([_escaped(line[0], LATEX_SPECIAL), *line[1:]]) + r" \\" for line in cells),
-        r"\bottomrule",
-        r"\end{tabular}",
-    ]
-    return "\n".join(lines)
+    escaped = partial(_escaped, special="#$%&_{}")
+    star = "$^{" + STAR + "}$"
+    cells = _format_cells(rows, starred, escaped, bold=r"\textbf{{{}}}", star=star)
+    head, *body = (" & ".join(line) + r" \\" for line in [map(escaped, rows[0]), *cells])
+    begin = rf"\begin{{tabular}}{{l{'r' * (len(rows[0]) - 1)}}}"
+    rules = begin, r"\toprule", head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"
+    return "\n".join(rules)
 
 
 def _escaped(text: str, special: str) -> str:
@@ -54,13 +49,13 @@ def _escaped(text: str, special: str) -> str:
 
 
 def _format_cells(
-    rows: Sequence[Row], starred: Cells, *, bold: str, star: str
-) -> Iterable[list[str]]:
+    rows: Sequence[Row], starred: Cells, escaped: Callable[[str], str], *, bold: str, star: str
+) -> Iterator[list[str]]:
     best = {key: best_value(key, rows) for key in rows[0]}
     for row in rows:
         line = []
         for key, value in row.items():
-            text = format_value(value)
+            text = escaped(format_value(value))
             text = bold.format(text) if value == best[key] else text
             line.append(text + star if (row["name"], key) in starred else text)
         yield line
@@ -90,11 +85,10 @@ def format_value(value: Any) -> str:  # noqa: ANN401 - a cell
 def print_table(title: str, rows: Sequence[Row], starred: Cells = ()) -> None:
     """Print a table on the console; it is not cut where the output is a file."""
     console = Console()
-    if not console.is_terminal:
-        console = Console(width=160)
+    console = console if console.is_terminal else Console(width=160)
     table = Table(title=escape(title), title_justify="left")
     for index, key in enumerate(rows[0]):
         table.add_column(key, justify="left" if index == 0 else "right", no_wrap=True)
-    for line in _format_cells(rows, starred, bold="[bold]{}[/bold]", star=STAR):
-        table.add_row(escape(line[0]), *line[1:])
+    for line in _format_cells(rows, starred, escape, bold="[bold]{}[/bold]", star=STAR):
+        table.add_row(*line)
     console.print(table)

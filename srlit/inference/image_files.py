@@ -13,11 +13,10 @@ from srlit.data.image_formats import SUFFIXES
 from srlit.data.photo_file import PhotoError
 from srlit.utils.atomic import atomic_file
 
-WRITABLE: dict[str, dict[str, Any]] = {
-    ".png": {},
-    ".webp": {"lossless": True},
-    ".jpg": {"quality": 95, "subsampling": 0},
-}
+Colours = Float[Tensor, "1 3 h w"]
+Transparency = Float[Tensor, "1 1 h w"]
+JPEG = {"quality": 95, "subsampling": 0}
+WRITABLE: dict[str, dict[str, Any]] = {".png": {}, ".webp": {"lossless": True}, ".jpg": JPEG}
 
 
 class ImageFile(NamedTuple):
@@ -29,8 +28,8 @@ class ImageFile(NamedTuple):
         profile: its RGB colour profile (ICC); None where it has none.
     """
 
-    rgb: Float[Tensor, "1 3 h w"]
-    alpha: Float[Tensor, "1 1 h w"] | None
+    rgb: Colours
+    alpha: Transparency | None
     profile: bytes | None
 
 
@@ -47,14 +46,9 @@ def find_images(name: str, *, outside: Path | None = None) -> list[Path]:
     path = Path(name).expanduser()
     if path.is_file():
         return [path]
-    found = sorted(
-        p
-        for p in path.rglob("*")
-        if p.suffix.lower() in SUFFIXES
-        and not p.name.startswith(".")
-        and p.is_file()
-        and not (outside and p.resolve().is_relative_to(outside.resolve()))
-    )
+    files = (p for p in path.rglob("[!.]*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    left_out = outside and outside.resolve()
+    found = sorted(p for p in files if not (left_out and p.resolve().is_relative_to(left_out)))
     if not found:
         raise FileNotFoundError(f"input={name}: no image found (looked for {', '.join(SUFFIXES)})")
     return found
@@ -82,10 +76,7 @@ def output_path(source: Path, root: Path, folder: Path, suffix: str) -> Path:
 
 
 def write_image(
-    path: Path,
-    rgb: Float[Tensor, "1 3 h w"],
-    alpha: Float[Tensor, "1 1 h w"] | None = None,
-    profile: bytes | None = None,
+    path: Path, rgb: Colours, alpha: Transparency | None = None, profile: bytes | None = None
 ) -> None:
     """Write an 8-bit image atomically.
 

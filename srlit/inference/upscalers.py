@@ -2,7 +2,6 @@
 
 import secrets
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -31,25 +30,6 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-@runtime_checkable
-class Upscaler(Protocol):
-    """A method that upscales images.
-
-    Attributes:
-        name: what tables call it.
-        scale: upscaling factor.
-        fingerprint: differs between methods with different results.
-    """
-
-    name: str
-    scale: int
-    fingerprint: str
-
-    def __call__(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
-        """Upscale images in [0, 1]."""
-        ...
-
-
 @dataclass(eq=False)
 class Interpolator:
     """A baseline: 'bilinear', or 'bicubic' as in MATLAB's imresize.
@@ -68,6 +48,10 @@ class Interpolator:
     def __call__(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
         """Interpolate."""
         return INTERPOLATIONS[self.name](lr, self.scale)
+
+    def tiled(self, tile: int | None) -> "Interpolator":  # noqa: ARG002 - as NetworkUpscaler's
+        """The same: tiles make no difference."""
+        return self
 
 
 @dataclass(eq=False)
@@ -98,8 +82,8 @@ class NetworkUpscaler:
         if self.tile is not None:
             check_tiles(self.tile, self.overlap)
         self.scale = int(self.generator.scale)  # type: ignore[arg-type]
-        source = self.source or secrets.token_hex()
-        self.fingerprint = fingerprint("network", source, self.tile, self.overlap)
+        weights = self.source or secrets.token_hex()
+        self.fingerprint = fingerprint("network", weights, self.tile, self.overlap)
         self.generator.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def tiled(self, tile: int | None) -> "NetworkUpscaler":
@@ -125,3 +109,6 @@ class NetworkUpscaler:
     def _whole(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
         sr: Tensor = self.generator(images.contiguous(memory_format=torch.channels_last))
         return sr
+
+
+Upscaler = Interpolator | NetworkUpscaler

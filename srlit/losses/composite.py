@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from srlit.losses.schedules import Weight, value_at
-from srlit.ops.precision import full_precision
+from srlit.ops.compute_precision import full_precision
 from srlit.types import AnyImages, Images, Scalar
 
 # The term that the phase computes itself.
@@ -64,8 +64,7 @@ class CompositeLoss(nn.Module):
     def __init__(self, *, weights: Mapping[str, Weight], terms: Mapping[str, nn.Module]) -> None:
         super().__init__()
         if different := (weights.keys() - {GIVEN}) ^ terms.keys():
-            msg = f"loss.weights and loss.terms differ: only one of them has {sorted(different)}"
-            raise ValueError(msg)
+            raise ValueError(f"loss.weights, loss.terms: only one of them has {sorted(different)}")
         self.weights = dict(weights)
         self.terms = dict(terms)
         # Apart from their names: a ModuleDict refuses those of nn.Module's own, such as `half`.
@@ -73,8 +72,7 @@ class CompositeLoss(nn.Module):
         for name, term in self.terms.items():
             if unknown := sorted(set(needs(term)) - set(LOSS_INPUTS)):
                 known = ", ".join(LOSS_INPUTS)
-                msg = f"loss.terms.{name} needs {', '.join(unknown)}: expected some of {known}"
-                raise ValueError(msg)
+                raise ValueError(f"loss.terms.{name} needs {', '.join(unknown)}: expected {known}")
         for when, iteration in (("in the first iteration", 0), ("at the end", None)):
             at = self.weights_at(iteration)
             if not any(at[name] for name in terms):
@@ -132,8 +130,7 @@ class CompositeLoss(nn.Module):
                     raw[name] = term(sr, hr, **{key: loss_inputs[key] for key in needs(term)})
         weighted = {name: weights[name] * value.float() for name, value in raw.items()}
         if not weighted:
-            msg = f"loss.weights={self.weights}: no weight is above 0 in iteration {iteration}"
-            raise ValueError(msg)
+            raise ValueError(f"loss.weights={self.weights}: none above 0 in iteration {iteration}")
         total = torch.stack(list(weighted.values())).sum()
         detached = ({name: part.detach() for name, part in d.items()} for d in (raw, weighted))
         return LossParts(total, *detached)

@@ -124,8 +124,7 @@ class RelativisticAverage:
             ValueError: no real logits.
         """
         if real_logits is None:
-            msg = "RelativisticAverage: real_logits=None, expected the logits of real images"
-            raise ValueError(msg)
+            raise ValueError("RelativisticAverage: real_logits=None, expected real images' logits")
         return self.discriminator(fake_logits, real_logits)
 
 

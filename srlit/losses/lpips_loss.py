@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from srlit.ops.precision import feature_precision
+from srlit.ops.compute_precision import feature_precision
 from srlit.perceptual.dists import DISTSDistance
 from srlit.perceptual.lpips import LPIPSDistance, LPIPSNet, load_lpips
 from srlit.types import Images, Scalar

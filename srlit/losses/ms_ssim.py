@@ -9,6 +9,8 @@ from torch import nn
 from srlit.ops.similarity import SCALE_WEIGHTS, WINDOW, ms_ssim
 from srlit.types import Images, Positive, Scalar
 
+Weights = Annotated[Sequence[Positive], MinLen(1)]
+
 
 class MultiScaleSSIM(nn.Module):
     """1 - MS-SSIM (Wang et al. 2003, eq. 7), in 0 to 1, 0 for equal images.
@@ -19,9 +21,7 @@ class MultiScaleSSIM(nn.Module):
         weights: the exponent of each scale, the finest first.
     """
 
-    def __init__(
-        self, *, weights: Annotated[Sequence[Positive], MinLen(1)] = SCALE_WEIGHTS
-    ) -> None:
+    def __init__(self, *, weights: Weights = SCALE_WEIGHTS) -> None:
         super().__init__()
         self.weights = tuple(weights)
         self.min_size = WINDOW * 2 ** (len(self.weights) - 1)

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from srlit.ops.precision import feature_precision
-from srlit.perceptual.backbones import Backbone, load_backbone
+from srlit.ops.compute_precision import feature_precision
+from srlit.perceptual.backbones import Backbone, Features, load_backbone
 from srlit.types import Images, NonNegative, Scalar
 
 FeatureMap = Float[Tensor, "n c h w"]
@@ -24,9 +24,7 @@ def relative_distance(sr: FeatureMap, hr: FeatureMap, distance: str) -> Scalar:
     return (difference / size.clamp(min=1e-8)).mean()
 
 
-def features(
-    backbone: Backbone, image: Images, layers: Iterable[str]
-) -> dict[str, Float[Tensor, "n _ _ _"]]:
+def features(backbone: Backbone, image: Images, layers: Iterable[str]) -> Features:
     """Features in float32, computed in the precision that the device is fast at."""
     with feature_precision(image.device):
         found = backbone.to(image.device)(image.float(), layers)

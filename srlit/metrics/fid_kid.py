@@ -16,9 +16,9 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from srlit.metrics.lpips_metric import MIN_SIDES
-from srlit.metrics.precision import exactly, to_8_bit
+from srlit.metrics.planes import exactly, to_8_bit
 from srlit.metrics.registry import named, parse
-from srlit.ops.precision import float64_device
+from srlit.ops.compute_precision import float64_device
 from srlit.perceptual.backbones import load_backbone
 from srlit.perceptual.lpips import LPIPS_NETS
 from srlit.types import Images
@@ -53,8 +53,7 @@ class PatchFeatureExtractor:
 
     def __init__(self, weights_dir: str | None, allow_untrained: bool, net: str, side: int) -> None:
         if side < MIN_SIDES[net]:
-            msg = f"metrics.set_names: patches of {side} pixels: {net} needs {MIN_SIDES[net]}"
-            raise ValueError(msg)
+            raise ValueError(f"metrics.set_names: p{side}: {net} needs {MIN_SIDES[net]} pixels")
         name, layers = LPIPS_NETS[net]
         self.layer, self.side = layers[-1], side
         self.backbone = load_backbone(name, weights_dir, allow_untrained=allow_untrained)

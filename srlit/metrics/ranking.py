@@ -52,10 +52,6 @@ class SelectionRule:
         self._higher_is_better = higher_is_better(metric)
         for name in (*self.minimum, *self.tolerance):
             higher_is_better(name)
-        for name, value in self.tolerance.items():
-            if not value >= 0:
-                msg = f"tolerance.{name}={value}: expected how much worse than the best, at least 0"
-                raise ValueError(msg)
 
     @property
     def names(self) -> set[str]:
@@ -76,9 +72,7 @@ class SelectionRule:
         known = {n: v for n, v in self.tolerance.items() if measured_name(n, measured) in measured}
         if left_out := sorted(self.tolerance.keys() - known.keys()):
             left, there = ", ".join(left_out), ", ".join(sorted(measured))
-            log.warning(
-                "tolerance of %s is left out, as metrics.names measures %s only", left, there
-            )
+            log.warning("tolerance of %s is left out: metrics.names measures %s", left, there)
         return SelectionRule(metric=self.metric, minimum=self.minimum, tolerance=known)
 
     def among(self, rows: Iterable[Mapping[str, Any]]) -> "SelectionRule":

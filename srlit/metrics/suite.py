@@ -5,7 +5,7 @@ from functools import partial
 from types import MappingProxyType
 
 from srlit.metrics.fid_kid import SetMeasures, set_metrics_named
-from srlit.metrics.precision import exactly, to_8_bit
+from srlit.metrics.planes import exactly, to_8_bit
 from srlit.metrics.ranking import measured_name
 from srlit.metrics.registry import Metric, PerImage, Target, declare_direction, metric_named
 from srlit.types import AnyImages, Images
@@ -87,8 +87,7 @@ class MetricSuite:
         target = Target(hr.float(), None if lr is None else lr.float())
         for name, metric in self._metrics.items():
             if "lr" in metric.needs and lr is None:
-                msg = f"metrics.names has {name!r}, which needs lr: expected suite(sr, hr, lr)"
-                raise ValueError(msg)
+                raise ValueError(f"metrics.names has {name!r}: it needs suite(sr, hr, lr)")
         with exactly(hr.device):
             measures = {name: m.against(target) for name, m in self._metrics.items()}
 

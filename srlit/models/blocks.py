@@ -106,8 +106,7 @@ def upsampling_steps(scale: int) -> tuple[int, ...]:
         ValueError: a scale that is not in `STEPS`.
     """
     if scale not in STEPS:
-        msg = f"scale={scale}: expected one of {', '.join(map(str, STEPS))} for this model"
-        raise ValueError(msg)
+        raise ValueError(f"scale={scale}: expected one of {', '.join(map(str, STEPS))}")
     return STEPS[scale]
 
 

@@ -54,8 +54,7 @@ def load_generator(
     generator = given if build is not None else _build(path, weights, card, trust)
     scale = getattr(generator, "scale", None)
     if not isinstance(generator, nn.Module) or type(scale) is not int or scale < 1:
-        msg = f"{path}: its model is a {type(generator).__name__}, no generator with a scale"
-        raise CheckpointError(msg)
+        raise CheckpointError(f"{path}: its model is a {type(generator).__name__} without a scale")
     load_into(generator, weights, str(path))
     return generator, card
 

@@ -104,8 +104,7 @@ def _session(path: Path) -> "onnxruntime.InferenceSession":
     try:
         import onnxruntime
     except ImportError as error:
-        msg = f"{path}: ONNX files need onnxruntime: pip install 'srlit[onnx]'"
-        raise CheckpointError(msg) from error
+        raise CheckpointError(f"{path}: needs onnxruntime: pip install 'srlit[onnx]'") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 4  # what it would print is in the error
@@ -114,8 +113,7 @@ def _session(path: Path) -> "onnxruntime.InferenceSession":
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=chosen)
     except Exception as error:  # onnxruntime's own have no public base
-        msg = f"{path}: no ONNX file that can be run: {_first_line(error)}"
-        raise CheckpointError(msg) from error
+        raise CheckpointError(f"{path}: cannot be run as ONNX: {_first_line(error)}") from error
 
 
 def _is_image(kind: str, shape: list[int | str | None]) -> bool:

@@ -31,12 +31,10 @@ class PatchGAN(nn.Sequential):
     def __init__(self, *, width: Count = 64, layers: Count = 3) -> None:
         widths = [width * 2**level for level in range(layers + 1)]
         strides = [2] * (layers - 1) + [1]
-        modules: list[nn.Module] = [_conv4(3, width, 2), nn.LeakyReLU(0.2, inplace=True)]
+        activation = nn.LeakyReLU(0.2, inplace=True)
+        modules: list[nn.Module] = [_conv4(3, width, 2), activation]
         for inputs, outputs, stride in zip(widths, widths[1:], strides, strict=False):
-            modules += [
-                spectral_norm(_conv4(inputs, outputs, stride)),
-                nn.LeakyReLU(0.2, inplace=True),
-            ]
+            modules += [spectral_norm(_conv4(inputs, outputs, stride)), activation]
         super().__init__(*modules, spectral_norm(_conv4(widths[-1], 1, 1)))
 
     def forward(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 lh lw"]:

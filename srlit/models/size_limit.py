@@ -92,8 +92,7 @@ def _limit(weights: Mapping[str, Tensor]) -> Iterator[None]:
     def count_buffer(module: nn.Module, name: str, buffer: Tensor | None) -> None:
         size = 0 if buffer is None else buffer.numel()
         if buffers.add((module, name), size) > numbers + MAX_COMPUTED_NUMBERS:
-            msg = f"its buffers, such as {name}, are larger than the weights in the file"
-            raise ValueError(msg)
+            raise ValueError(f"its buffers, such as {name}, are larger than its weights")
 
     hooks = (
         register_module_parameter_registration_hook(count_parameter),

@@ -128,8 +128,7 @@ def _foreign_weights(path: Path) -> dict[str, Tensor]:
     """
     weights, card = load_weights(path, unrecognised)
     if card is not None:
-        msg = f"model.file={path} is a checkpoint of srlit's: use init_from, or checkpoint"
-        raise CheckpointError(msg)
+        raise CheckpointError(f"model.file={path} is a checkpoint of srlit's: use init_from")
     return weights
 
 

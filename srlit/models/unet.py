@@ -7,15 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from srlit.models.blocks import (
-    Norm,
-    SpatialAttention,
-    SqueezeExcitation,
-    SubPixelUpsample,
-    conv3,
-    make_norm,
-    pad_to_multiple,
-)
+from srlit.models import blocks
+from srlit.models.blocks import Norm, SpatialAttention, SqueezeExcitation, SubPixelUpsample, conv3
 from srlit.ops.resize import bilinear
 from srlit.types import Count, Fraction, NonNegativeInt
 
@@ -31,11 +24,13 @@ def _activation() -> nn.Module:
     return nn.LeakyReLU(0.1, inplace=True)
 
 
-def _conv_norm(
-    inputs: int, outputs: int, norm: Norm, *, stride: int = 1
-) -> tuple[nn.Module, nn.Module]:
+def _conv_norm(inputs: int, outputs: int, norm: Norm, *, stride: int = 1) -> list[nn.Module]:
     """3x3 convolution without bias, and its normalisation."""
-    return conv3(inputs, outputs, stride=stride, bias=False), make_norm(norm, outputs)
+    return [conv3(inputs, outputs, stride=stride, bias=False), blocks.make_norm(norm, outputs)]
+
+
+def _attention(width: int, ratio: int) -> list[nn.Module]:
+    return [SqueezeExcitation(width, ratio=ratio), SpatialAttention()]
 
 
 class AttentionBlock(nn.Module):
@@ -44,10 +39,7 @@ class AttentionBlock(nn.Module):
     def __init__(self, width: int, norm: Norm, ratio: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            *_conv_norm(width, width, norm),
-            _activation(),
-            SqueezeExcitation(width, ratio=ratio),
-            SpatialAttention(),
+            *_conv_norm(width, width, norm), _activation(), *_attention(width, ratio)
         )
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
@@ -79,9 +71,7 @@ class BottleneckBlock(nn.Module):
             nn.Dropout2d(dropout),
             *_conv_norm(width, width, norm),
         )
-        self.attend = nn.Sequential(
-            _activation(), SqueezeExcitation(width, ratio=ratio), SpatialAttention()
-        )
+        self.attend = nn.Sequential(_activation(), *_attention(width, ratio))
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """attend(x + residual(x))."""
@@ -169,7 +159,7 @@ class UNet(nn.Module):
     def forward(self, lr: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 sh sw"]:
         """Restore and upsample; the result is not clamped."""
         h, w = lr.shape[-2:]
-        x = self.stem(pad_to_multiple(lr, 2 ** len(self.encoder)))
+        x = self.stem(blocks.pad_to_multiple(lr, 2 ** len(self.encoder)))
         x = self.head_activation(self.head(x) + x)
         skips = []
         for encode in self.encoder:

@@ -26,6 +26,7 @@ from PIL import Image, features
 from torch import Tensor
 
 from srlit.ops.jpeg import Subsampling
+from srlit.types import Images
 
 # The default of libwebp and of nearly every file; 0 takes half the time, with up to 5% more error.
 WEBP_METHOD = 4
@@ -58,52 +59,28 @@ class Codec(NamedTuple):
     threaded: bool = True
 
 
-def _to_bytes(x: Float[Tensor, "n 3 h w"]) -> UInt8[np.ndarray, "n h w 3"]:
-    """Round to 8 bits on the images' device and copy the bytes to the CPU."""
-    levels = (x.detach() * 255).round_().clamp_(0, 255).byte()
-    # A third of the time of permute().contiguous().
-    return torch.stack(levels.unbind(1), -1).cpu().numpy()
+@lru_cache(maxsize=1)
+def _pool(process: int, threads: int) -> ThreadPoolExecutor:
+    """The threads of a process; a forked process has none of its parent's."""
+    return ThreadPoolExecutor(threads, thread_name_prefix=f"codecs-{process}")
 
 
-def _to_images(pixels: UInt8[np.ndarray, "n h w 3"], like: Tensor) -> Float[Tensor, "n 3 h w"]:
-    """Convert bytes to images in [0, 1] of the device and type of `like`."""
-    levels = torch.from_numpy(pixels).to(like.device)
-    return levels.permute(0, 3, 1, 2).contiguous().to(like.dtype).div_(255)
-
-
-def _integer_qualities(quality: Float[Tensor, " n"], codec: Codec) -> list[int]:
-    """Round the qualities to integers; ValueError where one is outside the codec's range."""
-    values = quality.tolist()
-    for value in values:
+def _round_trip(x: Images, quality: Float[Tensor, " n"], codec: Codec) -> Images:
+    """Encode and decode each sample at its own quality."""
+    qualities = quality.tolist()
+    for value in qualities:
         if not codec.min_quality <= value <= codec.max_quality:
             expected = f"expected a number from {codec.min_quality} to {codec.max_quality}"
             raise ValueError(f"{codec.name} quality {value}: {expected}")
-    return [round(value) for value in values]
-
-
-@lru_cache(maxsize=1)
-def _pool(process: int) -> ThreadPoolExecutor:
-    """The threads of a process; a forked process has none of its parent's."""
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix=f"codecs-{process}")
-
-
-def _round_trip(
-    x: Float[Tensor, "n 3 h w"], quality: Float[Tensor, " n"], codec: Codec
-) -> Float[Tensor, "n 3 h w"]:
-    """Encode and decode each sample at its own quality."""
-    pixels = _to_bytes(x)
-    jobs = list(zip(pixels, _integer_qualities(quality, codec), strict=True))
-    threads = min(torch.get_num_threads() if codec.threaded else 1, len(jobs))
-
-    def run(first: int) -> None:
-        for image, own in jobs[first::threads]:
-            image[...] = codec.code(image, own)
-
-    if threads > 1:
-        list(_pool(os.getpid()).map(run, range(threads)))
-    elif jobs:
-        run(0)
-    return _to_images(pixels, x)
+    levels = (x.detach() * 255).round_().clamp_(0, 255).byte()
+    # A third of the time of permute().contiguous().
+    pixels = torch.stack(levels.unbind(1), -1).cpu().numpy()
+    threads = torch.get_num_threads() if codec.threaded and len(x) > 1 else 1
+    run = _pool(os.getpid(), threads).map if threads > 1 else map
+    for image, coded in zip(pixels, run(codec.code, pixels, map(round, qualities)), strict=True):
+        image[...] = coded
+    levels = torch.from_numpy(pixels).to(x.device)
+    return levels.permute(0, 3, 1, 2).contiguous().to(x.dtype).div_(255)
 
 
 def _code_with_pillow(pixels: Pixels, quality: int, form: str, **settings: str | int) -> Pixels:
@@ -135,8 +112,8 @@ def _code_h264(pixels: Pixels, crf: int) -> Pixels:
 def require_pillow(codec: str) -> None:
     """Raise RuntimeError where Pillow was built without a codec."""
     if not features.check(codec):
-        msg = f"this build of Pillow has no {codec!r} (see `python -m PIL`): install a wheel of it"
-        raise RuntimeError(msg)
+        advice = "(see `python -m PIL`): install a wheel of it"
+        raise RuntimeError(f"this build of Pillow has no {codec!r} {advice}")
 
 
 def require_x264() -> None:
@@ -144,31 +121,28 @@ def require_x264() -> None:
     try:
         import av
     except ImportError as error:
-        msg = "H.264 needs PyAV, which is not installed: pip install 'srlit[video]'"
-        raise ImportError(msg) from error
+        raise ImportError("H.264 needs PyAV: pip install 'srlit[video]'") from error
     if "libx264" not in av.codecs_available:
-        msg = f"this build of PyAV {av.__version__} has no 'libx264': install a wheel of it"
-        raise RuntimeError(msg)
+        raise RuntimeError(f"PyAV {av.__version__} has no 'libx264' here: install a wheel of it")
+
+
+def _pillow_codec(name: str, **settings: int) -> Codec:
+    def code(pixels: Pixels, quality: int) -> Pixels:
+        return _code_with_pillow(pixels, quality, name.upper(), **settings)
+
+    return Codec(name, code, require=partial(require_pillow, name.lower()))
 
 
 CODECS: dict[CodecName, Codec] = {
-    "webp": Codec(
-        "WebP",
-        partial(_code_with_pillow, form="WEBP", method=WEBP_METHOD),
-        require=partial(require_pillow, "webp"),
-    ),
-    "avif": Codec(
-        "AVIF",
-        partial(_code_with_pillow, form="AVIF", speed=AVIF_SPEED, max_threads=1),
-        require=partial(require_pillow, "avif"),
-    ),
+    "webp": _pillow_codec("WebP", method=WEBP_METHOD),
+    "avif": _pillow_codec("AVIF", speed=AVIF_SPEED, max_threads=1),
     "h264": Codec("H.264", _code_h264, max_quality=51, require=require_x264),
 }
 
 
 def libjpeg(
-    x: Float[Tensor, "n 3 h w"], quality: Float[Tensor, " n"], *, subsampling: Subsampling = "4:2:0"
-) -> Float[Tensor, "n 3 h w"]:
+    x: Images, quality: Float[Tensor, " n"], *, subsampling: Subsampling = "4:2:0"
+) -> Images:
     """Encode with libjpeg and decode again, each sample at its own quality.
 
     Args:
@@ -186,9 +160,7 @@ def libjpeg(
     return _round_trip(x, quality, Codec("JPEG", code, min_quality=1, threaded=False))
 
 
-def encode_decode(
-    name: CodecName, x: Float[Tensor, "n 3 h w"], quality: Float[Tensor, " n"]
-) -> Float[Tensor, "n 3 h w"]:
+def encode_decode(name: CodecName, x: Images, quality: Float[Tensor, " n"]) -> Images:
     """Encode with a codec of `CODECS` and decode again, each sample at its own quality.
 
     AVIF and H.264 are coded in 4:2:0, H.264 as one intra frame; an odd size repeats its last row or

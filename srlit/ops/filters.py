@@ -6,7 +6,10 @@ from functools import lru_cache
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
+from scipy.fft import next_fast_len
 from torch import Tensor
+
+Planes = Float[Tensor, "n c h w"]
 
 # Minimum number of samples for which they are worth having as the innermost axis.
 MIN_LANES = 4
@@ -32,18 +35,8 @@ def gaussian_taps(
     return taps / taps.sum(1, keepdim=True)
 
 
-def box_taps(support: Int64[Tensor, " n"], size: int) -> Float[Tensor, "n size"]:
-    """1 / support inside each sample's support, zero outside."""
-    x = centred_positions(size, support)
-    return (x.abs() <= (support[:, None] - 1) / 2) / support[:, None].float()
-
-
 def separable_filter(
-    x: Float[Tensor, "n c h w"],
-    taps: Float[Tensor, "n k"],
-    *,
-    stride: int = 1,
-    pad: tuple[int, int],
+    x: Planes, taps: Float[Tensor, "n k"], *, stride: int = 1, pad: tuple[int, int]
 ) -> Float[Tensor, "n c oh ow"]:
     """Correlate rows and columns of each sample with its own taps.
 
@@ -56,7 +49,9 @@ def separable_filter(
     n, c, h, w = x.shape
     taps = taps.to(x.dtype)
     if x.is_cpu and x.dtype is torch.float64:
-        return _sum_of_shifted(x, taps, stride, pad)
+        # A CPU's convolutions take five to seven times as long as a sum of shifted images.
+        padded = F.pad(x, (*pad, *pad), mode="replicate")
+        return _sum_down(_sum_down(padded, taps, stride).mT, taps, stride).mT
     if n < MIN_LANES or not x.is_cpu:
         planes, own = x.reshape(1, n * c, h, w), taps.repeat_interleave(c, 0)
         filtered = _filter_planes(planes, own, stride, pad).contiguous()
@@ -81,20 +76,7 @@ def _filter_planes(
     return F.conv2d(planes, taps[:, None, :, None], stride=(stride, 1), groups=groups)
 
 
-def _sum_of_shifted(
-    x: Float[Tensor, "n c h w"], taps: Float[Tensor, "n k"], stride: int, pad: tuple[int, int]
-) -> Float[Tensor, "n c oh ow"]:
-    """A separable filter as a sum of shifted images.
-
-    The convolutions of a CPU are slow in float64: five to seven times this.
-    """
-    padded = F.pad(x, (*pad, *pad), mode="replicate")
-    return _sum_down(_sum_down(padded, taps, stride).mT, taps, stride).mT
-
-
-def _sum_down(
-    x: Float[Tensor, "n c h w"], taps: Float[Tensor, "n k"], stride: int
-) -> Float[Tensor, "n c oh w"]:
+def _sum_down(x: Planes, taps: Float[Tensor, "n k"], stride: int) -> Float[Tensor, "n c oh w"]:
     """Correlate along columns: every row of the output is a sum of rows, times their taps."""
     size = taps.shape[1]
     end = x.shape[2] - size + 1
@@ -107,7 +89,7 @@ def _sum_down(
     return total
 
 
-def gaussian_blur(x: Float[Tensor, "n c h w"], sigma: float) -> Float[Tensor, "n c h w"]:
+def gaussian_blur(x: Planes, sigma: float) -> Planes:
     """A Gaussian low-pass, taps up to 4 sigma away.
 
     Args:
@@ -120,7 +102,7 @@ def gaussian_blur(x: Float[Tensor, "n c h w"], sigma: float) -> Float[Tensor, "n
     return separable_filter(x, (taps / taps.sum()).expand(len(x), -1), pad=(reach, reach))
 
 
-def sobel(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c 2 h w"]:
+def sobel(x: Planes) -> Float[Tensor, "n c 2 h w"]:
     """Horizontal and vertical derivative: central differences, smoothed by 1 2 1 across.
 
     kornia's `spatial_gradient` is the same, but copies its kernel to the device at each call,
@@ -134,9 +116,7 @@ def sobel(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c 2 h w"]:
     return torch.stack([right, down], 2)
 
 
-def dense_filter(
-    x: Float[Tensor, "n c h w"], kernels: Float[Tensor, "n k k"]
-) -> Float[Tensor, "n c h w"]:
+def dense_filter(x: Planes, kernels: Float[Tensor, "n k k"]) -> Planes:
     """Correlate each sample with its own square kernel, in the frequency domain.
 
     One transform of an image costs the same for any kernel, on a CPU a twenty-fifth of a
@@ -147,9 +127,7 @@ def dense_filter(
         kernels: odd sides.
     """
     if x.is_cpu and len(x) > 1:  # one sample fits the caches
-        return torch.cat(
-            [dense_filter(*one) for one in zip(x.split(1), kernels.split(1), strict=True)]
-        )
+        return torch.cat([dense_filter(*p) for p in zip(x.split(1), kernels.split(1), strict=True)])
     h, w = x.shape[-2:]
     kernels = kernels.to(x.dtype)
     size = kernels.shape[-1]
@@ -162,9 +140,7 @@ def dense_filter(
     return torch.fft.irfft2(spectrum, shape)[..., size - 1 : size - 1 + h, size - 1 : size - 1 + w]
 
 
-def unsharp_mask(
-    x: Float[Tensor, "n c h w"], *, sigma: float, size: int, amount: float, threshold: float
-) -> Float[Tensor, "n c h w"]:
+def unsharp_mask(x: Planes, *, sigma: float, size: int, amount: float, threshold: float) -> Planes:
     """Add the difference to a blurred image where it exceeds a threshold.
 
     Args:
@@ -191,14 +167,4 @@ def unsharp_mask(
 @lru_cache(maxsize=1024)
 def fast_length(minimum: int) -> int:
     """The next multiple of 8 whose only prime factors are 2, 3 and 5, for which FFTs are fast."""
-    length = -(-minimum // 8) * 8
-    while _without_small_factors(length) != 1:
-        length += 8
-    return length
-
-
-def _without_small_factors(number: int) -> int:
-    for factor in (2, 3, 5):
-        while number % factor == 0:
-            number //= factor
-    return number
+    return 8 * next_fast_len(-(-minimum // 8), real=True)

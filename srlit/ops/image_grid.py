@@ -1,5 +1,7 @@
 """Comparison images: side by side, each with a label."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -25,16 +27,9 @@ def labelled(text: str, image: Float[Tensor, "3 _ w"]) -> Float[Tensor, "3 _ w"]
     return torch.cat([image_pixels(bar).to(image), image.clamp(0, 1)], 1)
 
 
-def side_by_side(
-    images: list[Float[Tensor, "3 _ _"]], height: int | None = None
-) -> Float[Tensor, "3 h w"]:
-    """Images in a row, with a white gap; smaller ones are enlarged by nearest neighbour.
-
-    Args:
-        images: each (3, h, w) in [0, 1].
-        height: of the row; that of the tallest image without it.
-    """
-    height = height or max(image.shape[1] for image in images)
+def side_by_side(images: list[Float[Tensor, "3 _ _"]]) -> Float[Tensor, "3 h w"]:
+    """Images in [0, 1] in a row, with a white gap; smaller ones are enlarged by nearest pixels."""
+    height = max(image.shape[1] for image in images)
     row: list[Tensor] = []
     for image in images:
         width = round(image.shape[2] * height / image.shape[1])
@@ -60,8 +55,7 @@ def columns_of(row: Float[Tensor, "3 h _"], count: int) -> list[Float[Tensor, "3
     starts = [i * width for i in range(count)]
     gaps = [row[:, :, start - GAP : start] for start in starts[1:]]
     if rest or width <= GAP or not all((gap == 1).all() for gap in gaps):
-        msg = f"an image {row.shape[2]} pixels wide: expected a row of {count} images of one width"
-        raise ValueError(msg)
+        raise ValueError(f"{row.shape[2]} pixels wide: expected {count} images of one width")
     return [row[:, :, start : start + width - GAP] for start in starts]
 
 
@@ -77,3 +71,26 @@ def rows_of(image: Float[Tensor, "3 _ w"]) -> list[Float[Tensor, "3 h w"]]:
         except ValueError:
             continue
     return [image]
+
+
+def comparison(images: Mapping[str, Float[Tensor, "3 _ _"]]) -> Float[Tensor, "3 h w"]:
+    """Images side by side at one size, each below its label.
+
+    Args:
+        images: label to image in [0, 1]; smaller ones (LR) are enlarged by nearest neighbour.
+    """
+    height, width = (max(image.shape[axis] for image in images.values()) for axis in (1, 2))
+    enlarged = [F.interpolate(image[None].cpu(), (height, width))[0] for image in images.values()]
+    return side_by_side(list(map(labelled, images, enlarged)))
+
+
+def split_comparison(
+    image: Float[Tensor, "3 _ _"], labels: Sequence[str]
+) -> dict[str, Float[Tensor, "3 h w"]]:
+    """Label to image: the inverse of `comparison`.
+
+    Raises:
+        ValueError: it is no comparison of so many images.
+    """
+    columns = columns_of(image, len(labels))
+    return {name: one[:, LABEL_HEIGHT:] for name, one in zip(labels, columns, strict=True)}

@@ -17,7 +17,11 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from srlit.ops.ragged_batch import extend
+from srlit.ops.resize import bilinear
 from srlit.ops.rng import constant
+from srlit.types import Images
+
+Planes = Float[Tensor, "n c h w"]
 
 Subsampling = Literal["4:2:0", "4:4:4"]
 LUMA_TABLE = (
@@ -34,6 +38,7 @@ CHROMA_TABLE = (
 )  # fmt: skip
 # jccolor.c's and jdcolor.c's constants, 2^16 times the real ones.
 TO_YCBCR = (19595, 38470, 7471, -11059, -21709, 32768, 32768, -27439, -5329)
+YCBCR_OFFSETS = 1 << 15, *[(128 << 16) + (1 << 15) - 1] * 2
 TO_RGB = (65536, 0, 91881, 65536, -22554, -46802, 65536, 116130, 0)
 
 
@@ -58,17 +63,12 @@ def dct_passes(device: torch.device) -> tuple[Float[Tensor, "64 64"], Float[Tens
     return torch.kron(eye, basis).to(device), torch.kron(basis, eye).to(device)
 
 
-@lru_cache(maxsize=8)
-def base_tables(device: torch.device) -> Float[Tensor, "2 64"]:
-    """Annex K's tables for luma and chroma, in raster order."""
-    return torch.tensor([LUMA_TABLE, CHROMA_TABLE], dtype=torch.float32, device=device)
-
-
 def quantisation_tables(quality: Float[Tensor, " n"]) -> Float[Tensor, "n 2 64"]:
     """Annex K's tables scaled as libjpeg does for a quality of 1 to 100."""
     quality = quality.round().clamp(1, 100)
     percent = torch.where(quality < 50, (5000 / quality).floor(), 200 - 2 * quality)
-    scaled = (base_tables(quality.device) * percent[:, None, None] + 50) / 100
+    tables = constant(LUMA_TABLE + CHROMA_TABLE, quality.device, torch.float32).view(2, 64)
+    scaled = (tables * percent[:, None, None] + 50) / 100
     return scaled.floor().clamp_(1, 255)
 
 
@@ -83,9 +83,7 @@ def _shift_right(x: Tensor, bits: int) -> Tensor:
     return x.div_(1 << bits).add_(0.5).floor_()
 
 
-def _code_blocks(
-    plane: Float[Tensor, "n c h w"], table: Float[Tensor, "n 64"]
-) -> Float[Tensor, "n c h w"]:
+def _code_blocks(plane: Planes, table: Float[Tensor, "n 64"]) -> Planes:
     """Quantise the DCT coefficients of every 8x8 block and give the decoded pixels, 0 to 255.
 
     jfdctint.c and jidctint.c keep 2 fractional bits between their two passes; coefficients are
@@ -105,42 +103,40 @@ def _code_blocks(
 
 def _halve(chroma: Float[Tensor, "n 2 h w"]) -> Float[Tensor, "n 2 hh hw"]:
     """2x2 means, the bias alternating by column between 1/4 and 2/4, rounded down."""
-    mean = F.avg_pool2d(chroma, 2)
-    bias = torch.full_like(mean[..., :1, :], 0.25)
-    bias[..., 1::2] = 0.5
-    return (mean + bias).floor_()
+    return _floor_with_bias(F.avg_pool2d(chroma, 2), 1 / 4, 2 / 4)
 
 
 def _double(chroma: Float[Tensor, "n 2 h w"]) -> Float[Tensor, "n 2 dh dw"]:
     """'Fancy' upsampling: weights 9/16, 3/16, 3/16, 1/16; bias 8/16 and 7/16 by column."""
-    wide = F.interpolate(chroma, scale_factor=2, mode="bilinear", align_corners=False)
-    bias = torch.full_like(wide[..., :1, :], 8 / 16)
-    bias[..., 1::2] = 7 / 16
-    return (wide + bias).floor_()
+    return _floor_with_bias(bilinear(chroma, 2), 8 / 16, 7 / 16)
 
 
-def _convert(image: Float[Tensor, "n 3 h w"], matrix: tuple[int, ...]) -> Tensor:
+def _floor_with_bias(plane: Tensor, even: float, odd: float) -> Tensor:
+    """Add one bias to even columns and another to odd ones, and round down."""
+    bias = torch.full_like(plane[..., :1, :], even)
+    bias[..., 1::2] = odd
+    return (plane + bias).floor_()
+
+
+def _convert(image: Images, matrix: tuple[int, ...]) -> Tensor:
     """Multiply the channels of every pixel by a 3x3 matrix; the result is 2^16 times as large."""
-    return torch.einsum(
-        "dc,nchw->ndhw", constant(matrix, image.device, image.dtype).view(3, 3), image
-    )
+    weights = constant(matrix, image.device, image.dtype).view(3, 3)
+    return torch.einsum("dc,nchw->ndhw", weights, image)
 
 
-def _to_ycbcr(rgb: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+def _to_ycbcr(rgb: Images) -> Images:
     """Levels to levels. Halves of Cb and Cr round down: libjpeg adds ONE_HALF - 1 to them."""
-    ycbcr = _convert(rgb, TO_YCBCR)
-    ycbcr[:, :1] += 1 << 15
-    ycbcr[:, 1:] += (128 << 16) + (1 << 15) - 1
-    return ycbcr.div_(1 << 16).floor_()
+    offsets = constant(YCBCR_OFFSETS, rgb.device, rgb.dtype).view(3, 1, 1)
+    return _convert(rgb, TO_YCBCR).add_(offsets).div_(1 << 16).floor_()
 
 
 def jpeg(
-    x: Float[Tensor, "n 3 h w"],
+    x: Images,
     quality: Float[Tensor, " n"],
     *,
     subsampling: Subsampling = "4:2:0",
     sizes: Int64[Tensor, "n 2"] | None = None,
-) -> Float[Tensor, "n 3 h w"]:
+) -> Images:
     """Encode to baseline JPEG and decode again, each sample at its own quality.
 
     Args:

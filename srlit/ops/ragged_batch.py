@@ -48,9 +48,8 @@ class RaggedBatch(NamedTuple):
 
     def resized(self, pixels: Float[Tensor, "n 3 h w"]) -> "RaggedBatch":
         """New pixels that have one size."""
-        h, w = pixels.shape[-2:]
         owned = not _share_memory(pixels, self.pixels)
-        return RaggedBatch(pixels, self.hr, None, (h, w), owned)
+        return RaggedBatch.of(pixels)._replace(hr=self.hr, owned=owned)
 
     def own_sizes(self) -> Int64[Tensor, "n 2"]:
         """The size of each sample, also where all are the same."""
@@ -86,8 +85,14 @@ class RaggedBatch(NamedTuple):
             return self.with_pixels(function(self.pixels, params))
         if not self.pixels.is_cpu:
             return self.with_pixels(function(self.extended(), params))
+        return self.map_one_by_one(function, params)
+
+    def map_one_by_one(self, function: PixelFunction, params: Params) -> "RaggedBatch":
+        """As `map`, one sample after the other on every device."""
+        n, _, *size = self.pixels.shape
         pixels = torch.zeros_like(self.pixels)
-        for i, (h, w) in enumerate(self.sizes.tolist()):
+        sizes = [size] * n if self.sizes is None else self.sizes.tolist()
+        for i, (h, w) in enumerate(sizes):
             row = {name: value[i : i + 1] for name, value in params.items()}
             pixels[i : i + 1, :, :h, :w] = function(self.pixels[i : i + 1, :, :h, :w], row)
         return self.with_pixels(pixels)
@@ -134,8 +139,7 @@ def apply_to_rows(
     if len(index) == len(chosen):
         return function(batch, params)
     part = function(batch.take(index), {name: value[index] for name, value in params.items()})
-    h, w = _common_size(part, batch)
-    whole, part = batch.padded_to(h, w), part.padded_to(h, w)
+    whole, part = _padded_alike(batch, part)
     pixels = whole.pixels if whole.owned else whole.pixels.clone()
     pixels.index_copy_(0, index, part.pixels)
     if whole.sizes is None and part.sizes is None:
@@ -159,8 +163,7 @@ def own_rows(choice: Int64[Tensor, " n"], candidates: Iterable[Tensor]) -> Tenso
 
 def _choose(chosen: Tensor, first: RaggedBatch, second: RaggedBatch) -> RaggedBatch:
     """`first` where chosen, else `second`."""
-    h, w = _common_size(first, second)
-    first, second = first.padded_to(h, w), second.padded_to(h, w)
+    first, second = _padded_alike(first, second)
     pixels = torch.where(chosen.view(-1, 1, 1, 1), first.pixels, second.pixels)
     if first.sizes is None and second.sizes is None:
         return second.with_pixels(pixels)
@@ -175,9 +178,9 @@ def _share_memory(a: Tensor, b: Tensor) -> bool:
     return a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
 
 
-def _common_size(a: RaggedBatch, b: RaggedBatch) -> tuple[int, int]:
-    (ah, aw), (bh, bw) = a.pixels.shape[-2:], b.pixels.shape[-2:]
-    return max(ah, bh), max(aw, bw)
+def _padded_alike(a: RaggedBatch, b: RaggedBatch) -> tuple[RaggedBatch, RaggedBatch]:
+    h, w = map(max, a.pixels.shape[-2:], b.pixels.shape[-2:])
+    return a.padded_to(h, w), b.padded_to(h, w)
 
 
 def _min_size(a: RaggedBatch, b: RaggedBatch) -> tuple[int, int]:

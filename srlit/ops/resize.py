@@ -132,20 +132,17 @@ def interpolation_matrix(
     else:
         step = source.double() / target
         x = position - ((out + 0.5) * step - 0.5)
-        weights = _continuous_weights(kind, x, step)
+        weights = _kernel(kind, x / step.clamp(min=1) if "antialiased" in kind else x)
     weights = weights * (position < source)
     return weights / weights.sum(2, keepdim=True).clamp(min=1e-9)
 
 
-def _continuous_weights(kind: str, x: Tensor, step: Tensor) -> Tensor:
-    """The kernel at distances of x old pixels, `step` of which make a new one."""
-    kernel, _, antialiased = kind.partition("_")
-    if antialiased:
-        x = x / step.clamp(min=1)
-    if kernel == "bilinear":
+def _kernel(kind: Interpolation, x: Tensor) -> Tensor:
+    """The interpolation kernel at distances of x pixels."""
+    if kind.startswith("bilinear"):
         return (1 - x.abs()).clamp_(min=0)
-    if kernel == "bicubic":
-        return cubic(x, a=-0.5 if antialiased else -0.75)
+    if kind.startswith("bicubic"):
+        return cubic(x, a=-0.75 if kind == "bicubic" else -0.5)
     return torch.sinc(x) * torch.sinc(x / 3) * (x.abs() < 3)
 
 
@@ -176,29 +173,14 @@ def interpolate(
         for i, ((h, w), (oh, ow), own) in enumerate(samples):
             result[i, :, :oh, :ow] = _interpolate_one(x[i, :, :h, :w], (oh, ow), kinds[own])
         return result
-    rows, columns = (
-        _own_matrices(source[:, axis], target[:, axis], shape, kind, kinds).to(x.dtype)[:, None]
-        for axis, shape in enumerate(zip(largest, x.shape[2:], strict=True))
-    )
-    return rows @ x @ columns.transpose(2, 3)
 
+    def own_matrices(axis: int) -> Float[Tensor, "n 1 o i"]:
+        """Each sample's matrix of one axis; all kinds are computed."""
+        sizes, shape = (source[:, axis], target[:, axis]), (largest[axis], x.shape[2 + axis])
+        matrices = (interpolation_matrix(name, *sizes, shape) for name in kinds)
+        return own_rows(kind, matrices).to(x.dtype)[:, None]
 
-def _own_matrices(
-    source: Tensor,
-    target: Tensor,
-    shape: tuple[int, int],
-    kind: Tensor,
-    kinds: Sequence[Interpolation],
-) -> Float[Tensor, "n oh h"]:
-    """Each sample's matrix; all kinds are computed."""
-    matrices = (interpolation_matrix(name, source, target, shape) for name in kinds)
-    return own_rows(kind, matrices)
-
-
-def _matrix(kind: Interpolation, before: int, after: int) -> Float[Tensor, "after before"]:
-    """The matrix of one axis, on the CPU."""
-    shape = after, before
-    return interpolation_matrix(kind, torch.tensor([before]), torch.tensor([after]), shape)[0]
+    return own_matrices(0) @ x @ own_matrices(1).transpose(2, 3)
 
 
 def _interpolate_one(
@@ -209,8 +191,10 @@ def _interpolate_one(
     if (h, w) == size:
         return x
     rows, columns = (
-        _matrix(kind, before, after).to(x.dtype) for before, after in zip((h, w), size, strict=True)
+        interpolation_matrix(kind, torch.tensor([before]), torch.tensor([after]), (after, before))
+        for before, after in zip((h, w), size, strict=True)
     )
+    rows, columns = rows[0].to(x.dtype), columns[0].to(x.dtype)
     return rows @ (x @ columns.T) if size[1] < w else (rows @ x) @ columns.T
 
 
@@ -224,14 +208,8 @@ def decimation_taps(kind: Decimation, scale: int) -> Float[Tensor, " scale4"]:
         kind: as OpenCV's and torch's modes of the same name.
         scale: how many input pixels make one output pixel, >= 1.
     """
-    size = 4 * scale
-    x = torch.arange(size) - decimation_pad(scale)[0] - (scale - 1) / 2
-    if kind == "area":
-        taps = (x.abs() < scale / 2).float()
-    elif kind == "bilinear":
-        taps = (1 - x.abs()).clamp(min=0)
-    else:
-        taps = cubic(x, a=-0.75)
+    x = torch.arange(4 * scale) - decimation_pad(scale)[0] - (scale - 1) / 2
+    taps = (x.abs() < scale / 2).float() if kind == "area" else _kernel(kind, x)
     return taps / taps.sum()
 
 

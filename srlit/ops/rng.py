@@ -56,9 +56,8 @@ def mix64(x: Int64[Tensor, "*shape"]) -> Int64[Tensor, "*shape"]:
 
 def fold_in(keys: Int64[Tensor, " n"], data: int | Int64[Tensor, " n"]) -> Int64[Tensor, " n"]:
     """Derive new keys from `keys` and a number (which draw, which stage, which image)."""
-    return mix64(
-        mix64(keys) ^ (data if isinstance(data, Tensor) else _signed(data & (2**64 - 1), 64))
-    )
+    number = data if isinstance(data, Tensor) else _signed(data & (2**64 - 1), 64)
+    return mix64(mix64(keys) ^ number)
 
 
 def make_keys(seed: int, path: Sequence[int], rows: Int64[Tensor, " n"]) -> Int64[Tensor, " n"]:
@@ -124,11 +123,6 @@ class RowGenerator:
         self.rows = keys
         self._keys_drawn = self._numbers_drawn = 0
         self._block = torch.empty(0)
-
-    @property
-    def n(self) -> int:
-        """Number of rows."""
-        return len(self.rows)
 
     @cached_property
     def _mixed(self) -> Int64[Tensor, " n"]:

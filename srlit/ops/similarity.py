@@ -22,9 +22,11 @@ SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 MIN_SIMILARITY = 1e-4
 
 Planes = Float[Tensor, "n c h w"]
+Maps = Float[Tensor, "n c mh mw"]
+PerImage = Float[Tensor, " n"]
 
 
-def ssim(sr: Planes, hr: Planes) -> Float[Tensor, " n"]:
+def ssim(sr: Planes, hr: Planes) -> PerImage:
     """Mean SSIM over the valid 11x11 Gaussian windows, sigma 1.5, peak 1.
 
     Source: Z. Wang et al., "Image quality assessment: from error visibility to structural
@@ -46,9 +48,7 @@ def ssim(sr: Planes, hr: Planes) -> Float[Tensor, " n"]:
     return torch.stack(means).sum(0)
 
 
-def ms_ssim(
-    sr: Planes, hr: Planes, weights: Sequence[float] = SCALE_WEIGHTS
-) -> Float[Tensor, " n"]:
+def ms_ssim(sr: Planes, hr: Planes, weights: Sequence[float] = SCALE_WEIGHTS) -> PerImage:
     """SSIM of several scales, each half the size of the one before; mean over channels.
 
     Source: Z. Wang, E. P. Simoncelli, A. C. Bovik, "Multi-scale structural similarity for image
@@ -74,9 +74,7 @@ def ms_ssim(
     return product.mean(1)
 
 
-def similarity_maps(
-    sr: Planes, hr: Planes
-) -> tuple[Float[Tensor, "n c mh mw"], Float[Tensor, "n c mh mw"]]:
+def similarity_maps(sr: Planes, hr: Planes) -> tuple[Maps, Maps]:
     """Luminance (eq. 6), and contrast times structure (eq. 9 and 10), of every valid window.
 
     Raises:

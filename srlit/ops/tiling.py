@@ -8,6 +8,7 @@ no border turns black. Besides the result only one strip of tiles is in memory.
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -39,28 +40,10 @@ def crossfade(length: int, *, device: torch.device | None = None) -> Float[Tenso
     return torch.sin(phase * math.pi / 2) ** 2
 
 
-def _paste(canvas: Tensor, piece: Tensor, start: int, done: int, dim: int) -> int:
-    """Paste a piece at `start`, cross-faded up to `done`; returns the new end."""
-    end = start + piece.shape[dim]
-    overlap = done - start
-    shape = [1] * canvas.ndim
-    shape[dim] = overlap
-    ramp = crossfade(overlap, device=canvas.device).to(canvas.dtype).view(shape)
-    canvas.narrow(dim, start, overlap).lerp_(piece.narrow(dim, 0, overlap), ramp)
-    canvas.narrow(dim, done, end - done).copy_(piece.narrow(dim, overlap, end - done))
-    return end
-
-
 def check_tiles(tile: int, overlap: int) -> None:
     """Raise ValueError where tiles of this size and overlap cannot cover an image."""
     if tile < 1 or not 0 <= overlap <= tile // 2:
-        msg = f"tile={tile} with overlap={overlap}: expected tile >= 1 and 0 <= overlap <= tile / 2"
-        raise ValueError(msg)
-
-
-def count_tiles(height: int, width: int, *, tile: int, overlap: int) -> int:
-    """How many tiles `upscale_tiled` will pass to the upscaler."""
-    return len(tile_starts(height, tile, overlap)) * len(tile_starts(width, tile, overlap))
+        raise ValueError(f"tile={tile} with overlap={overlap}: expected 0 <= overlap <= tile / 2")
 
 
 def upscale_tiled(
@@ -84,12 +67,27 @@ def upscale_tiled(
         ValueError: tiles of this size and overlap cannot cover an image.
     """
     check_tiles(tile, overlap)
+    upscale_strip = partial(_upscale_along, 3, upscale, scale=scale, tile=tile, overlap=overlap)
+    return _upscale_along(2, upscale_strip, lr, scale=scale, tile=tile, overlap=overlap)
+
+
+def _upscale_along(
+    dim: int, upscale: Upscaler, lr: Tensor, *, scale: int, tile: int, overlap: int
+) -> Tensor:
+    """Upscale tiles along one axis; each is cross-faded with what the ones before it left."""
     n, c, h, w = lr.shape
     canvas = lr.new_empty(n, c, h * scale, w * scale)
     done = 0
-    for top in tile_starts(h, tile, overlap):
-        strip = _upscale_strip(upscale, lr[..., top : top + tile, :], scale, tile, overlap)
-        done = _paste(canvas, strip, top * scale, done, dim=2)
+    for start in tile_starts(lr.shape[dim], tile, overlap):
+        piece = upscale(lr.narrow(dim, start, min(tile, lr.shape[dim])))
+        begin, length = start * scale, piece.shape[dim]
+        shared = done - begin
+        ramp = crossfade(shared, device=lr.device).to(lr.dtype)
+        ramp = ramp.view([shared if axis == dim else 1 for axis in range(4)])
+        canvas.narrow(dim, begin, shared).lerp_(piece.narrow(dim, 0, shared), ramp)
+        new = length - shared
+        canvas.narrow(dim, done, new).copy_(piece.narrow(dim, shared, new))
+        done = begin + length
     return canvas
 
 
@@ -114,13 +112,3 @@ def upscale_batch(
         return upscale(lr)
     sizes = {"scale": scale, "tile": tile, "overlap": overlap}
     return torch.cat([upscale_tiled(upscale, image[None], **sizes) for image in lr])
-
-
-def _upscale_strip(upscale: Upscaler, lr: Tensor, scale: int, tile: int, overlap: int) -> Tensor:
-    """One row of tiles, upscaled and composed from left to right."""
-    n, c, h, w = lr.shape
-    strip = lr.new_empty(n, c, h * scale, w * scale)
-    done = 0
-    for left in tile_starts(w, tile, overlap):
-        done = _paste(strip, upscale(lr[..., left : left + tile]), left * scale, done, dim=3)
-    return strip

@@ -29,6 +29,8 @@ from srlit.utils.small_files import read_text
 
 log = logging.getLogger(__name__)
 
+Features = dict[str, Float[Tensor, "n _ _ _"]]  # by layer
+
 NETS = ("alexnet", "squeezenet1_1", "vgg16", "vgg19")
 UNTRAINED_SEED = 20260101
 DOWNLOAD_TIMEOUT = 20.0  # seconds without an answer: a silent firewall must not block a run
@@ -82,9 +84,7 @@ class Backbone(nn.Module):
         """Stay in evaluation mode."""
         return self
 
-    def forward(
-        self, image: Float[Tensor, "n 3 h w"], layers: Iterable[str]
-    ) -> dict[str, Float[Tensor, "n _ _ _"]]:
+    def forward(self, image: Float[Tensor, "n 3 h w"], layers: Iterable[str]) -> Features:
         """Features at the named layers.
 
         Args:
@@ -97,9 +97,7 @@ class Backbone(nn.Module):
         """An image in [0, 1] in the range that the network was trained on."""
         return ((image - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
-    def activations(
-        self, x: Float[Tensor, "n 3 h w"], layers: Iterable[str]
-    ) -> dict[str, Float[Tensor, "n _ _ _"]]:
+    def activations(self, x: Float[Tensor, "n 3 h w"], layers: Iterable[str]) -> Features:
         """As `forward`, for a normalised image."""
         wanted = {self.layers[name]: name for name in layers}
         found: dict[str, Tensor] = {}
@@ -278,8 +276,7 @@ def read_features(net: str, path: Path) -> nn.Sequential:
     """
     digest = digest_file(path)
     if digest.is_file() and read_text(digest).split()[:1] != [file_sha256(path)]:
-        msg = f"{path}: damaged, its SHA-256 differs from {digest}; remove both"
-        raise MissingWeightsError(msg)
+        raise MissingWeightsError(f"{path}: its SHA-256 differs from {digest}; remove both")
     try:
         return _build(net, load_file(path))
     except (SafetensorError, RuntimeError) as error:

@@ -1,6 +1,5 @@
 """LPIPS on the shared backbones."""
 
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -9,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from srlit.perceptual.backbones import Backbone, load_backbone
+from srlit.perceptual.backbones import Backbone, Features, load_backbone
 
 LPIPSNet = Literal["alex", "vgg", "squeeze"]
 # Name in the literature -> (backbone, layers that LPIPS compares).
@@ -58,14 +57,12 @@ class LPIPSDistance(nn.Module):
         with torch.autocast(sr.device.type, enabled=False):
             return self.between(self.features(sr.float()), self.features(hr.float()))
 
-    def features(self, image: Float[Tensor, "n 3 h w"]) -> dict[str, Float[Tensor, "n _ _ _"]]:
+    def features(self, image: Float[Tensor, "n 3 h w"]) -> Features:
         """Features that `between` compares, of images in [0, 1], in the current precision."""
         scaled = self.scaling(2 * image - 1).contiguous(memory_format=torch.channels_last)
         return self.backbone.activations(scaled, self.layers)
 
-    def between(
-        self, sr: Mapping[str, Float[Tensor, "n _ _ _"]], hr: Mapping[str, Float[Tensor, "n _ _ _"]]
-    ) -> Float[Tensor, " n"]:
+    def between(self, sr: Features, hr: Features) -> Float[Tensor, " n"]:
         """Distance of each pair, given its features (eq. 1), in float32."""
         with torch.autocast(self.scaling.shift.device.type, enabled=False):
             parts = [

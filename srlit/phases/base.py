@@ -95,8 +95,7 @@ class Phase(LightningModule):
     ) -> None:
         super().__init__()
         if "stage1_output" in loss.may_need and not hasattr(generator, "forward_stages"):
-            msg = "loss.terms has one of stage 1, but model has no stages; model=two_stage has"
-            raise ValueError(msg)
+            raise ValueError("loss.terms has one of stage 1; expected model=two_stage, with stages")
         self.automatic_optimization = False
         self.generator = generator.to(memory_format=torch.channels_last)
         self.loss, self.metrics, self.schedule = loss, metrics, schedule
@@ -290,9 +289,8 @@ class Phase(LightningModule):
         if self.running_means.ends_at(self.iteration):
             means = self.running_means.flush()
             row = {f"train/{name}": mean for name, mean in (means | loss_fractions(means)).items()}
-            self.write_row(
-                row | {"learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"]}
-            )
+            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+            self.write_row(row | {"learning_rate": rate})
         if self.iteration >= self.iterations:
             self.trainer.should_stop = True  # Lightning validates once more, then ends
 

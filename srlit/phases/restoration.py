@@ -22,8 +22,7 @@ class RestorationPhase(Phase):
     def __init__(self, *, optimizer: MakeOptimizer, **shared: Any) -> None:  # noqa: ANN401
         super().__init__(**shared)
         if self.loss.is_adversarial:
-            msg = "loss.weights has 'adversarial', but phase=restoration has no discriminator"
-            raise ValueError(msg)
+            raise ValueError("loss.weights has 'adversarial': expected phase=adversarial")
         self.make_optimizer = optimizer
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

@@ -1,6 +1,6 @@
 """The HTML report on runs: one file with curves, images to compare, tables and differences.
 
-`folders` finds, `run_folders` and `evaluations` read, the others lay out, `page` assembles. The
+`run_folders` finds and reads, so does `evaluations`; the others lay out, `page` assembles. The
 templates only print what was laid out.
 """
 

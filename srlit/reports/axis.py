@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 DECADES = 1.3  # from this span on, a logarithm shows more
-STEPS = (1, 2, 5, 10)
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -39,12 +38,12 @@ class Axis(NamedTuple):
 
     def place(self, value: float) -> float:
         """Where a value lies; NaN for NaN, and for what a logarithm does not know."""
-        if not self.log:
-            fraction = (value - self.low) / (self.high - self.low)
-        elif value > 0:
+        if self.log and value <= 0:
+            return math.nan
+        if self.log:
             fraction = math.log(value / self.low) / math.log(self.high / self.low)
         else:
-            return math.nan
+            fraction = (value - self.low) / (self.high - self.low)
         return self.start + fraction * (self.end - self.start)
 
     def labels(self, wanted: int = 4) -> list[tuple[float, str]]:
@@ -74,7 +73,7 @@ def linear_ticks(low: float, high: float, wanted: int) -> list[float]:
     """Multiples of 1, 2 or 5 times a power of ten, at most one more than wanted."""
     raw = (high - low) / wanted
     power = 10.0 ** math.floor(math.log10(raw))
-    step = next(power * factor for factor in STEPS if power * factor >= raw * (1 - 1e-9))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw * (1 - 1e-9))
     first = math.ceil(low / step - 1e-9)
     return [i * step for i in range(first, math.floor(high / step + 1e-9) + 1)]
 
@@ -114,9 +113,8 @@ def short(value: float) -> str:
     if size >= 1e15 or 0 < size < 1e-3:
         mantissa, power = f"{value:.1e}".split("e")
         return _minus(f"{mantissa.removesuffix('.0')}e{int(power)}")
-    for limit, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+    for limit, unit, letter in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
         if size >= limit:
-            unit = 1e3 if letter == "k" else limit
             return _minus(f"{value / unit:.4g}{letter}")
     return _minus(f"{value:.4g}")
 

@@ -1,7 +1,8 @@
 """Keys in which the configurations of several runs differ."""
 
+import json
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from srlit.reports.run_folders import Run
 
@@ -9,30 +10,25 @@ ABSENT = "—"
 OWN = ("name", "paths.run", "paths.runs")  # differ between any two runs and explain nothing
 
 
-class Difference(NamedTuple):
-    """A key whose value differs between runs.
+def differences(runs: Sequence[Run]) -> dict[str, list[str]]:
+    """Dotted keys whose values differ between runs, in the order of the configurations.
 
-    Attributes:
-        key: with dots.
-        values: one per run, as text; `ABSENT` where a run does not have the key.
+    A run's own folder is no difference.
+
+    Returns:
+        Key to values, one per run, as text; `ABSENT` where a run does not have the key.
     """
-
-    key: str
-    values: list[str]
-
-
-def differences(runs: Sequence[Run]) -> list[Difference]:
-    """Keys whose values differ, in the order of the configurations; a run's own folder is none."""
     flat = [flattened(run.config) for run in runs]
-    own = [_own_paths(run) for run in runs]
-    keys = list(dict.fromkeys(key for one in flat for key in one if key not in OWN))
-    found: list[Difference] = []
-    for key in keys:
-        values = [one.get(key, ABSENT) for one in flat]
-        neutral = {_without(text, paths) for text, paths in zip(values, own, strict=True)}
-        if len(neutral) > 1:
-            found.append(Difference(key, values))
-    return found
+    keys = dict.fromkeys(key for one in flat for key in one if key not in OWN)
+    neutral = {key: {_neutral(one.get(key, ABSENT), one) for one in flat} for key in keys}
+    return {key: [one.get(key, ABSENT) for one in flat] for key in keys if len(neutral[key]) > 1}
+
+
+def _neutral(text: str, flat: Mapping[str, str]) -> str:
+    """A value without the run's own folder in it; the longer path first, as it holds the other."""
+    for key in ("paths.run", "paths.runs"):
+        text = text.replace(flat[key], "…") if flat.get(key) else text
+    return text
 
 
 def flattened(node: Any, key: str = "") -> dict[str, str]:  # noqa: ANN401 - a YAML node
@@ -48,25 +44,8 @@ def flattened(node: Any, key: str = "") -> dict[str, str]:  # noqa: ANN401 - a Y
 
 def as_text(value: Any) -> str:  # noqa: ANN401 - a YAML leaf
     """A value as YAML would write it."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:g}"
     if isinstance(value, list):
         return f"[{', '.join(map(as_text, value))}]"
-    return str(value)
-
-
-def _own_paths(run: Run) -> list[str]:
-    """Where a run lies, as its configuration says it; longer first, as one holds the other."""
-    flat = flattened(run.config)
-    return [flat[key] for key in ("paths.run", "paths.runs") if flat.get(key)]
-
-
-def _without(text: str, paths: Sequence[str]) -> str:
-    """The value without the run's folder in it."""
-    for path in paths:
-        text = text.replace(path, "…")
-    return text
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -7,6 +7,7 @@ prints, and shows everything where scripts are off.
 
 import math
 from collections.abc import Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -62,22 +63,16 @@ class Stroke(NamedTuple):
     """A curve laid out.
 
     Attributes:
-        label: of the curve.
-        tone: number of its colour.
+        curve: what is shown.
         path: the SVG path.
         faint: the path behind it: the values themselves where `path` is their mean.
-        last: the last value, for the legend.
         mark: place and value of the marked point.
-        dashed: as the curve's.
     """
 
-    label: str
-    tone: int
+    curve: Curve
     path: str
     faint: str
-    last: str
     mark: tuple[float, float, str] | None
-    dashed: bool
 
 
 class Drawing(NamedTuple):
@@ -85,68 +80,63 @@ class Drawing(NamedTuple):
 
     Attributes:
         chart: what is shown.
-        x_ticks: places and numbers.
-        y_ticks: likewise.
+        x: the horizontal axis.
+        y: the vertical axis.
         strokes: the curves.
         gaps: places of values that are not finite.
         lines: places of vertical lines.
-        summary: the chart as text.
-        data: what the tooltip reads.
     """
 
     chart: Chart
-    x_ticks: list[tuple[float, str]]
-    y_ticks: list[tuple[float, str]]
+    x: Axis
+    y: Axis
     strokes: list[Stroke]
     gaps: list[float]
     lines: list[float]
-    summary: str
-    data: dict[str, object]
+
+    def summary(self) -> str:
+        """The chart as text, for screen readers."""
+        return " ".join(_as_text(stroke.curve) for stroke in self.strokes)
+
+    def data(self) -> dict[str, object]:
+        """What the tooltip reads: the axes and the values."""
+        curves = [
+            {"label": curve.label, "tone": curve.tone, "points": _rounded(curve.column)}
+            for curve, *_ in self.strokes
+        ]
+        x, y = ([axis.low, axis.high, axis.start, axis.end] for axis in (self.x, self.y))
+        return {"x": x, "y": [*y, int(self.y.log)], "curves": curves}
 
 
 def draw(chart: Chart) -> Drawing | None:
     """Lay a chart out; None where there is nothing finite to show."""
     curves = [curve for curve in chart.curves if curve.column.x]
-    x = fit([0.0, *(v for c in curves for v in c.column.x)], PAPER.left, PAPER.width - PAPER.right)
     values = [v for c in curves for v in c.column.y]
+    x = fit([0.0, *(v for c in curves for v in c.column.x)], PAPER.left, PAPER.width - PAPER.right)
     y = fit(values, PAPER.height - PAPER.bottom, PAPER.top, log=chart.log, pad=0.06)
-    if not curves or x is None or y is None:
+    if x is None or y is None:
         return None
-    return Drawing(
-        chart=chart,
-        x_ticks=x.labels(),
-        y_ticks=y.labels(),
-        strokes=[_stroke(curve, x, y) for curve in curves],
-        gaps=sorted({round(x.place(v), 1) for c in curves for v in gaps_of(c.column)}),
-        lines=[round(x.place(v), 1) for v in chart.lines if x.low <= v <= x.high],
-        summary=" ".join(_as_text(curve) for curve in curves),
-        data=_data(curves, x, y),
-    )
+    gaps = {
+        round(x.place(a), 1) for c in curves for a, b in c.column.pairs() if not math.isfinite(b)
+    }
+    lines = [round(x.place(v), 1) for v in chart.lines if x.low <= v <= x.high]
+    return Drawing(chart, x, y, [_stroke(curve, x, y) for curve in curves], sorted(gaps), lines)
 
 
 def _stroke(curve: Curve, x: Axis, y: Axis) -> Stroke:
     column = curve.column
     noisy = len(column.x) > NOISY
     strong = running_mean(column, min(len(column.x) // 24, MAX_REACH)) if noisy else column
-    return Stroke(
-        label=curve.label,
-        tone=curve.tone,
-        path=path_of(thin(strong, MAX_POINTS), x, y),
-        faint=path_of(thin(column, MAX_POINTS), x, y) if noisy else "",
-        last=short(column.y[-1]),
-        mark=_mark(curve, x, y),
-        dashed=curve.dashed,
-    )
+    faint = path_of(thin(column, MAX_POINTS), x, y) if noisy else ""
+    return Stroke(curve, path_of(thin(strong, MAX_POINTS), x, y), faint, _mark(curve, x, y))
 
 
 def _mark(curve: Curve, x: Axis, y: Axis) -> tuple[float, float, str] | None:
     """The marked point; none where nothing finite was logged at that very iteration."""
-    if curve.mark is None or curve.mark not in curve.column.x:
-        return None
-    value = curve.column.y[curve.column.x.index(curve.mark)]
-    if not math.isfinite(y.place(value)):
-        return None
-    return round(x.place(curve.mark), 1), round(y.place(value), 1), short(value)
+    for iteration, value in curve.column.pairs():
+        if iteration == curve.mark and math.isfinite(y.place(value)):
+            return round(x.place(iteration), 1), round(y.place(value), 1), short(value)
+    return None
 
 
 def path_of(column: Column, x: Axis, y: Axis) -> str:
@@ -154,22 +144,10 @@ def path_of(column: Column, x: Axis, y: Axis) -> str:
 
     A value between two gaps becomes a line of no length, which a round cap shows as a dot.
     """
-    parts: list[str] = []
-    drawn = 0  # points since the last gap
-    for a, b in zip(column.x, column.y, strict=True):
-        place = y.place(b)
-        if not math.isfinite(place):
-            parts += ["h0"] if drawn == 1 else []
-            drawn = 0
-            continue
-        parts.append(f"{'L' if drawn else 'M'}{x.place(a):.1f} {place:.1f}")
-        drawn += 1
-    return "".join([*parts, *(["h0"] if drawn == 1 else [])])
-
-
-def gaps_of(column: Column) -> list[float]:
-    """Iterations whose value is not finite."""
-    return [a for a, b in zip(column.x, column.y, strict=True) if not math.isfinite(b)]
+    places = ((x.place(a), y.place(b)) for a, b in column.pairs())
+    stretches = groupby(places, key=lambda place: math.isfinite(place[1]))
+    drawn = ([f"{a:.1f} {b:.1f}" for a, b in part] for finite, part in stretches if finite)
+    return "".join(f"M{'L'.join(points)}{'h0' if len(points) == 1 else ''}" for points in drawn)
 
 
 def thin(column: Column, max_points: int) -> Column:
@@ -213,10 +191,10 @@ def running_mean(column: Column, reach: int) -> Column:
 
 def _as_text(curve: Curve) -> str:
     """A curve as text, for screen readers."""
-    finite = [(a, b) for a, b in zip(*curve.column, strict=True) if math.isfinite(b)]
+    finite = [(a, b) for a, b in curve.column.pairs() if math.isfinite(b)]
     if not finite:
         return f"{curve.label}: no finite value."
-    low, high = min(finite, key=lambda p: p[1]), max(finite, key=lambda p: p[1])
+    low, high = (choose(finite, key=lambda pair: pair[1]) for choose in (min, max))
     text = (
         f"{curve.label}: from {short(finite[0][1])} to {short(finite[-1][1])}, "
         f"lowest {short(low[1])} at {short(low[0])}, highest {short(high[1])} at {short(high[0])}"
@@ -225,20 +203,7 @@ def _as_text(curve: Curve) -> str:
     return text + (f", {missing} values not finite." if missing else ".")
 
 
-def _data(curves: Sequence[Curve], x: Axis, y: Axis) -> dict[str, object]:
-    """What the tooltip reads: the axes and the values."""
-    return {
-        "x": [x.low, x.high, x.start, x.end],
-        "y": [y.low, y.high, y.start, y.end, int(y.log)],
-        "curves": [
-            {
-                "label": curve.label,
-                "tone": curve.tone,
-                "points": [
-                    [a, float(f"{b:.5g}") if math.isfinite(b) else None]
-                    for a, b in zip(*thin(curve.column, MAX_POINTS), strict=True)
-                ],
-            }
-            for curve in curves
-        ],
-    }
+def _rounded(column: Column) -> list[tuple[float, float | None]]:
+    """Iterations and values for the tooltip, None where a value is not finite."""
+    pairs = thin(column, MAX_POINTS).pairs()
+    return [(a, float(f"{b:.5g}") if math.isfinite(b) else None) for a, b in pairs]

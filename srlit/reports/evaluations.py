@@ -2,6 +2,7 @@
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -54,6 +55,10 @@ class Evaluation(NamedTuple):
         """Names of the methods, in their order in tables and comparison images."""
         return [row["name"] for row in self.rows]
 
+    def row(self, method: str | None) -> Row | None:
+        """The row of a method; None where it was not measured."""
+        return next((row for row in self.rows if row["name"] == method), None)
+
     @property
     def metrics(self) -> list[str]:
         """Names of the metrics."""
@@ -83,12 +88,8 @@ def read_evaluation(folder: Path, warnings: Warnings) -> Evaluation | None:
     rows: list[Row] = warnings.attempt(read_table, folder / TABLE, [])
     if not rows:
         return None
-    return Evaluation(
-        folder=folder,
-        title=_title(folder),
-        rows=rows,
-        photos=warnings.attempt(read_photos, folder / PHOTOS, []),
-    )
+    photos: list[Photo] = warnings.attempt(read_photos, folder / PHOTOS, [])
+    return Evaluation(folder, _title(folder), rows, photos)
 
 
 def read_table(path: Path) -> list[Row]:
@@ -97,10 +98,8 @@ def read_table(path: Path) -> list[Row]:
     Raises:
         ValueError: it holds something else.
     """
-    rows: list[Row] = [
-        {"name": row.name} | {k: v for k, v in (row.model_extra or {}).items() if k not in LABELS}
-        for row in read_json(path, list[_TableRow])
-    ]
+    read: list[_TableRow] = read_json(path, list[_TableRow])
+    rows = [row.model_dump(exclude=set(LABELS)) for row in read]
     if not rows or any(row.keys() != rows[0].keys() for row in rows):
         raise ValueError("expected rows of equal keys, at least one")
     return rows
@@ -115,18 +114,18 @@ def read_photos(path: Path) -> list[Photo]:
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     photos: dict[int, Photo] = {}
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     for line, row in enumerate(rows, 2):
         if None in row or None in row.values() or not {"name", "photo"} <= row.keys():
             raise ValueError(f"line {line} is not whole, or name and photo are no columns")
         method, photo = (plain_text(row.pop(key)) for key in ("name", "photo"))
-        number = counts.get(method, 0)
-        counts[method] = number + 1
         try:
             values = {metric: float(text) for metric, text in row.items() if metric not in LABELS}
         except ValueError as error:
             raise ValueError(f"line {line}: {error}") from error
+        number = counts[method]
         photos.setdefault(number, Photo(number, photo, {})).values[method] = values
+        counts[method] += 1
     return list(photos.values())
 
 
@@ -148,9 +147,8 @@ def falls_or_rises(metric: str) -> bool | None:
 
 def deciding_metric(metrics: Sequence[str]) -> str | None:
     """The metric that photos are ranked by: LPIPS, or else the first whose direction is known."""
-    lpips = [name for name in metrics if name.startswith("lpips")]
     known = [name for name in metrics if falls_or_rises(name) is not None]
-    return next(iter([*lpips, *known]), None)
+    return next((name for name in metrics if name.startswith("lpips")), known[0] if known else None)
 
 
 def ranked(photos: Sequence[Photo], method: str, metric: str) -> list[Photo]:
@@ -165,7 +163,6 @@ def row_of(run: str, evaluation: Evaluation) -> str | None:
     names = [name for name in evaluation.methods if name not in BASELINES]
     if run in names:
         return run
-    plain = {name: re.sub(r"\W|_", "", name).lower() for name in names}
-    wanted = re.sub(r"\W|_", "", run).lower()
-    ends = [name for name, text in plain.items() if text and wanted.endswith(text)]
+    plain = {name: re.sub(r"\W|_", "", name).lower() for name in (run, *names)}
+    ends = [name for name in names if plain[name] and plain[run].endswith(plain[name])]
     return ends[0] if len(ends) == 1 else None

@@ -10,12 +10,13 @@
 """
 
 import math
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+import numpy as np
 from annotated_types import Len
-from pydantic import BaseModel
+from jaxtyping import Float64
+from pydantic import AfterValidator, BaseModel
 
 from srlit.reports.axis import MINUS
 from srlit.reports.configuration import as_text
@@ -25,22 +26,22 @@ from srlit.reports.warnings import read_json
 FILE = "robustness.json"
 LEVELS = 10
 
-Matrix = list[list[float]]
-Where = Callable[[int, int], str]
+Matrix = Float64[np.ndarray, "rows columns"]
+Text = Annotated[Any, AfterValidator(as_text)]
 
 
 class Cell(NamedTuple):
     """A cell of a map.
 
     Attributes:
-        text: its value.
+        text: its value; empty where nothing was measured.
         level: how strong its colour is, 0 to `LEVELS`; below 0 in the other colour.
         worst: whether it is the worst of its map.
     """
 
-    text: str
-    level: int
-    worst: bool
+    text: str = ""
+    level: int = 0
+    worst: bool = False
 
 
 class Map(NamedTuple):
@@ -59,138 +60,87 @@ class Map(NamedTuple):
     worst: str
 
 
-class Robustness(NamedTuple):
-    """The maps of one file entry.
+class MapAxis(BaseModel):
+    """An axis of a map: what varies along it, and its values as text."""
 
-    Attributes:
-        where: other settings, as text; empty without any.
-        metric: what was measured.
-        better: 'higher' or 'lower'.
-        names: of the two axes, rows first.
-        rows: labels.
-        columns: labels.
-        maps: one per model; then last minus first.
-    """
-
-    where: str
-    metric: str
-    better: str
-    names: tuple[str, str]
-    rows: list[str]
-    columns: list[str]
-    maps: list[Map]
-
-
-class _AxisFile(BaseModel):
     name: str
-    values: list[Any]
+    values: list[Text]
 
 
-class _MapFile(BaseModel):
-    axes: tuple[_AxisFile, _AxisFile]
+class Robustness(BaseModel):
+    """One object of the file; see the module's docstring."""
+
+    axes: tuple[MapAxis, MapAxis]
     metric: str
     models: Annotated[dict[str, list[list[float | None]]], Len(min_length=1)]
-    where: dict[str, Any] = {}
+    where: dict[str, Text] = {}
+
+    @property
+    def rises(self) -> bool:
+        """Whether more of the metric is better."""
+        return bool(falls_or_rises(self.metric))
+
+    def maps(self) -> list[Map]:
+        """One map per model, on a scale that all share; then the last model minus the first."""
+        matrices = [np.array(rows, float) for rows in self.models.values()]
+        values = [value for matrix in matrices for value in _finite(matrix)]
+        low, high = min(values, default=0.0), max(values, default=0.0)
+        maps = []
+        for name, matrix in zip(self.models, matrices, strict=True):
+            fraction = (matrix - low) / ((high - low) or 1.0)
+            maps.append(self._map(name, matrix, 1 - fraction if self.rises else fraction))
+        return maps + ([self._difference(matrices)] if len(matrices) > 1 else [])
+
+    def _difference(self, matrices: list[Matrix]) -> Map:
+        """Last model minus first; the worst cell has the smallest gain or the largest loss."""
+        first, *_, last = self.models
+        change = matrices[-1] - matrices[0]
+        badness = (-change if self.rises else change) / (
+            max(map(abs, _finite(change)), default=0.0) or 1.0
+        )
+        return self._map(f"{last} {MINUS} {first}", change, badness, diverging=True)
+
+    def _map(self, title: str, matrix: Matrix, badness: Matrix, *, diverging: bool = False) -> Map:
+        """A map; `badness` is the strength of the colours, up to 1."""
+        values = _finite(matrix)
+        worst = (min if self.rises else max)(values, default=0.0)
+        digits = 2 if max(map(abs, values), default=0.0) >= 10 else 3
+
+        def text(value: float) -> str:
+            return f"{value:{'+' if diverging else ''}.{digits}f}".replace("-", MINUS)
+
+        cells = [
+            [
+                Cell(text(v), round(LEVELS * bad), v == worst) if math.isfinite(v) else Cell()
+                for v, bad in zip(*lines, strict=True)
+            ]
+            for lines in zip(matrix.tolist(), badness.tolist(), strict=True)
+        ]
+        found = np.argwhere(matrix == worst).tolist()
+        summary = f"{text(worst)} at {self._place(*found[0])}" if found else ""
+        return Map(title, diverging, cells, summary or "nothing was measured")
+
+    def _place(self, *position: int) -> str:
+        """Where a cell is: the values along both axes."""
+        pairs = zip(self.axes, position, strict=True)
+        return ", ".join(f"{axis.name} {axis.values[i]}" for axis, i in pairs)
 
 
 def read_robustness(path: Path) -> list[Robustness]:
-    """Read and lay out `robustness.json`.
+    """Read `robustness.json`.
 
     Raises:
         ValueError: it does not hold what the module's docstring says.
     """
-    return [_robustness(content) for content in read_json(path, list[_MapFile])]
-
-
-def _robustness(content: _MapFile) -> Robustness:
-    (row_name, rows), (column_name, columns) = (
-        (axis.name, [as_text(value) for value in axis.values]) for axis in content.axes
-    )
-    matrices = {
-        name: _matrix(matrix, len(rows), len(columns), f"models.{name}")
-        for name, matrix in content.models.items()
-    }
-    rises = bool(falls_or_rises(content.metric))
-    where = _describer(row_name, rows, column_name, columns)
-    scale = [value for matrix in matrices.values() for value in _finite(matrix)]
-    maps = [_map(name, matrix, scale, where, rises=rises) for name, matrix in matrices.items()]
-    if len(matrices) > 1:
-        maps.append(_difference(matrices, where, rises=rises))
-    return Robustness(
-        where=", ".join(f"{name} {as_text(value)}" for name, value in content.where.items()),
-        metric=content.metric,
-        better="higher" if rises else "lower",
-        names=(row_name, column_name),
-        rows=rows,
-        columns=columns,
-        maps=maps,
-    )
-
-
-def _matrix(lines: list[list[float | None]], rows: int, columns: int, what: str) -> Matrix:
-    """Numbers by rows, NaN for null."""
-    if len(lines) != rows or any(len(line) != columns for line in lines):
-        raise ValueError(f"{what} is not of {rows} rows of {columns} values, as axes say")
-    return [[math.nan if v is None else v for v in line] for line in lines]
-
-
-def _describer(row_name: str, rows: list[str], column_name: str, columns: list[str]) -> Where:
-    return lambda i, j: f"{row_name} {rows[i]}, {column_name} {columns[j]}"
-
-
-def _map(name: str, matrix: Matrix, scale: Sequence[float], where: Where, *, rises: bool) -> Map:
-    """The stronger the colour, the worse, on a scale that all models share."""
-    low, high = min(scale, default=0.0), max(scale, default=0.0)
-
-    def level(value: float) -> int:
-        fraction = (value - low) / (high - low) if high > low else 0.0
-        return round(LEVELS * (1 - fraction if rises else fraction))
-
-    worst = (min if rises else max)(_finite(matrix), default=0.0)
-    return _laid_out(name, matrix, where, level, worst, diverging=False)
-
-
-def _difference(matrices: dict[str, Matrix], where: Where, *, rises: bool) -> Map:
-    """Last model minus first; the worst cell has the smallest gain or the largest loss."""
-    (first, before), (last, after) = next(iter(matrices.items())), list(matrices.items())[-1]
-    matrix = [
-        [b - a for a, b in zip(*lines, strict=True)] for lines in zip(before, after, strict=True)
-    ]
-    largest = max(map(abs, _finite(matrix)), default=0.0)
-
-    def level(value: float) -> int:
-        loss = -value if rises else value
-        return round(LEVELS * loss / largest) if largest else 0
-
-    worst = (min if rises else max)(_finite(matrix), default=0.0)
-    return _laid_out(f"{last} {MINUS} {first}", matrix, where, level, worst, diverging=True)
-
-
-def _laid_out(
-    title: str,
-    matrix: Matrix,
-    where: Where,
-    level: Callable[[float], int],
-    worst: float,
-    *,
-    diverging: bool,
-) -> Map:
-    digits = 2 if max(map(abs, _finite(matrix)), default=0.0) >= 10 else 3
-
-    def text(value: float) -> str:
-        return f"{value:{'+' if diverging else ''}.{digits}f}".replace("-", MINUS)
-
-    cells = [
-        [
-            Cell(text(v), level(v), v == worst) if math.isfinite(v) else Cell("", 0, worst=False)
-            for v in line
-        ]
-        for line in matrix
-    ]
-    places = [where(i, j) for i, line in enumerate(cells) for j, c in enumerate(line) if c.worst]
-    summary = f"{text(worst)} at {places[0]}" if places else "nothing was measured"
-    return Map(title, diverging, cells, summary)
+    found: list[Robustness] = read_json(path, list[Robustness])
+    for entry in found:
+        rows, columns = (len(axis.values) for axis in entry.axes)
+        for name, matrix in entry.models.items():
+            if [len(line) for line in matrix] != [columns] * rows:
+                shape = f"{rows} rows of {columns} values"
+                raise ValueError(f"models.{name} is not of {shape}, as axes say")
+    return found
 
 
 def _finite(matrix: Matrix) -> list[float]:
-    return [value for line in matrix for value in line if math.isfinite(value)]
+    return matrix[np.isfinite(matrix)].tolist()

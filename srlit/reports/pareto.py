@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from srlit.evaluation.tables import Row
-from srlit.reports.axis import Paper, fit, short
+from srlit.evaluation.tables import Row, first_metric
+from srlit.reports.axis import Axis, Paper, fit, short
 from srlit.reports.evaluations import falls_or_rises
 
 PAPER = Paper(width=560, height=330, left=48, right=12, top=30, bottom=44)
@@ -41,8 +41,8 @@ class Plane(NamedTuple):
         y_metric: vertical; better at the top.
         points: one per row.
         front: an SVG path along the points that no other beats.
-        x_ticks: places and numbers.
-        y_ticks: likewise.
+        x: the horizontal axis.
+        y: the vertical axis.
     """
 
     title: str
@@ -50,8 +50,8 @@ class Plane(NamedTuple):
     y_metric: str
     points: list[Point]
     front: str
-    x_ticks: list[tuple[float, str]]
-    y_ticks: list[tuple[float, str]]
+    x: Axis
+    y: Axis
 
 
 def plane(title: str, rows: Sequence[Row]) -> Plane | None:
@@ -63,17 +63,10 @@ def plane(title: str, rows: Sequence[Row]) -> Plane | None:
     shown = [row for row in rows if all(abs(row.get(m, float("nan"))) < 1e30 for m in pair)]
     if len(shown) < 3:
         return None
-    # Better is right and up, whichever way a metric goes.
-    x = fit(
-        [row[right] for row in shown],
-        *_turned(PAPER.left + 12, PAPER.width - PAPER.right, right),
-        pad=0.08,
-    )
-    y = fit(
-        [row[up] for row in shown],
-        *_turned(PAPER.height - PAPER.bottom - 12, PAPER.top, up),
-        pad=0.1,
-    )
+    x_ends = PAPER.left + 12, PAPER.width - PAPER.right
+    y_ends = PAPER.height - PAPER.bottom - 12, PAPER.top
+    x = fit([row[right] for row in shown], *_turned(*x_ends, right), pad=0.08)
+    y = fit([row[up] for row in shown], *_turned(*y_ends, up), pad=0.1)
     assert x is not None
     assert y is not None
     best = pareto_front(shown, right, up)
@@ -87,7 +80,7 @@ def plane(title: str, rows: Sequence[Row]) -> Plane | None:
     ]  # fmt: skip
     line = sorted((p.x, p.y) for p in points if p.on_front)
     front = "M" + "L".join(f"{a} {b}" for a, b in line)
-    return Plane(title, right, up, points, front, x.labels(6), y.labels(5))
+    return Plane(title, right, up, points, front, x, y)
 
 
 def spread(points: Sequence[tuple[float, float, str]]) -> list[tuple[float, float, str]]:
@@ -102,23 +95,29 @@ def spread(points: Sequence[tuple[float, float, str]]) -> list[tuple[float, floa
     boxes = [(a - 6, b - 6, a + 6, b + 6) for a, b, _ in points]
     found: list[tuple[float, float, str]] = []
     for a, b, name in points:
-        wide = LETTER * len(name)
-        sides = [(a + 9, b - 6, "start"), (a - 9, b - 6, "end"),
-                 (a + 9, b + 16, "start"), (a - 9, b + 16, "end")]  # fmt: skip
-        fits: list[tuple[int, int]] = []
-        for i, (left, base, anchor) in enumerate(sides):
-            start = left if anchor == "start" else left - wide
-            box = (start, base - 11, start + wide, base + 3)
-            outside = start < PAPER.left or start + wide > PAPER.width
-            fits.append((sum(_touch(box, other) for other in boxes) + 9 * outside, i))
-        chosen = sides[min(fits)[1]]
-        start = chosen[0] if chosen[2] == "start" else chosen[0] - wide
-        boxes.append((start, chosen[1] - 11, start + wide, chosen[1] + 3))
-        found.append(chosen)
+        places = [(a + dx, b + dy, "start" if dx > 0 else "end")
+                  for dy in (-6, 16) for dx in (9, -9)]  # fmt: skip
+        best = min(places, key=lambda place: _collisions(_box(place, name), boxes))
+        boxes.append(_box(best, name))
+        found.append(best)
     return found
 
 
 Box = tuple[float, float, float, float]
+
+
+def _box(place: tuple[float, float, str], name: str) -> Box:
+    """Left, top, right and bottom of a name."""
+    x, base, anchor = place
+    left = x if anchor == "start" else x - LETTER * len(name)
+    return left, base - 11, left + LETTER * len(name), base + 3
+
+
+def _collisions(box: Box, others: Sequence[Box]) -> int:
+    """How many boxes a box overlaps; an end outside the chart counts as nine."""
+    left, top, right, bottom = box
+    touched = sum(a < right and left < c and b < bottom and top < d for a, b, c, d in others)
+    return touched + 9 * (left < PAPER.left or right > PAPER.width)
 
 
 def _shortened(name: str) -> str:
@@ -127,16 +126,10 @@ def _shortened(name: str) -> str:
     return name if len(name) <= LONGEST else f"{name[:half]}…{name[-half + 1 :]}"
 
 
-def _touch(one: Box, other: Box) -> bool:
-    """Whether two boxes (left, top, right, bottom) overlap."""
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
 def metrics_of(rows: Sequence[Row]) -> tuple[str, str] | None:
     """The first PSNR and the first LPIPS that all rows have."""
-    common = [key for key in rows[0] if all(key in row for row in rows)] if rows else []
-    psnr = next((key for key in common if key.startswith("psnr")), None)
-    lpips = next((key for key in common if key.startswith("lpips")), None)
+    common = {key: 0.0 for key in rows[0] if all(key in row for row in rows)} if rows else {}
+    psnr, lpips = (first_metric(common, prefix) for prefix in ("psnr", "lpips"))
     return (psnr, lpips) if psnr and lpips else None
 
 

@@ -1,7 +1,9 @@
-"""Reading run folders: record, configuration, logged columns, selected checkpoint."""
+"""Finding runs and evaluations in the named folders, and reading runs."""
 
+import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,6 +11,7 @@ from pydantic import BaseModel
 
 from srlit.callbacks.csv_logger import STEP, read_rows
 from srlit.checkpoint.runs import BEST, RECORD, RunRecord, read_record
+from srlit.reports.evaluations import Evaluation, is_evaluation, read_evaluation, row_of
 from srlit.reports.warnings import Warnings, read_json
 from srlit.utils.small_files import read_yaml
 
@@ -27,6 +30,10 @@ class Column(NamedTuple):
     x: list[float]
     y: list[float]
 
+    def pairs(self) -> Iterator[tuple[float, float]]:
+        """Iterations with their values."""
+        return zip(self.x, self.y, strict=True)
+
 
 class Selected(BaseModel):
     """The selected checkpoint, as `best.json` describes it.
@@ -35,13 +42,11 @@ class Selected(BaseModel):
         iteration: when it was saved.
         rule: what selected it, as text.
         metrics: on the validation images.
-        checkpoint: its file below the run's folder.
     """
 
     iteration: int
     metrics: dict[str, float]
     rule: str = ""
-    checkpoint: str = ""
 
 
 class Run(NamedTuple):
@@ -72,12 +77,6 @@ class Run(NamedTuple):
         """How far the training got, as far as it logged."""
         return int(max((column.x[-1] for column in self.columns.values()), default=0))
 
-    @property
-    def scale(self) -> int | None:
-        """By how much it enlarges, where the configuration says so."""
-        scale = self.config.get("scale")
-        return scale if isinstance(scale, int) and not isinstance(scale, bool) else None
-
 
 def is_run(folder: Path) -> bool:
     """Whether `srlit.train` worked in a folder."""
@@ -86,13 +85,15 @@ def is_run(folder: Path) -> bool:
 
 def read_run(folder: Path, name: str, warnings: Warnings) -> Run:
     """A run without its images; what cannot be read becomes a warning."""
+    attempt, columns = warnings.attempt, partial(read_columns, warnings=warnings)
+    select = partial(read_json, kind=Selected)
     return Run(
         folder=folder,
         name=name,
-        record=warnings.attempt(_record, folder / RECORD, None),
-        selected=warnings.attempt(_selected, folder / BEST, None),
-        config=warnings.attempt(read_yaml, folder / CONFIG, {}),
-        columns=warnings.attempt(lambda path: read_columns(path, warnings), folder / METRICS, {}),
+        record=attempt(_record, folder / RECORD, None, optional=True),
+        selected=attempt(select, folder / BEST, None, optional=True),
+        config=attempt(read_yaml, folder / CONFIG, {}),
+        columns=attempt(columns, folder / METRICS, {}),
     )
 
 
@@ -110,20 +111,16 @@ def read_columns(path: Path, warnings: Warnings) -> dict[str, Column]:
     cells: dict[str, dict[float, float]] = {}
     broken = 0
     for row in sorted(rows, key=lambda row: int(row[STEP])):
-        for name, text in _named(row):
+        for name, text in row.items():
+            # csv keeps cells beyond the last column as a list under None.
+            if name == STEP or not isinstance(name, str) or not isinstance(text, str):
+                continue
             value = _number(text)
             broken += value is None
             cells.setdefault(name, {})[int(row[STEP])] = math.nan if value is None else value
     if broken:
         warnings.append(f"{path}: {broken} cells are no numbers; the curves have gaps there")
     return {name: Column(list(found), list(found.values())) for name, found in cells.items()}
-
-
-def _named(row: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """The cells that have a column; csv keeps those beyond the last one as a list under None."""
-    for name, text in row.items():
-        if isinstance(name, str) and isinstance(text, str) and name != STEP:
-            yield name, text
 
 
 def _number(text: str) -> float | None:
@@ -133,16 +130,87 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _record(path: Path) -> RunRecord | None:
-    if not path.is_file():
-        return None
+def _record(path: Path) -> RunRecord:
     record = read_record(path.parent)
-    if record is None or not isinstance(record.started, (int, float)):
+    if record is None:
         raise ValueError("is damaged: how the run was started and ended is not known")
     return record
 
 
-def _selected(path: Path) -> Selected | None:
-    """The selected checkpoint; None before the first validation."""
-    selected: Selected | None = read_json(path, Selected) if path.is_file() else None
-    return selected
+# -- finding ------------------------------------------------------------------------------------
+
+
+class Subjects(NamedTuple):
+    """The runs and evaluations of a report.
+
+    Attributes:
+        runs: in the order in which they were named, or started.
+        evaluations: of these runs.
+        folders: every folder that may hold further results, the named ones first.
+    """
+
+    runs: list[Run]
+    evaluations: list[Evaluation]
+    folders: list[Path]
+
+
+def find_subjects(named: Sequence[Path], warnings: Warnings) -> Subjects:
+    """Runs and evaluations in the named folders, one level below, and evaluations next to the runs.
+
+    Raises:
+        FileNotFoundError: no such folder.
+        ValueError: a folder without a run or evaluation.
+    """
+    inside = [folder for path in named for folder in _work_in(path)]
+    folders = [folder for folder in _unique(inside) if is_run(folder)]
+    names = _names(folders)
+    runs = [read_run(folder, names[folder], warnings) for folder in folders]
+    parents = _unique(folder.absolute().parent for folder in folders)
+    nearby = [folder for parent in parents for folder in [parent, *sorted(parent.iterdir())]]
+    evaluations = [
+        found
+        for folder in filter(is_evaluation, _unique([*inside, *nearby]))
+        if (found := read_evaluation(folder, warnings)) is not None
+        # One that nobody named must have a row of one of the runs.
+        and (folder in inside or any(row_of(run.name, found) for run in runs))
+    ]
+    every = _unique([*named, *folders, *(found.folder for found in evaluations)])
+    return Subjects(runs, evaluations, every)
+
+
+def _work_in(path: Path) -> list[Path]:
+    """The folder, if something was done in it, and those one level below; the oldest first."""
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path}: no such folder: expected one of a run, or of several")
+    below = sorted((child for child in path.iterdir() if child.is_dir()), key=_age)
+    found = [folder for folder in [path, *below] if is_run(folder) or is_evaluation(folder)]
+    if not found:
+        raise ValueError(
+            f"{path}: neither a run (no run.json, metrics.csv or best.json), nor an evaluation "
+            "(no table.json with photos.csv), nor a folder of such folders"
+        )
+    return found
+
+
+def _age(folder: Path) -> tuple[float, str]:
+    """Sort key: when its configuration was written, which a finished run leaves as it is."""
+    config = folder / "config.yaml"
+    return (config.stat().st_mtime if config.is_file() else float("inf")), folder.name
+
+
+def _names(folders: Sequence[Path]) -> dict[Path, str]:
+    """A folder's name, with as much of its path as tells it from the others."""
+    whole = {folder: folder.absolute().parts for folder in folders}
+    for length in itertools.count(1):
+        names = {folder: str(Path(*parts[-length:])) for folder, parts in whole.items()}
+        if len(set(names.values())) == len(names):
+            break
+    return names
+
+
+def _unique(folders: Iterable[Path]) -> list[Path]:
+    """Each folder once, however it was named."""
+    found: dict[Path, Path] = {}
+    for folder in folders:
+        found.setdefault(folder.resolve(), folder)
+    return list(found.values())

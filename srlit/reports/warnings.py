@@ -19,8 +19,19 @@ T = TypeVar("T")
 class Warnings(list[str]):
     """Lines on what the report leaves out, and why; one broken part does not end the others."""
 
-    def attempt(self, read: Callable[[Path], T], path: Path, default: T) -> T:
-        """Read a file; where it is damaged, note it and return `default`."""
+    def attempt(
+        self, read: Callable[[Path], T], path: Path, default: T, *, optional: bool = False
+    ) -> T:
+        """Read a file; where it is damaged, note it and return `default`.
+
+        Args:
+            read: reads it.
+            path: of the file.
+            default: the result without the file.
+            optional: whether the file may be missing without a note.
+        """
+        if optional and not path.is_file():
+            return default
         try:
             return read(path)
         except DAMAGE as error:

@@ -85,9 +85,8 @@ def remove_torn(folder: Path) -> None:
 def _concerns(error: OSError, path: Path) -> bool:
     """Whether an error is about writing `path` and not about another file."""
     named = error.filename
-    return error.errno in REFUSALS and (
-        named is None or Path(os.fsdecode(named)).is_relative_to(path.parent)
-    )
+    near = named is None or Path(os.fsdecode(named)).is_relative_to(path.parent)
+    return error.errno in REFUSALS and near
 
 
 def disk_error(path: Path, error: OSError, size: int | None = None) -> DiskError:

@@ -88,8 +88,7 @@ def download(
     if target.exists():
         found = target.stat().st_size
         if size not in (None, found):
-            msg = f"{target}: {found:,} bytes, expected {size:,}; remove it to download it again"
-            raise DownloadError(msg)
+            raise DownloadError(f"{target}: {found:,} bytes, expected {size:,}; remove it")
         return
     if not url.startswith(("http://", "https://")):
         raise DownloadError(f"{url}: expected an address that begins with https:// or http://")
@@ -98,7 +97,7 @@ def download(
         _Download(url, target, sha256, size, key, timeout, advance).run(waits)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Download:
     """A download; the arguments of `download`, and a progress callback (bytes, total)."""
 
@@ -110,15 +109,9 @@ class _Download:
     timeout: float
     advance: Callable[[int, int | None], None]
 
-    @property
-    def part(self) -> Path:
-        """The bytes that have arrived."""
-        return self.target.with_name(f".{self.target.name}.part")
-
-    @property
-    def record(self) -> Path:
-        """Which version of the file the part belongs to."""
-        return self.target.with_name(f".{self.target.name}.part.json")
+    def __post_init__(self) -> None:
+        self.part = self.target.with_name(f".{self.target.name}.part")  # what has arrived
+        self.record = self.part.with_name(f"{self.part.name}.json")  # its version
 
     @property
     def arrived(self) -> int:
@@ -166,10 +159,11 @@ class _Download:
             found = _version(self.url, response)
             if self.size and found.total not in (None, self.size):
                 raise self._error(f"the server has {found.total:,} bytes, expected {self.size:,}")
+            start = response.headers.get("Content-Range", "").startswith(f"bytes {self.arrived}-")
             if response.status != HTTPStatus.PARTIAL_CONTENT:
                 self._discard()
                 write_json(self.record, found._asdict())
-            elif not (known and known.may_equal(found) and _starts_at(response, self.arrived)):
+            elif not (known and known.may_equal(found) and start):
                 self._discard()
                 raise _AttemptError("the server continues another file than was begun")
             self._receive(response, found.total or self.size)
@@ -237,11 +231,6 @@ def _version(url: str, response: HTTPResponse) -> Version:
     # A weak ETag (W/...) does not promise equal bytes.
     validator = tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
     return Version(url, validator, int(total) if total.isdecimal() else None)
-
-
-def _starts_at(response: HTTPResponse, position: int) -> bool:
-    content_range = response.headers.get("Content-Range", "")
-    return content_range.startswith(f"bytes {position}-")
 
 
 def _chunks(response: HTTPResponse) -> Iterator[bytes]:

@@ -124,9 +124,7 @@ def test_a_nan_batch_costs_one_iteration_of_a_batch_norm_discriminator(tmp_path,
         assert [float(value) for value in skipped if value] == [1.0]
 
 
-def test_a_checkpoint_whose_discriminator_is_not_finite_is_not_rolled_back_to(
-    tmp_path, monkeypatch
-):
+def test_no_checkpoint_with_a_discriminator_of_nan_is_rolled_back_to(tmp_path, monkeypatch):
     """The validation at iteration 6 measures the generator only, and is finite."""
     spoiled(monkeypatch, spoil_weight, "discriminator", {5})
     run(tmp_path, "callbacks.divergence.patience=3")
@@ -162,9 +160,7 @@ def test_under_fp16_a_gradient_that_is_never_finite_is_reported(tmp_path, monkey
         run(tmp_path)
 
 
-def test_under_fp16_an_overflow_halves_the_scale_and_is_not_reported(
-    tmp_path, monkeypatch, fp16, caplog
-):
+def test_an_fp16_overflow_halves_the_scale_and_is_not_reported(tmp_path, monkeypatch, fp16, caplog):
     spoiled(monkeypatch, spoil_gradient, "generator", {4, 5})
     run(tmp_path)
     assert last_of(tmp_path)["MixedPrecision"]["scale"] == 2.0**6

@@ -7,7 +7,6 @@ import resource
 import shutil
 import signal
 import subprocess
-from contextlib import contextmanager
 
 import pytest
 import torch
@@ -16,22 +15,9 @@ from srlit.checkpoint import load_checkpoint
 from srlit.checkpoint.file_format import save
 from srlit.checkpoint.runs import checkpoint_name
 from srlit.utils.atomic import DiskError
+from tests.helpers import mounted
 
 PAGE = 4096
-
-
-@contextmanager
-def mounted(folder, *options):
-    """A small file system of its own; skips where that is not allowed."""
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", ",".join(options), "tmpfs", str(folder)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"needs root and mounts for a small disk: {done.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def checkpoint(iteration, numbers=16_000):

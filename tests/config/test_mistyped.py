@@ -85,9 +85,7 @@ def command(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("name", "typed", "shown", "expected"), MISTYPED)
-def test_a_mistyped_value_stops_before_a_folder_is_made(
-    command, tmp_path, name, typed, shown, expected
-):
+def test_a_mistyped_value_stops_before_a_folder(command, tmp_path, name, typed, shown, expected):
     message = command(name, *REQUIRED.get(name, []), typed)
     assert shown in message
     assert expected in message.split("expected", 1)[1]

@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from srlit.data.audit import Checks
 from srlit.data.datasets import PatchBatches
+from srlit.data.paired_folder import PairFolders
 from srlit.data.reader import PhotoReader
 from srlit.data.sampler import PhotoOrder
 from srlit.train import build_data
@@ -38,6 +40,31 @@ def batches_in(folder, cache_mb=1, crops=1, **changes):
 def same(one, other):
     """Whether two batches are the same."""
     return torch.equal(one.pixels, other.pixels) and torch.equal(one.keys, other.keys)
+
+
+def shards_of(store):
+    return list(store.glob("[!.]*.safetensors"))
+
+
+def images_in(store):
+    """How many images its shards hold; one in two shards counts twice."""
+    return sum(len(load_file(shard)) for shard in shards_of(store))
+
+
+def folder_options(**folders):
+    """Overrides for the photos' folders, by the ends of their keys."""
+    return [f"data.photos.{key}={folder}" for key, folder in folders.items()]
+
+
+def pair_options(root, split="train"):
+    """Overrides for what `write_pairs` wrote."""
+    return folder_options(**{f"{split}_{half}": root / half for half in ("hr", "lr")})
+
+
+def pair_folders(root, **options):
+    """All pairs that `write_pairs` wrote, to train on."""
+    folders = {f"train_{half}": str(root / half) for half in ("hr", "lr")}
+    return PairFolders(**folders, **{"holdout": 0} | options)
 
 
 def write_flat(folder, count, size=(40, 40)):

@@ -21,19 +21,25 @@ class Site:
         self.heeds_if_range = True
         self.sends_length = True
         self.slow = 0.0  # seconds after each 1000 bytes
-        self.statuses = deque()  # answers instead of the file
-        self.cuts = deque()  # bytes after which the connection is closed
         self.always_cut = None
-        self.hangs = deque()  # bytes after which nothing more comes
         self.length_error = 0  # added to the Content-Length
         self.shift = 0  # added to the position a partial answer claims to begin at
-        self.bodies = deque()  # sent instead of the file
+        # Answers instead of the file, bytes after which the connection is closed, bytes after
+        # which nothing more comes, and files to send instead of this one.
+        self.statuses, self.cuts, self.hangs, self.bodies = (deque() for _ in range(4))
         self.requests = []  # the headers of every request
         self.over = threading.Event()
 
     @property
     def asked_ranges(self):
         return [headers.get("Range") for headers in self.requests]
+
+    def start(self, headers):
+        """Where the answer to a request starts; None: at the first byte of a whole file."""
+        condition = headers.get("If-Range")
+        same = condition in {None, self.etag, self.modified} or not self.heeds_if_range
+        asked = headers.get("Range") if self.ranges and same else None
+        return asked and int(asked.removeprefix("bytes=").rstrip("-"))
 
 
 def _next(queue):
@@ -44,59 +50,38 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *args):
         pass
 
-    @property
-    def site(self):
-        return self.server.site
-
     def do_GET(self):
-        site = self.site
+        site = self.server.site
         site.requests.append(dict(self.headers))
-        if self.path.startswith("/moved/"):
-            self.send_response(302)
-            self.send_header("Location", self.path.removeprefix("/moved"))
-            self.end_headers()
+        status, body, start = _next(site.statuses), _next(site.bodies), site.start(self.headers)
+        body = body or site.body
+        if status or (start or 0) >= len(body):
+            self.send_error(status or 416)
             return
-        if status := _next(site.statuses):
-            self.send_error(status)
-            return
-        body = _next(site.bodies) or site.body
-        start = self.begin(body)
+        self.begin(site, start, len(body))
+        self.send(site, body[start or 0 :])
+
+    def begin(self, site, start, size):
+        """Send the headers."""
+        self.send_response(200 if start is None else 206)
+        headers = {"ETag": site.etag, "Last-Modified": site.modified}
         if start is not None:
-            self.send(body[start:])
-
-    def begin(self, body):
-        """Send the headers; gives where the body starts."""
-        site, start = self.site, 0
-        asked = self.headers.get("Range")
-        condition = self.headers.get("If-Range")
-        same = condition in (None, site.etag, site.modified) or not site.heeds_if_range
-        if site.ranges and asked and same:
-            start = int(asked.removeprefix("bytes=").rstrip("-"))
-            if start >= len(body):
-                self.send_error(416)
-                return None
-            self.send_response(206)
-            claimed = start + site.shift
-            self.send_header("Content-Range", f"bytes {claimed}-{len(body) - 1}/{len(body)}")
-        else:
-            self.send_response(200)
+            headers["Content-Range"] = f"bytes {start + site.shift}-{size - 1}/{size}"
         if site.sends_length:
-            self.send_header("Content-Length", str(len(body) - start + site.length_error))
-        if site.etag:
-            self.send_header("ETag", site.etag)
-        if site.modified:
-            self.send_header("Last-Modified", site.modified)
+            headers["Content-Length"] = str(size - (start or 0) + site.length_error)
+        for name, value in headers.items():
+            if value:
+                self.send_header(name, value)
         self.end_headers()
-        return start
 
-    def send(self, body):
-        cut, hang = _next(self.site.cuts) or self.site.always_cut, _next(self.site.hangs)
+    def send(self, site, body):
+        cut, hang = _next(site.cuts) or site.always_cut, _next(site.hangs)
         end = min(len(body) if stop is None else stop for stop in (cut, hang))
         for i in range(0, end, 1000):
             self.wfile.write(body[i : min(i + 1000, end)])
-            time.sleep(self.site.slow)
+            time.sleep(site.slow)
         if hang is not None:
-            self.site.over.wait(30)
+            site.over.wait(30)
 
 
 class Server(ThreadingHTTPServer):
@@ -109,14 +94,11 @@ class Server(ThreadingHTTPServer):
 @contextmanager
 def serve(body):
     """Gives the site and its address."""
-    server = Server(("127.0.0.1", 0), Handler)
-    server.site = Site(body)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield server.site, f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.site.over.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with Server(("127.0.0.1", 0), Handler) as server:
+        server.site = Site(body)
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        try:
+            yield server.site, f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.site.over.set()
+            server.shutdown()

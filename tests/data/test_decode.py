@@ -25,11 +25,6 @@ def cases(tmp_path_factory):
     return corpus.build(tmp_path_factory.mktemp("corpus"))
 
 
-@pytest.fixture(scope="module")
-def good(cases):
-    return [case for case in cases if not case.reason]
-
-
 def outcome(path):
     """Pixels (h, w, 3) and notes, or the reason; messages are one printable line."""
     try:
@@ -41,36 +36,24 @@ def outcome(path):
     return pixels.permute(1, 2, 0).numpy(), notes
 
 
-def difference(case, result):
-    """What is wrong with the result of a case; empty where it is right."""
-    if isinstance(result, str):
-        expected = case.reason and re.search(case.reason, result)
-        return "" if expected else f"refused: {result}"
-    if case.reason:
-        return f"not refused: {case.reason}"
+def is_expected(case, result):
+    """Whether a case has this result: a reason, or pixels and notes."""
+    if case.reason or isinstance(result, str):
+        return bool(case.reason and isinstance(result, str) and re.search(case.reason, result))
     pixels, notes = result
-    if pixels.shape != case.pixels.shape:
-        return f"shape {pixels.shape}, expected {case.pixels.shape}"
-    off = np.abs(pixels.astype(int) - case.pixels).max()
-    if off > case.off:
-        return f"pixels up to {off} levels off"
-    return "" if notes == case.notes else f"notes {notes}, expected {case.notes}"
+    close = pixels.shape == case.pixels.shape and np.allclose(pixels, case.pixels, 0, case.off)
+    return close and notes == case.notes
 
 
 def wrong(cases, results):
-    found = [(case.path.name, difference(case, r)) for case, r in zip(cases, results, strict=True)]
-    return [(name, problem) for name, problem in found if problem]
-
-
-def test_every_file_gives_its_pixels_or_the_reason(cases):
-    assert len(cases) > 100
-    assert wrong(cases, [outcome(case.path) for case in cases]) == []
+    """Names and results of the cases that went wrong."""
+    pairs = zip(cases, results, strict=True)
+    return [(case.path.name, result) for case, result in pairs if not is_expected(case, result)]
 
 
 def test_errors_survive_a_process_pool():
     error = pickle.loads(pickle.dumps(PhotoError("x.png: an empty file", "an empty file")))
     assert (str(error), error.reason) == ("x.png: an empty file", "an empty file")
-    assert PhotoError("only this").reason == "only this"
 
 
 def test_paths_are_shown_as_one_printable_line():
@@ -79,10 +62,11 @@ def test_paths_are_shown_as_one_printable_line():
     assert printable("\ud800 \u202e") == "\\ud800 \\u202e"
 
 
-def test_threads_decode_every_file_alike_and_change_nothing_global(cases):
+def test_every_file_gives_its_pixels_or_the_reason_in_threads_and_nothing_global_changes(cases):
     def state():
         return list(warnings.filters), Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
 
+    assert len(cases) > 100
     several, before = cases * 3, state()
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(outcome, [case.path for case in several]))
@@ -91,8 +75,8 @@ def test_threads_decode_every_file_alike_and_change_nothing_global(cases):
     assert not ImageFile.LOAD_TRUNCATED_IMAGES
 
 
-def test_read_and_open_agree_with_decode(good):
-    for case in good:
+def test_read_and_open_agree_with_decode(cases):
+    for case in (case for case in cases if not case.reason):
         pixels = decode(case.path).pixels
         assert pixels.is_contiguous()
         assert read_photo(case.path).equal(pixels)
@@ -101,13 +85,16 @@ def test_read_and_open_agree_with_decode(good):
         assert (opened.int() - pixels.int()).abs().max() <= 1, case.path
 
 
-def test_allowed_sizes_give_no_bomb_warning(good, monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 700)  # most have 714
+def test_allowed_sizes_give_no_bomb_warning(cases, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 700)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for case in good:
-            # Pillow itself checks the size of TIFF once more.
-            if case.pixels.size // 3 == 714 and not case.path.name.endswith(("tif", "tiff")):
+        for case in cases:  # Pillow itself checks the size of TIFF once more
+            if (
+                case.pixels is not None
+                and case.pixels.size == 714 * 3
+                and "tif" not in case.path.name
+            ):
                 assert wrong([case], [outcome(case.path)]) == []
 
 
@@ -130,9 +117,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_reported(tmp_path, monkeypatch)
         return status
 
     monkeypatch.setattr(photo_file.os, "fstat", fstat)
-    with pytest.raises(
-        PhotoError, match=f"changed while it was read, from {size:,} to {size // 2:,} bytes"
-    ):
+    with pytest.raises(PhotoError, match=f"changed .*from {size:,} to {size // 2:,} bytes"):
         decode(path)
 
 
@@ -149,21 +134,16 @@ def test_damage_anywhere_in_a_png_is_refused_or_harmless(tmp_path, dtype):
             path.write_bytes(data)
             result = outcome(path)
             # The last 12 bytes are an empty chunk.
-            assert isinstance(result, str) or (
-                i >= len(whole) - 12 and np.array_equal(result[0], pixels)
-            )
+            harmless = i >= len(whole) - 12 and np.array_equal(result[0], pixels)
+            assert harmless or isinstance(result, str)
     path.write_bytes(whole + b"more")
     assert np.array_equal(outcome(path)[0], pixels)
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["rgb16.tif", "lzw.tiff", "many.gif", "lossy.webp", "p.bmp", "adobe cmyk.jpg", "turned.jpg"],
-)
+@pytest.mark.parametrize("name", ["rgb16.tif", "lzw.tiff", "many.gif", "lossy.webp", "turned.jpg"])
 def test_random_damage_is_a_photo_error_or_an_image(cases, tmp_path, name):
-    (case,) = [case for case in cases if case.path.name == name]
-    whole, rng = case.path.read_bytes(), np.random.default_rng(0)
-    path = tmp_path / name
+    path, rng = tmp_path / name, np.random.default_rng(0)
+    whole = cases[0].path.with_name(name).read_bytes()
     for _ in range(150):
         damaged = bytearray(whole)
         for position in rng.integers(0, min(len(whole), 400), 4):

@@ -6,7 +6,7 @@ from srlit.config import build
 from srlit.data.audit import BadDataError
 from srlit.data.image_folder import FolderPhotos, SamplePhotos
 from srlit.data.photo_sets import hold_back
-from tests.data.photos import small_module, write_flat
+from tests.data.photos import folder_options, small_module, write_flat
 from tests.helpers import compose_config
 
 
@@ -45,8 +45,9 @@ def test_the_sample_photos_are_disjoint_and_there():
 
 def test_a_photo_in_two_sets_is_refused(photo_folder):
     shutil.copytree(photo_folder, photo_folder.parent / "other")
-    folders = {"train": photo_folder, "val": photo_folder, "test": photo_folder.parent / "other"}
-    data = small_module("folder", *[f"data.photos.{k}_folder={v}" for k, v in folders.items()])
+    folders = {"train_folder": photo_folder, "val_folder": photo_folder}
+    folders["test_folder"] = photo_folder.parent / "other"
+    data = small_module("folder", *folder_options(**folders))
     with pytest.raises(ValueError, match="data.photos: 12 .* train and val"):
         data.check()
 
@@ -62,13 +63,13 @@ def test_unsupported_formats_are_listed_to_be_reported(photo_folder):
 
 def test_photos_of_the_validation_set_are_not_trained_on(photo_folder, tmp_path, caplog):
     (tmp_path / "val").mkdir()
-    for name in ("00.png", "01.png", "02.png"):
+    copied = {"00.png", "01.png", "02.png"}
+    for name in copied:
         shutil.copy(photo_folder / name, tmp_path / "val" / f"copy_{name}")
-    folders = {"train": photo_folder, "val": tmp_path / "val"}
-    options = [f"data.photos.{k}_folder={v}" for k, v in folders.items()]
-    data = small_module("folder", *options, "data.photos.holdout=1")
+    options = folder_options(train_folder=photo_folder, val_folder=tmp_path / "val", holdout=1)
+    data = small_module("folder", *options)
     data.check()
-    assert {p.path.name for p in data._train_photos}.isdisjoint({"00.png", "01.png", "02.png"})
+    assert copied.isdisjoint(p.path.name for p in data._train_photos)
     assert len(data._val_photos) == 3
     assert "not trained on" in caplog.text
 
@@ -83,7 +84,7 @@ def test_whether_a_split_is_configured_needs_no_folder(photo_folder):
 def test_a_set_without_usable_photos_is_always_refused(photo_folder):
     for path in photo_folder.iterdir():
         path.write_bytes(b"x")
-    options = [f"data.photos.train_folder={photo_folder}", "data.photos.holdout=1"]
+    options = folder_options(train_folder=photo_folder, holdout=1)
     data = small_module("folder", *options, "data.max_invalid_fraction=1")
     with pytest.raises(BadDataError, match="train: .*not an image"):
         data.check()

@@ -9,76 +9,69 @@ from srlit.data.paired_folder import PairFolders
 from srlit.data.photo_sets import regroup
 from srlit.data.shards import StreamedPhotos, write_shards
 from srlit.data.transforms import training_pair
-from tests.data.photos import audited, small_module, write_flat, write_pairs
+from tests.data.photos import (
+    audited,
+    folder_options,
+    pair_folders,
+    small_module,
+    write_flat,
+    write_pairs,
+)
 
 CHECKS = Checks(2, 0.0, None)
 
 
-def data_of(tmp_path, photo, *overrides):
+@pytest.fixture
+def data(tmp_path, photo):
     write_pairs(tmp_path / "real", photo, count=6)
     write_flat(tmp_path / "synthetic", 12, size=(64, 64))
-    real = "data.photos.sources.real"
-    data = small_module(
-        "mixed",
-        *[f"{real}.train_{kind}={tmp_path / 'real' / kind}" for kind in ("hr", "lr")],
-        f"{real}.holdout=1",
-        f"data.photos.sources.synthetic.train_folder={tmp_path / 'synthetic'}",
-        "data.photos.weights={real: 3, synthetic: 1}",
-        "data.batch_size=8",
-        "iterations=8",
-        *overrides,
-    )
+    real = {f"sources.real.train_{half}": tmp_path / "real" / half for half in ("hr", "lr")}
+    synthetic = {"sources.synthetic.train_folder": tmp_path / "synthetic"}
+    options = [*folder_options(**real, **synthetic), "data.photos.sources.real.holdout=1"]
+    options += ["data.photos.weights={real: 3, synthetic: 1}", "data.batch_size=8"]
+    data = small_module("mixed", *options, "iterations=8")
     data.check()
     return data
 
 
-def test_real_and_synthetic_pairs_are_mixed_by_ratio(tmp_path, photo):
-    data = data_of(tmp_path, photo)
+def test_real_and_synthetic_pairs_are_mixed_by_ratio(data):
     real = torch.cat([batch.real for batch in data.train_dataloader()])
     assert real.sum() == 48  # four epochs of 16, three quarters each
     assert len(real) == 64
 
 
-def test_only_photos_without_partner_are_degraded(tmp_path, photo):
-    data = data_of(tmp_path, photo)
+def test_only_photos_without_partner_are_degraded(data):
     for photos in data.train_dataloader():
         batch = training_pair(photos, data.augmentation, data.degradation)
-        real = photos.real
-        assert torch.equal(batch.lr[real], batch.hr[real][..., ::2, ::2])
-        alone = training_pair(
-            photos._replace(lr=None, real=None), data.augmentation, data.degradation
-        )
-        torch.testing.assert_close(batch.lr[~real], alone.lr[~real])
-        assert not torch.equal(batch.lr[~real], batch.hr[~real][..., ::2, ::2])
+        real, corners = photos.real, batch.hr[..., ::2, ::2]
+        assert torch.equal(batch.lr[real], corners[real])
+        alone = photos._replace(lr=None, real=None)
+        made = training_pair(alone, data.augmentation, data.degradation)
+        torch.testing.assert_close(batch.lr[~real], made.lr[~real])
+        assert not torch.equal(batch.lr[~real], corners[~real])
 
 
-def test_validation_takes_the_named_sources(tmp_path, photo):
-    data = data_of(tmp_path, photo)
+def test_validation_takes_the_named_sources(data):
     assert [p.path.parent.parent.name for p in data._val_photos] == ["real"]
 
 
 @pytest.fixture
 def sources(tmp_path):
     """Folders of 4 and of 8 photos, of which only the first one holds back some."""
-    write_flat(tmp_path / "all" / "a", 4)
-    write_flat(tmp_path / "all" / "b", 8)
-    return {
-        "a": FolderPhotos(train_folder=f"{tmp_path}/all/a", holdout=1),
-        "b": FolderPhotos(train_folder=f"{tmp_path}/all/b", holdout=0),
-    }
+    found = {}
+    for name, count, holdout in (("a", 4, 1), ("b", 8, 0)):
+        write_flat(tmp_path / "all" / name, count)
+        found[name] = FolderPhotos(train_folder=f"{tmp_path}/all/{name}", holdout=holdout)
+    return found
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"weights": {"c": 1}}, r"weights names \['c'\]: expected \['a', 'b'\]"),
-        ({"weights": {"a": 1}}, r"weights names \['a'\]: expected \['a', 'b'\]"),
-        ({"val": ["c"]}, "val names"),
-    ],
+    ("key", "names"), [("weights", {"c": 1}), ("weights", {"a": 1}), ("val", "c")]
 )
-def test_names_are_checked(sources, options, message):
-    with pytest.raises(ValueError, match=rf"data\.photos\.{message}"):
-        MixedPhotos(sources=sources, **options)
+def test_names_are_checked(sources, key, names):
+    message = rf"data\.photos\.{key} names \['[ac]'\]: expected \['a', 'b'\]"
+    with pytest.raises(ValueError, match=message):
+        MixedPhotos(sources=sources, **{key: names})
     with pytest.raises(ValueError, match=r"data\.photos\.sources\.c is a mix"):
         MixedPhotos(sources={"c": MixedPhotos(sources=sources)})
 
@@ -123,10 +116,8 @@ def test_shards_may_be_one_of_the_sources(sources, tmp_path, photo_folder):
 def test_sources_may_share_their_photos(tmp_path, photo, order):
     """The same HR files with their partners, and to be degraded."""
     write_pairs(tmp_path, photo, count=4)
-    sources = {
-        "real": PairFolders(train_hr=f"{tmp_path}/hr", train_lr=f"{tmp_path}/lr", holdout=1),
-        "plain": FolderPhotos(train_folder=f"{tmp_path}/hr", holdout=1),
-    }
+    plain = FolderPhotos(train_folder=f"{tmp_path}/hr", holdout=1)
+    sources = {"real": pair_folders(tmp_path, holdout=1), "plain": plain}
     mix = MixedPhotos(sources={name: sources[name] for name in order})
     found = mix.audited("train", 1, CHECKS).photos
     photos, counts, _ = regroup(found, mix.groups())
@@ -136,22 +127,22 @@ def test_sources_may_share_their_photos(tmp_path, photo, order):
     assert all(torch.equal(mix.read(p), read_photo(p.path)) for p in photos)
 
 
-def test_errors_name_the_key_of_the_source(tmp_path, photo):
-    def train(source):
-        MixedPhotos(sources={"mine": source}).split("train")
-
-    for source, message in {
-        PairFolders(): "train_hr is not set",
-        PairFolders(train_lr="a"): "train_hr is not set",
-        FolderPhotos(): "train_folder is not set",
-        FolderPhotos(train_folder="nowhere"): "train_folder=nowhere: no such folder",
-        PairFolders(train_hr="nowhere", train_lr="a"): "train_hr=nowhere: no such folder",
-        StreamedPhotos(): "train is not set",
-        StreamedPhotos(train=str(tmp_path)): "train: ",
-    }.items():
-        with pytest.raises((ValueError, FileNotFoundError)) as caught:
-            train(source)
-        assert str(caught.value).startswith(f"data.photos.sources.mine.{message}")
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (PairFolders(), "train_hr is not set"),
+        (PairFolders(train_lr="a"), "train_hr is not set"),
+        (FolderPhotos(), "train_folder is not set"),
+        (FolderPhotos(train_folder="nowhere"), "train_folder=nowhere: no such folder"),
+        (PairFolders(train_hr="nowhere", train_lr="a"), "train_hr=nowhere: no such folder"),
+        (StreamedPhotos(), "train is not set"),
+        (StreamedPhotos(train="nowhere"), "train: "),
+        (FolderPhotos(train_folder="few", holdout=5), "holdout=5: cannot hold back"),
+    ],
+)
+def test_errors_name_the_key_of_the_source(tmp_path, monkeypatch, source, message):
     write_flat(tmp_path / "few", 2)
-    with pytest.raises(ValueError, match="data.photos.sources.mine.holdout=5: cannot hold back"):
-        train(FolderPhotos(train_folder=f"{tmp_path}/few", holdout=5))
+    monkeypatch.chdir(tmp_path)
+    pattern = rf"^data\.photos\.sources\.mine\.{message}"
+    with pytest.raises((ValueError, FileNotFoundError), match=pattern):
+        MixedPhotos(sources={"mine": source}).split("train")

@@ -1,26 +1,23 @@
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from srlit.data.audit import BadDataError, Checks
-from srlit.data.paired_folder import PairFolders
 from srlit.data.reader import PhotoReader
-from tests.data.photos import small_module, write_pairs
+from srlit.data.transforms import evaluation_pair, training_pair
+from srlit.types import Photos
+from tests.data.photos import folder_options, pair_folders, pair_options, small_module, write_pairs
 from tests.helpers import compose_config
 
 
 def data_of(root, *overrides):
-    folders = [f"data.photos.train_{kind}={root / kind}" for kind in ("hr", "lr")]
-    options = ["data.photos.holdout=1", "iterations=5", *overrides]
-    data = small_module("pairs", *folders, *options)
+    options = [*pair_options(root), "data.photos.holdout=1", "iterations=5", *overrides]
+    data = small_module("pairs", *options)
     data.check()
     return data
-
-
-def corners(hr, scale):
-    """The LR patch that `write_pairs` made of an HR patch."""
-    return hr[..., ::scale, ::scale]
 
 
 @pytest.mark.parametrize("suffix", ["", "x2", "_LR", "_LR2"])
@@ -30,12 +27,10 @@ def test_patches_of_a_pair_show_the_same(tmp_path, photo, suffix):
     for batch in data.train_dataloader():
         assert batch.real is None
         assert batch.lr.shape == (3, 3, 16, 16)
-        assert torch.equal(batch.lr, corners(batch.pixels, 2))
+        assert torch.equal(batch.lr, batch.pixels[..., ::2, ::2])
 
 
 def test_real_pairs_are_augmented_alike_and_not_degraded(tmp_path, photo):
-    from srlit.data.transforms import training_pair
-
     write_pairs(tmp_path, photo)
     data = data_of(tmp_path, "data.augmentation.geometry=true", "degradation=realesrgan")
     turned = 0
@@ -55,7 +50,7 @@ def test_validation_takes_the_partner_in_place_of_the_degradation(tmp_path, phot
     (photos,) = data.val_dataloader()
     batch = data.on_after_batch_transfer(photos, 0)
     assert batch.hr.shape[-2:] == (40, 40)
-    assert torch.equal(batch.lr, corners(batch.hr, 2))
+    assert torch.equal(batch.lr, batch.hr[..., ::2, ::2])
 
 
 def test_whole_photos_are_cropped_to_what_both_show(tmp_path, photo):
@@ -63,25 +58,21 @@ def test_whole_photos_are_cropped_to_what_both_show(tmp_path, photo):
     for name, size in {"up": (49, 61), "down": (48, 60)}.items():
         root = tmp_path / name
         write_pairs(root, photo, count=3)
-        hr = np.ascontiguousarray(photo[0, :, :97, :121].permute(1, 2, 0))
         for i in range(3):
-            Image.fromarray(hr + i).save(root / "hr" / f"{i:02}.png")
-            Image.fromarray(hr[: 2 * size[0] : 2, : 2 * size[1] : 2] + i).save(
-                root / "lr" / f"{i:02}.png"
-            )
+            hr = np.ascontiguousarray(photo[0, :, i : 97 + i, :121].permute(1, 2, 0))
+            Image.fromarray(hr).save(root / "hr" / f"{i:02}.png")
+            lr = np.ascontiguousarray(hr[::2, ::2][: size[0], : size[1]])
+            Image.fromarray(lr).save(root / "lr" / f"{i:02}.png")
         data = data_of(root, "data.eval_crop=null")
         (photos,) = data.val_dataloader()
         assert photos.pixels.shape[-2:] == (96, 120)
-        assert torch.equal(photos.lr, corners(photos.pixels, 2))
+        assert torch.equal(photos.lr, photos.pixels[..., ::2, ::2])
 
 
 def test_set5_as_pairs_is_matlabs_bicubic(shared_data):
     """Real pairs against an oracle: MATLAB's LR files are what `bicubic` makes of the HR files."""
-    from srlit.data.transforms import evaluation_pair
-    from srlit.types import Photos
-
     root = shared_data / "set5" / "x2"
-    options = [f"data.photos.test_{kind}={root / kind.upper()}" for kind in ("hr", "lr")]
+    options = folder_options(test_hr=root / "HR", test_lr=root / "LR")
     options += ["degradation@eval_degradation=bicubic", "data.eval_crop=null"]
     data = small_module("pairs", *options)
     count = 0
@@ -98,23 +89,25 @@ def test_set5_as_pairs_is_matlabs_bicubic(shared_data):
 # -- what does not match --------------------------------------------------------------------------
 
 
+TWO = "2 photos without partner"
+
+
 @pytest.mark.parametrize(
     ("scale", "hr", "lr", "error"),
     [
         (2, "01", "01x2", None),
-        (4, "01", "01x2", "2 photos without partner.*: 01, 01x2"),
+        (4, "01", "01x2", f"{TWO}.*: 01, 01x2"),
         (None, "01", "01x2", None),
         (2, "01_HR", "01_LR2", None),
-        (4, "01_HR", "01_LR2", "2 photos without partner"),
-        (2, "640x480", "640x360", "2 photos without partner"),
-        (None, "640x480", "640x360", "2 photos without partner"),
+        (4, "01_HR", "01_LR2", TWO),
+        (2, "640x480", "640x360", TWO),
+        (None, "640x480", "640x360", TWO),
         (2, "640x480", "640x480x2", None),
-        (2, "fox", "foxLR", "2 photos without partner"),
+        (2, "fox", "foxLR", TWO),
         (2, "fox", "fox_lr", None),
-        (None, "box1 box2", "box1 box2", None),
-        (None, "box1 box2", "box1 box3", "2 photos without partner.*: box2, box3"),
+        (None, "box1 box2", "box1 box3", f"{TWO}.*: box2, box3"),
         (None, "10 10x20 10x30", "10 10x20 10x30", None),
-        (None, "03", "03 03x2", "several files stand for one photo: 03"),
+        (None, "03", "03 03x2", "several files for one photo: 03"),
     ],
 )
 def test_photos_are_matched_by_name(tmp_path, scale, hr, lr, error):
@@ -122,8 +115,7 @@ def test_photos_are_matched_by_name(tmp_path, scale, hr, lr, error):
         (tmp_path / kind).mkdir()
         for name in names.split():
             (tmp_path / kind / f"{name}.png").touch()
-    options = {"train_hr": f"{tmp_path}/hr", "train_lr": f"{tmp_path}/lr", "holdout": 0}
-    sets = PairFolders(**options, scale=scale)
+    sets = pair_folders(tmp_path, scale=scale)
     if error:
         with pytest.raises(BadDataError, match=rf"data\.photos\.train_hr.*{error}"):
             sets.split("train")
@@ -137,41 +129,27 @@ def test_pairs_of_another_scale_stop_the_run(tmp_path, photo):
         data_of(tmp_path)
 
 
-def test_a_pair_with_a_broken_half_is_left_out(tmp_path, photo):
-    write_pairs(tmp_path, photo, count=8)
-    (tmp_path / "lr" / "03.png").write_bytes(b"")
-    sets = PairFolders(train_hr=f"{tmp_path}/hr", train_lr=f"{tmp_path}/lr", holdout=0)
-    found = sets.audited("train", 1, Checks(2, 0.5, None))
-    assert len(found.photos) == 7
-    assert {path.name for path, _ in found.rejected} == {"03.png"}
-    assert any("its partner" in reason for _, reason in found.rejected)
-
-
-def test_bad_photos_of_both_halves_count_together(tmp_path, photo):
+def test_pairs_with_a_broken_half_are_left_out_and_count_together(tmp_path, photo):
     write_pairs(tmp_path, photo, count=10)
     (tmp_path / "hr" / "01.png").write_bytes(b"x")
     (tmp_path / "lr" / "02.png").write_bytes(b"x")
-    sets = PairFolders(train_hr=f"{tmp_path}/hr", train_lr=f"{tmp_path}/lr", holdout=0)
-    assert len(sets.audited("train", 1, Checks(2, 0.2, None)).photos) == 8
-    with pytest.raises(
-        BadDataError, match=r"2 of 10 pairs cannot be used, more than data.max_invalid_fraction=0.1"
-    ):
+    sets = pair_folders(tmp_path)
+    found = sets.audited("train", 1, Checks(2, 0.2, None))
+    assert len(found.photos) == 8
+    assert {path.name for path, _ in found.rejected} == {"01.png", "02.png"}
+    assert any("its partner" in reason for _, reason in found.rejected)
+    with pytest.raises(BadDataError, match=r"2 of 10 .*more than data.max_invalid_fraction=0.1"):
         sets.audited("train", 1, Checks(2, 0.1, None))
 
 
 def test_several_crops_of_a_pair_decode_each_half_once(tmp_path, photo, monkeypatch):
     write_pairs(tmp_path, photo, count=2)
-    sets = PairFolders(train_hr=f"{tmp_path}/hr", train_lr=f"{tmp_path}/lr", holdout=0)
-    decoded = []
-
-    def read(photo):
-        decoded.append(photo.path)
-        return sets.read(photo)
-
+    sets = pair_folders(tmp_path)
+    read = Mock(side_effect=sets.read)
     reader = PhotoReader(sets.audited("train", 1, Checks(2, 0, None)).photos, read=read)
     for _ in range(4):
         reader[0], reader.lr(0)
-    assert len(decoded) == 2
+    assert read.call_count == 2
 
 
 @pytest.mark.parametrize("data", ["data=pairs", "data=mixed"])

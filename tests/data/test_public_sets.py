@@ -38,7 +38,6 @@ def test_only_missing_folders_are_made(site, tmp_path):
     root = tmp_path / "data"
     fetch_archive(site.archive, root)
     assert names(root / "a") == ["1.jpg", "2.jpg", "3.jpg"]
-    assert names(root / "b") == ["4.jpg"]
     (root / "set.zip").unlink()
     fetch_archive(site.archive, root)
     assert len(site.requests) == 1

@@ -22,10 +22,8 @@ def test_every_photo_is_visited_once_per_epoch_in_a_new_order():
 
 def test_weights_by_size_are_the_same_as_one_group():
     whole = PhotoOrder([12], weights=None, seed=3)
-    for parts in (
-        PhotoOrder([5, 7], weights=None, seed=3),
-        PhotoOrder([5, 7], weights=[5, 7], seed=3),
-    ):
+    for weights in (None, [5, 7]):
+        parts = PhotoOrder([5, 7], weights=weights, seed=3)
         assert [epoch(parts, e) for e in range(3)] == [epoch(whole, e) for e in range(3)]
 
 
@@ -49,19 +47,11 @@ def test_a_step_leads_to_the_next_visit_also_into_the_next_epoch():
 
 
 @pytest.mark.parametrize(
-    ("total", "weights", "expected"),
-    [
-        (10, [1, 1], [5, 5]),
-        (10, [3, 1], [8, 2]),
-        (10, [1e-9, 1], [1, 9]),  # at least one each
-        (7, [1, 1, 1], [3, 2, 2]),
-        (12, [5, 7], [5, 7]),
-    ],
+    ("total", "weights", "expected"),  # at least one each
+    [(10, [3, 1], [8, 2]), (10, [1e-9, 1], [1, 9]), (7, [1, 1, 1], [3, 2, 2])],
 )
 def test_division_follows_the_largest_remainders(total, weights, expected):
-    found = divide(total, weights)
-    assert sorted(found) == sorted(expected)
-    assert all(count >= 1 for count in found)
+    assert sorted(divide(total, weights)) == sorted(expected)
 
 
 @pytest.mark.parametrize(

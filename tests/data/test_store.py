@@ -6,23 +6,18 @@ import time
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
 
 from srlit.data import store as store_module
 from srlit.data.reader import PhotoReader
 from srlit.data.store import PackedStore, StoreError, digest_of
-from tests.data.photos import audited, batches_of, same
+from tests.data.photos import audited, batches_of, images_in, same, shards_of
+from tests.helpers import mounted
 
 
 @pytest.fixture
 def packed(photo_folder, tmp_path):
     store = tmp_path / "store"
     return audited(photo_folder, store=store), store
-
-
-def shard_in(store):
-    (shard,) = store.glob("[!.]*.safetensors")
-    return shard
 
 
 def test_packed_photos_and_plain_files_give_identical_batches(packed):
@@ -47,7 +42,7 @@ def test_a_changed_photo_is_not_taken_from_the_store(packed, photo_folder):
 
 def test_a_cut_shard_is_named(packed):
     _, folder = packed
-    shard = shard_in(folder)
+    (shard,) = shards_of(folder)
     data = shard.read_bytes()
     for length in (0, 5, 40, 3000, len(data) - 1):
         shard.write_bytes(data[:length])
@@ -64,14 +59,13 @@ def test_another_version_is_refused(packed, monkeypatch):
 
 def test_a_flipped_bit_is_found_by_the_checksum(packed):
     photos, folder = packed
-    shard = shard_in(folder)
+    (shard,) = shards_of(folder)
     data = bytearray(shard.read_bytes())
     data[-1] ^= 1
     shard.write_bytes(data)
     store = PackedStore(folder)
-    assert [digest for digest in store if digest_of(store[digest]) != digest] == [
-        max(p.digest for p in photos)
-    ]
+    damaged = [digest for digest in store if digest_of(store[digest]) != digest]
+    assert damaged == [max(photo.digest for photo in photos)]
 
 
 # -- processes ------------------------------------------------------------------------------------
@@ -115,46 +109,37 @@ with packing(Path(store)):
 """
 
 
-def start_packing(folder, store, cache, last="z"):
+def start_packing(root, photos, last="z"):
     """Another process packs, and scans no photo whose name comes after `last`."""
-    return subprocess.Popen([sys.executable, "-c", PACK, folder, store, cache, last])
+    folders = photos, root / "store", root / "cache"
+    return subprocess.Popen([sys.executable, "-c", PACK, *folders, last])
 
 
 def test_two_processes_do_not_pack_the_same_twice(photo_folder, tmp_path):
-    store, cache = tmp_path / "store", tmp_path / "cache"
-    both = [start_packing(photo_folder, store, cache) for _ in range(2)]
+    both = [start_packing(tmp_path, photo_folder) for _ in range(2)]
     assert [process.wait(60) for process in both] == [0, 0]
-    assert sum(len(load_file(shard)) for shard in store.glob("[!.]*.safetensors")) == 12
+    assert images_in(tmp_path / "store") == 12
 
 
 def test_a_killed_packing_goes_on_where_it_was(photo_folder, tmp_path):
-    store, cache = tmp_path / "store", tmp_path / "cache"
-    process = start_packing(photo_folder, store, cache, last="05.png")
+    store = tmp_path / "store"
+    process = start_packing(tmp_path, photo_folder, last="05.png")
     deadline = time.monotonic() + 60
-    while not list(store.glob("[!.]*.safetensors")) and time.monotonic() < deadline:
+    while not shards_of(store) and time.monotonic() < deadline:
         time.sleep(0.01)
     process.kill()
     process.wait()
-    done = {path: path.stat().st_mtime_ns for path in store.glob("[!.]*.safetensors")}
+    done = {path: path.stat().st_mtime_ns for path in shards_of(store)}
     assert 0 < len(PackedStore(store)) < 12
-    assert start_packing(photo_folder, store, cache).wait(60) == 0
+    assert start_packing(tmp_path, photo_folder).wait(60) == 0
     assert len(PackedStore(store)) == 12
-    after = {path: path.stat().st_mtime_ns for path in store.glob("[!.]*.safetensors")}
-    assert done.items() <= after.items()
+    assert done.items() <= {path: path.stat().st_mtime_ns for path in shards_of(store)}.items()
     assert not list(store.glob(".*.tmp*"))
 
 
 def test_a_full_disk_names_the_key_and_leaves_nothing_behind(photo_folder, tmp_path):
-    """A real file system of 100 kB, where this machine lets us make one."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(disk)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("may not mount a small file system here")
-    try:
+    with mounted(tmp_path / "disk", "size=100k") as disk:
         with pytest.raises(StoreError, match="No space left.*paths.store"):
             audited(photo_folder, store=disk)
         assert not list(disk.glob(".*tmp*"))
         assert len(PackedStore(disk)) == 0
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from unittest.mock import Mock
 
 import pytest
 
@@ -31,6 +32,7 @@ FILES = {
 
 
 def write_archive(path, files=FILES, members=()):
+    """An archive of files, name to content, and of other members."""
     if path.suffix == ".zip":
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.mkdir("set")
@@ -39,12 +41,12 @@ def write_archive(path, files=FILES, members=()):
         return
     with tarfile.open(path, "w:gz" if path.suffix == ".tgz" else "w") as archive:
         archive.add(path.parent, "set", recursive=False)
+        for info in members:
+            archive.addfile(info)
         for name, content in files.items():
             info = tarfile.TarInfo(name)
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
-        for info in members:
-            archive.addfile(info)
 
 
 def link(name, to, kind=tarfile.SYMTYPE):
@@ -81,18 +83,14 @@ def leftovers(archive):
     return sorted(path.name for path in archive.parent.iterdir() if path != archive)
 
 
-def test_the_photos_of_some_folders_are_merged(archive):
+def test_the_photos_of_some_folders_are_merged_into_an_empty_one(archive):
+    (archive.parent / "photos").mkdir()
     folder = extract(archive, photos=3)
-    assert tree(folder) == {"1.jpg": b"one", "deep/2.PNG": b"two" * 10, "3.jpg": b"three"}
+    photos = {"1.jpg": b"one", "deep/2.PNG": b"two" * 10, "3.jpg": b"three"}
+    assert tree(folder) == photos
     assert leftovers(archive) == ["photos"]
-
-
-def test_only_an_empty_folder_is_filled(archive):
-    folder = archive.parent / "photos"
-    folder.mkdir()
-    assert len(tree(extract(archive))) == 3
     (folder / "1.jpg").unlink()
-    assert len(tree(extract(archive))) == 2
+    assert tree(extract(archive)).keys() == photos.keys() - {"1.jpg"}
 
 
 KILLED = """
@@ -117,13 +115,10 @@ def test_a_killed_process_leaves_no_folder_and_the_next_one_starts_afresh(archiv
 
 
 @pytest.mark.parametrize("name", ["../evil.jpg", "set/train/../../../evil.jpg", "/tmp/evil.jpg"])
-@pytest.mark.parametrize("suffix", [".zip", ".tgz"])
-def test_names_that_lead_out_are_refused(tmp_path, name, suffix):
-    archive = tmp_path / "inner" / f"set{suffix}"
-    archive.parent.mkdir()
+def test_names_that_lead_out_are_refused(archive, name):
     write_archive(archive, {**FILES, name: b"evil"})
     refused(archive, match=f"{archive}: .*{name}")
-    assert not list(tmp_path.rglob("evil.jpg"))
+    assert not list(archive.parent.parent.glob("evil.jpg"))
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
@@ -136,11 +131,8 @@ def test_links_and_devices_are_left_out(tmp_path, kind):
 def test_a_photo_below_a_link_to_elsewhere_stays_in_the_folder(tmp_path):
     """The classic attack: a link to a folder, then a file "in" it."""
     (tmp_path / "outside").mkdir()
-    with tarfile.open(tmp_path / "set.tar", "w") as archive:
-        archive.addfile(link("set/train/way", tmp_path / "outside"))
-        info = tarfile.TarInfo("set/train/way/evil.jpg")
-        info.size = 4
-        archive.addfile(info, io.BytesIO(b"evil"))
+    files = {"set/train/way/evil.jpg": b"evil"}
+    write_archive(tmp_path / "set.tar", files, [link("set/train/way", tmp_path / "outside")])
     assert tree(extract(tmp_path / "set.tar")) == {"way/evil.jpg": b"evil"}
     assert not list((tmp_path / "outside").iterdir())
 
@@ -149,8 +141,7 @@ def test_a_link_in_a_zip_becomes_a_plain_file(tmp_path):
     info = zipfile.ZipInfo("set/train/x.jpg")
     info.create_system = 3
     info.external_attr = (stat.S_IFLNK | 0o777) << 16
-    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
-        archive.writestr(info, "/etc/passwd")
+    write_archive(tmp_path / "set.zip", {info: "/etc/passwd"})
     assert tree(extract(tmp_path / "set.zip")) == {"x.jpg": b"/etc/passwd"}
     assert not (tmp_path / "photos" / "x.jpg").is_symlink()
 
@@ -178,39 +169,32 @@ def test_two_photos_of_one_name_are_refused(tmp_path):
 # -- broken archives ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fraction", [0.3, 0.6, 0.9])
-def test_a_cut_archive_is_refused(archive, fraction):
+@pytest.mark.parametrize("damage", ["30 %", "60 %", "90 %", "flipped bit"])
+def test_a_damaged_archive_is_refused(archive, damage):
     noise = random.Random(2)
     write_archive(archive, {f"set/train/{i}.jpg": noise.randbytes(5000) for i in range(10)})
-    archive.write_bytes(archive.read_bytes()[: int(fraction * archive.stat().st_size)])
+    content = bytearray(archive.read_bytes())
+    if damage == "flipped bit":
+        if archive.suffix == ".tar":
+            pytest.skip("a plain tar has no checksums")
+        content[2500] ^= 1
+    else:
+        del content[int(damage[:2]) * len(content) // 100 :]
+    archive.write_bytes(content)
     refused(archive, photos=10, match=str(archive))
 
 
-@pytest.mark.parametrize("suffix", [".zip", ".tgz"])
-def test_a_flipped_byte_is_found(tmp_path, suffix):
-    archive = tmp_path / f"set{suffix}"
-    write_archive(archive, {"set/train/1.jpg": random.Random(3).randbytes(5000)})
-    content = bytearray(archive.read_bytes())
-    content[2500] ^= 1
-    archive.write_bytes(content)
-    refused(archive, match=str(archive))
-
-
-@pytest.mark.parametrize(
-    "content", [None, b"", b"<html>not found</html>", gzip.compress(b"x" * 999)]
-)
+@pytest.mark.parametrize("content", [None, b"", b"<html>none</html>", gzip.compress(b"x" * 999)])
 def test_no_archive(tmp_path, content):
     if content is not None:
         (tmp_path / "set.zip").write_bytes(content)
     refused(tmp_path / "set.zip", match=str(tmp_path))
 
 
-@pytest.mark.parametrize(
-    ("inside", "photos", "message"),
-    [(("set/train", "set/test"), 400, "3 photos .*expected 400"), (("nowhere",), None, "0 photos")],
-)
-def test_another_number_of_photos_than_expected(archive, inside, photos, message):
-    refused(archive, inside=inside, photos=photos, match=message)
+@pytest.mark.parametrize(("inside", "photos", "found"), [("set", 400, 5), ("none", None, 0)])
+def test_another_number_of_photos_than_expected(archive, inside, photos, found):
+    message = f"{found} photos .*expected {photos or 1}"
+    refused(archive, inside=(inside,), photos=photos, match=message)
 
 
 # -- full disks ---------------------------------------------------------------------------------
@@ -224,9 +208,7 @@ def test_space_is_needed_for_the_photos_taken(archive, monkeypatch):
 
 
 def test_a_disk_that_fills_up_while_unpacking_leaves_no_folder(archive, monkeypatch):
-    def full(*_, **__):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
+    full = Mock(side_effect=OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
     monkeypatch.setattr(zipfile.ZipFile, "extract", full)
     monkeypatch.setattr(tarfile.TarFile, "extract", full)
     refused(archive, match=r"paths\.data")

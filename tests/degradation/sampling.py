@@ -3,16 +3,7 @@
 import torch
 
 from srlit.config import CONF_DIR, build
-from srlit.degradation.kernels import (
-    AnisotropicGaussian,
-    BoxKernel,
-    Defocus,
-    GaussianKernel,
-    GeneralisedGaussian,
-    Motion,
-    Plateau,
-    Sinc,
-)
+from srlit.degradation import kernels
 from srlit.degradation.pipeline import Degradation
 from srlit.degradation.stage import Stage
 from srlit.ops.ragged_batch import Params, RaggedBatch
@@ -22,14 +13,14 @@ from tests.helpers import compose_config
 PRESETS = sorted(path.stem for path in (CONF_DIR / "degradation").glob("*.yaml"))
 
 FAMILIES = {
-    "gaussian": GaussianKernel(sizes=[3, 5, 7], sigma=[0.2, 1.2]),
-    "box": BoxKernel(sizes=[3, 5]),
-    "anisotropic_gaussian": AnisotropicGaussian(sizes=[7, 9], variance=[0.1, 8]),
-    "generalised_gaussian": GeneralisedGaussian(sizes=[9, 11], sigma=[0.3, 3], beta=[0.5, 4]),
-    "isotropic_plateau": Plateau(sizes=[7], sigma=[0.3, 3], beta=[1, 2], isotropic=True),
-    "sinc": Sinc(sizes=[7, 21], cutoff=[1, 3.14]),
-    "motion": Motion(length=[2, 9], bend=[0, 1]),
-    "defocus": Defocus(radius=[1, 4]),
+    "gaussian": kernels.GaussianKernel(sizes=[3, 5, 7], sigma=[0.2, 1.2]),
+    "box": kernels.BoxKernel(sizes=[3, 5]),
+    "anisotropic_gaussian": kernels.AnisotropicGaussian(sizes=[7, 9], variance=[0.1, 8]),
+    "generalised_gaussian": kernels.GeneralisedGaussian(sizes=[9], sigma=[0.3, 3], beta=[0.5, 4]),
+    "isotropic_plateau": kernels.Plateau(sizes=[7], sigma=[0.3, 3], beta=[1, 2], isotropic=True),
+    "sinc": kernels.Sinc(sizes=[7, 21], cutoff=[1, 3.14]),
+    "motion": kernels.Motion(length=[2, 9], bend=[0, 1]),
+    "defocus": kernels.Defocus(radius=[1, 4]),
 }
 
 

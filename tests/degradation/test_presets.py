@@ -2,36 +2,21 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from srlit.ops import jpeg as ops_jpeg
-from srlit.ops import noise as ops_noise
-from srlit.ops import resize as ops_resize
-from srlit.ops import rng as ops_rng
-from srlit.ops.jpeg import jpeg
-from srlit.ops.resize import imresize
-from srlit.ops.rng import make_keys
+from srlit.ops import jpeg, noise, resize, rng
 from tests.degradation.sampling import PRESETS, keys, preset
 from tests.elsewhere import elsewhere, here
-from tests.helpers import REPOSITORY
 
-# Parameters of each preset that must differ between samples.
-VARIES = {
-    "blind": ["shrink.family", "shrink.sigma", "shrink.kind", "noise_and_jpeg.order"],
-    "realesrgan": [
-        "first.blur.family",
-        "first.blur.support",
-        "first.resize.factor",
-        "first.resize.kind",
-        "first.noise.kind",
-        "first.noise.gray",
-        "first.jpeg.quality",
-        "second.blur.used",
-        "second.resize.factor",
-        "last.shuffled.order",
-        "last.shuffled.resize_and_ring.ring.sinc.cutoff",
-    ],
-    "bsrgan": ["shuffled.order", "shuffled.blur.family", "shuffled.shrink.choice", "jpeg.quality"],
-    "kornia": ["blur.sigma", "resize.kind", "jpeg.jpeg_quality"],
-    "camera": ["blur.blur.blur.family", "sensor.photons.photons", "file.saved.subsampling"],
+# Parameters with a range of one value; all others must differ between samples, unless they are
+# indices with one name. `fixed` draws nothing but its noise field.
+CONSTANT = {
+    "bsrgan": {
+        "shuffled.shrink.subsampled.blur.support",
+        "shuffled.shrink.subsampled.subsample.factor",
+        "shuffled.to_size.factor",
+    },
+    "camera": {"blur.shrink.factor", "sensor.photons.gain"},
+    "fixed": {"shrink.sigma", "shrink.support", "noise.sigma", "jpeg.quality"},
+    "realesrgan": {"last.shuffled.resize_and_ring.resize.factor"},
 }
 
 
@@ -39,11 +24,6 @@ VARIES = {
 def hr(photo):
     parts = [photo[..., 20 * i : 20 * i + 192, 30 * i : 30 * i + 192] for i in range(6)]
     return torch.cat(parts).float() / 255
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_each_preset_is_documented(name):
-    assert f"| `{name}` |" in (REPOSITORY / "docs" / "degradation.md").read_text()
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
@@ -86,16 +66,13 @@ def test_other_devices_give_the_same_8_bit_images(name, scale, hr):
 @pytest.fixture
 def no_cached_tables():
     """Tables are kept for each device; those of a fake one must not stay."""
-
-    def clear():
-        for module in (ops_jpeg, ops_noise, ops_resize, ops_rng):
-            for function in vars(module).values():
-                if hasattr(function, "cache_clear"):
-                    function.cache_clear()
-
-    clear()
+    functions = [f for module in (jpeg, noise, resize, rng) for f in vars(module).values()]
+    tables = [function for function in functions if hasattr(function, "cache_clear")]
+    for table in tables:
+        table.cache_clear()
     yield
-    clear()
+    for table in tables:
+        table.cache_clear()
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if name != "kornia"])
@@ -109,76 +86,77 @@ def test_nothing_waits_for_the_device(name, no_cached_tables):
         assert lr.device.type == "cuda"
 
 
-@pytest.mark.parametrize("name", VARIES)
+@pytest.mark.parametrize("name", PRESETS)
 def test_every_choice_is_drawn_per_sample(name):
-    draws = preset(name, 4).sample(keys(512))
-    again = preset(name, 4).sample(keys(512))
-    for parameter in VARIES[name]:
-        value = draws[parameter]
-        values = {str(row.tolist()) for row in value}
-        assert len(values) >= 2, parameter
-        # Hundreds of values of a range; each of a few choices more than once.
-        if value.is_floating_point():
-            assert len(values) > 100, parameter
-        else:
-            counts = torch.unique(value, dim=0, return_counts=True)[1]
-            assert counts.min() >= 2 or len(counts) > 20, parameter
-        torch.testing.assert_close(value, again[parameter], rtol=0, atol=0, equal_nan=True)
+    degradation = preset(name, 4)
+    draws, again = degradation.sample(keys(512)), degradation.sample(keys(512))
+    names, constant = degradation.chain.names, CONSTANT.get(name, set())
+    assert constant <= set(draws)
     for parameter, value in draws.items():
+        torch.testing.assert_close(value, again[parameter], rtol=0, atol=0, equal_nan=True)
+        counts = torch.unique(value, dim=0, return_counts=True)[1]
         if parameter.endswith("key"):
-            assert len(set(value.tolist())) == 512
+            assert len(counts) == 512
+        elif parameter in constant or len(names.get(parameter, "two")) == 1:
+            assert len(counts) == 1, parameter
+        elif value.is_floating_point() and not parameter.endswith("batch_prob"):
+            assert len(counts) > 50, parameter
+        else:  # each of a few choices more than once
+            assert len(counts) >= 2, parameter
+            assert counts.min() >= 2 or len(counts) > 20, parameter
 
 
-def test_blind_draws_experiment_as_ranges():
-    draws = preset("blind").sample(keys(512))
-    assert torch.bincount(draws["shrink.kind"]).min() > 140
-    assert abs(draws["noise_and_jpeg.order"][:, 0].float().mean() - 0.5) < 0.08
-    assert abs(draws["noise_and_jpeg.noise.kind"].float().mean() - 0.5) < 0.08
-    assert abs(draws["noise_and_jpeg.jpeg.used"].float().mean() - 0.8) < 0.07
-    sigma = draws["noise_and_jpeg.noise.sigma"]
-    photons = draws["noise_and_jpeg.noise.photons"]
-    assert torch.equal(sigma.isnan(), ~photons.isnan())
-    assert 1 <= sigma.nan_to_num(nan=9).min() < 1.2
-    assert 14.8 < sigma.nan_to_num(nan=9).max() <= 15
-    assert 10 <= photons.nan_to_num(nan=30).min() < 11
-    assert 59 < photons.nan_to_num(nan=30).max() <= 60
-    quality = draws["noise_and_jpeg.jpeg.jpeg.quality"]
-    assert (quality.min(), quality.max()) == (60, 95)
+RANGES = {
+    "blind": {
+        "noise_and_jpeg.noise.sigma": (1, 15),
+        "noise_and_jpeg.noise.photons": (10, 60),
+        "noise_and_jpeg.jpeg.jpeg.quality": (60, 95),
+    },
+    "realesrgan": {
+        "first.blur.support": (7, 21),
+        "first.blur.sigma": (0.2, 3),
+        "first.blur.sigma_x": (0.2, 3),
+        "first.blur.beta": (0.5, 4),
+        "first.resize.factor": (0.15, 1.5),
+        "first.noise.sigma": (1, 30),
+        "first.noise.gain": (0.05, 3),
+        "first.jpeg.quality": (30, 95),
+        "second.blur.blur.sigma": (0.2, 1.5),
+        "second.resize.factor": (0.3, 1.2),
+        "second.noise.sigma": (1, 25),
+        "second.noise.gain": (0.05, 2.5),
+        "last.shuffled.jpeg.quality": (30, 95),
+    },
+}
+FREQUENCIES = {
+    "blind": {
+        "shrink.kind": [1 / 3] * 3,
+        "noise_and_jpeg.noise.kind": [0.5, 0.5],
+        "noise_and_jpeg.jpeg.used": [0.2, 0.8],
+    },
+    "realesrgan": {
+        "first.blur.family": [0.405, 0.225, 0.108, 0.027, 0.108, 0.027, 0.0375, 0.0625],
+        "second.blur.used": [0.2, 0.8],
+        "last.shuffled.resize_and_ring.ring.used": [0.2, 0.8],
+        "first.noise.gray": [0.6, 0.4],
+    },
+}
 
 
-def test_realesrgan_draws_the_published_ranges():
-    draws = preset("realesrgan", 4).sample(keys(8000))
-    frequency = torch.bincount(draws["first.blur.family"], minlength=8) / 8000
-    published = torch.tensor([0.405, 0.225, 0.108, 0.027, 0.108, 0.027, 0.0375, 0.0625])
-    torch.testing.assert_close(frequency, published, atol=0.015, rtol=0)
-    for name, low, high in (
-        ("first.blur.support", 7, 21),
-        ("first.blur.sigma", 0.2, 3),
-        ("first.blur.sigma_x", 0.2, 3),
-        ("first.blur.beta", 0.5, 4),
-        ("first.resize.factor", 0.15, 1.5),
-        ("first.noise.sigma", 1, 30),
-        ("first.noise.gain", 0.05, 3),
-        ("first.jpeg.quality", 30, 95),
-        ("second.blur.blur.sigma", 0.2, 1.5),
-        ("second.resize.factor", 0.3, 1.2),
-        ("second.noise.sigma", 1, 25),
-        ("second.noise.gain", 0.05, 2.5),
-        ("last.shuffled.jpeg.quality", 30, 95),
-    ):
-        value = draws[name].double()
+@pytest.mark.parametrize("name", RANGES)
+def test_the_published_ranges_and_frequencies_are_drawn(name):
+    draws = preset(name, 4).sample(keys(8000))
+    for parameter, (low, high) in RANGES[name].items():
+        value = draws[parameter].double()
         value = value[~value.isnan()]
         margin = 0.03 * (high - low)
-        assert low - 1e-6 <= value.min() <= low + margin, name
-        assert high - margin <= value.max() <= high + 1e-6, name
-    for name, probability in (
-        ("second.blur.used", 0.8),
-        ("last.shuffled.resize_and_ring.ring.used", 0.8),
-        ("first.noise.gray", 0.4),
-    ):
-        assert abs(draws[name].float().mean() - probability) < 0.02, name
-    down = (draws["first.resize.factor"] < 1).float().mean()
-    assert abs(down - 0.7) < 0.02
+        assert low - 1e-6 <= value.min() <= low + margin, parameter
+        assert high - margin <= value.max() <= high + 1e-6, parameter
+    for parameter, published in FREQUENCIES[name].items():
+        frequency = torch.bincount(draws[parameter].long()) / 8000
+        torch.testing.assert_close(frequency, torch.tensor(published), atol=0.015, rtol=0)
+    if name == "realesrgan":
+        assert abs((draws["first.resize.factor"] < 1).float().mean() - 0.7) < 0.02
 
 
 def test_the_target_of_realesrgan_is_sharpened_and_only_its(hr):
@@ -201,7 +179,7 @@ def test_fixed_is_the_reference_protocol(hr):
     kernel = torch.outer(taps, taps) / taps.sum() ** 2
     padded = torch.nn.functional.pad(hr, (2, 2, 2, 2), mode="replicate")
     blurred = torch.nn.functional.conv2d(padded, kernel.expand(3, 1, 5, 5), groups=3)
-    expected = jpeg(torch.nn.functional.avg_pool2d(blurred, 2), torch.full((6,), 75.0))
+    expected = jpeg.jpeg(torch.nn.functional.avg_pool2d(blurred, 2), torch.full((6,), 75.0))
     difference = (degradation.apply(hr, silent) - expected).abs() * 255
     # A float's last bit may turn a pixel's rounding before JPEG.
     assert (difference > 0.5).float().mean() < 0.01
@@ -211,18 +189,13 @@ def test_bsd100_under_fixed_has_the_known_bilinear_psnr(shared_data):
     """24.34 dB, measured with plain PyTorch."""
     from srlit.data.decode import read_photo
     from srlit.metrics.psnr import psnr
-    from srlit.ops.resize import bilinear
 
     degradation, values = preset("fixed"), []
     for i, path in enumerate(sorted((shared_data / "bsd100").glob("*.png"))):
         pixels = read_photo(path)
         top, left = (pixels.shape[1] - 256) // 2, (pixels.shape[2] - 256) // 2
         x = pixels[None, :, top : top + 256, left : left + 256].float() / 255
-        lr = degradation(x, make_keys(0, (), torch.tensor([i])))
-        values.append(psnr(bilinear(lr, 2), x).item())
+        lr = degradation(x, rng.make_keys(0, (), torch.tensor([i])))
+        values.append(psnr(resize.bilinear(lr, 2), x).item())
     assert len(values) == 100
     assert abs(sum(values) / 100 - 24.34) < 0.03
-
-
-def test_bicubic_is_matlabs(hr):
-    assert torch.equal(preset("bicubic", 3)(hr, keys(6)), imresize(hr, 1 / 3))

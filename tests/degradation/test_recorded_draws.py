@@ -18,9 +18,7 @@ def test_draws_are_recorded_as_json_and_replayed_to_the_bit(name, photo):
     assert len(records) == 5
     assert (records[0] == {}) == (name == "bicubic")  # which draws nothing
     again = from_records(degradation, records)
-    assert {key: value.dtype for key, value in again.items()} == {
-        key: value.dtype for key, value in draws.items()
-    }
+    assert all(again[key].dtype == value.dtype for key, value in draws.items())
     assert torch.equal(degradation.apply(hr, draws), degradation.apply(hr, again))
 
 
@@ -33,28 +31,21 @@ def test_records_hold_names_and_plain_numbers():
     assert isinstance(record["first.jpeg.quality"], int)
 
 
-def changed(record, **values):
-    return [{**record, **values}]
-
-
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("key", "value", "message"),
     [
-        (lambda r: changed(r, extra=1), "'blind': extra are only in one"),
-        (
-            lambda r: [{k: v for k, v in r.items() if k != "shrink.kind"}],
-            "'blind': shrink.kind are only in one",
-        ),
-        (lambda r: changed(r, **{"shrink.kind": "cubic"}), "shrink.kind: 'cubic' is not in list"),
-        (lambda r: changed(r, **{"shrink.sigma": "wide"}), "shrink.sigma: .*expected numbers"),
-        (
-            lambda r: changed(r, **{"noise_and_jpeg.order": ["noise"]}),
-            r"noise_and_jpeg.order: shape \(1,\).* \(2,\)",
-        ),
+        ("extra", 1, "'blind': extra are only in one"),
+        ("shrink.kind", None, "'blind': shrink.kind are only in one"),
+        ("shrink.kind", "cubic", "shrink.kind: 'cubic' is not in list"),
+        ("shrink.sigma", "wide", "shrink.sigma: .*expected numbers"),
+        ("noise_and_jpeg.order", ["noise"], r"noise_and_jpeg.order: shape \(1,\).* \(2,\)"),
     ],
 )
-def test_records_that_do_not_fit_are_refused(spoil, message):
+def test_records_that_do_not_fit_are_refused(key, value, message):
     degradation = preset("blind")
-    record = to_records(degradation, degradation.sample(torch.arange(1)), 1)[0]
+    (record,) = to_records(degradation, degradation.sample(torch.arange(1)), 1)
+    record[key] = value
+    if value is None:
+        del record[key]
     with pytest.raises(DrawsError, match=message):
-        from_records(degradation, spoil(record))
+        from_records(degradation, [record])

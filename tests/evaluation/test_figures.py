@@ -13,10 +13,8 @@ from srlit.models.edsr import EDSR
 @pytest.fixture
 def methods():
     network = EDSR(scale=2, width=4, blocks=1)
-    return [
-        Interpolator("bicubic", scale=2),
-        NetworkUpscaler("net", network, device=torch.device("cpu"), tile=512),
-    ]
+    net = NetworkUpscaler("net", network, device=torch.device("cpu"), tile=512)
+    return [Interpolator("bicubic", scale=2), net]
 
 
 def test_a_figure_has_its_own_columns_and_tiles(methods):

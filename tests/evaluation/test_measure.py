@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from srlit.data.photo_file import PhotoError
-from srlit.evaluation.comparison_images import ComparisonImages
 from srlit.evaluation.measure import Measurement
 from srlit.inference.upscalers import Interpolator
 from srlit.metrics.suite import MetricSuite
@@ -15,25 +14,24 @@ METHODS = [Interpolator(name, scale=2) for name in ("bicubic", "bilinear")]
 
 
 def measured(photo_folder, batch_size, **given):
-    options = (f"data.photos.train_folder={photo_folder}", "data.photos.holdout=5")
-    sizes = ("data.eval_crop=null", f"data.eval_batch_size={batch_size}")
-    cfg = compose_config("train", "data=folder", *options, *sizes, "paths.cache=null")
-    data = build_data(cfg)
+    options = ("data=folder", f"data.photos.train_folder={photo_folder}", "data.photos.holdout=5")
+    sizes = ("data.eval_crop=null", f"data.eval_batch_size={batch_size}", "paths.cache=null")
+    data = build_data(compose_config("train", *options, *sizes))
     photos = data.evaluation_photos("test")
     if broken := given.pop("broken", 0):
         for photo in photos.photos[:broken]:
             photo.path.write_bytes(b"no image")
     metrics = MetricSuite(names=["psnr_rgb_b0", "mae"])
-    cpu = torch.device("cpu")
-    fixed = {"methods": METHODS, "degradation": data.eval_degradation, "device": cpu}
-    return Measurement(photos=photos, metrics=metrics, **fixed, **given).results()
+    device = torch.device("cpu")
+    measured = Measurement(photos, data.eval_degradation, METHODS, metrics, device=device, **given)
+    return measured.results()
 
 
 def test_results_do_not_depend_on_the_batch_size(photo_folder, tmp_path):
     found = []
     for batch_size in (1, 4):
         folder = tmp_path / str(batch_size)
-        results = measured(photo_folder, batch_size, images=ComparisonImages(folder, 2))
+        results = measured(photo_folder, batch_size, image_folder=folder, image_count=2)
         assert len(results.photos) == 10
         assert [row["name"] for row in results.means] == ["bicubic", "bilinear"]
         own = [row["mae"] for row in results.photos if row["name"] == "bicubic"]
@@ -41,8 +39,7 @@ def test_results_do_not_depend_on_the_batch_size(photo_folder, tmp_path):
         assert len(list(folder.iterdir())) == 2
         found.append(sorted((row["name"], row["photo"], row["mae"]) for row in results.photos))
     for one, four in zip(*found, strict=True):
-        assert one[:2] == four[:2]
-        assert one[2] == pytest.approx(four[2], abs=1e-6)
+        assert (*one[:2], pytest.approx(one[2], abs=1e-6)) == four
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])

@@ -15,12 +15,10 @@ def test_values_are_found_by_a_later_process(tmp_path):
     ResultsCache(path).add("a", "1", {"mae": 0.1})
     ResultsCache(path).add("a", "1", {"psnr_rgb_b0": math.inf})
     cache = ResultsCache(path)
-    assert cache.get("a", "1", ["mae"]) == {"mae": 0.1}
     assert cache.get("a", "1", ["psnr_rgb_b0", "mae"]) == {"psnr_rgb_b0": math.inf, "mae": 0.1}
-    assert cache.has("a", "1", ["mae", "psnr_rgb_b0"])
-    assert not cache.has("a", "1", ["mae", "lpips_alex"])
-    assert not cache.has("a", "2")
-    assert not cache.has("b", "1")
+    assert cache.has("a", ["1"], ["mae", "psnr_rgb_b0"])
+    for missing in (("a", ["1"], ["mae", "lpips_alex"]), ("a", ["1", "2"]), ("b", ["1"])):
+        assert not cache.has(*missing)
     with pytest.raises(KeyError):
         cache.get("a", "1", ["lpips_alex"])
 
@@ -34,20 +32,18 @@ def test_complete_lines_survive_a_cut_anywhere(tmp_path):
     for end in range(len(content)):
         path.write_bytes(content[:end])
         cache = ResultsCache(path)
-        assert cache.has("a", "1", ["mae"]) == (end >= first)
-        assert cache.has("a", "2", ["mae"]) == (end >= len(content) - 1)
+        assert cache.has("a", ["1"], ["mae"]) == (end >= first)
+        assert cache.has("a", ["2"], ["mae"]) == (end >= len(content) - 1)
         cache.add("a", "3", {"mae": 0.5})
         assert ResultsCache(path).get("a", "3", ["mae"]) == {"mae": 0.5}
 
 
-@pytest.mark.parametrize(
-    "line", ["[]", "{}", "null", "[" * 10**5, '{"method": "a", "photo": "1"}', "\x00\xff"]
-)
-def test_foreign_lines_are_skipped(tmp_path, line):
+def test_foreign_lines_are_skipped(tmp_path):
     path = tmp_path / "measured.jsonl"
-    path.write_bytes(line.encode("latin1") + b"\n")
+    deep = b"[" * 10**5
+    path.write_bytes(b'[]\n{}\nnull\n{"method": "a", "photo": "1"}\n\x00\xff\n' + deep + b"\n")
     cache = ResultsCache(path)
-    assert not cache.has("a", "1")
+    assert not cache.has("a", ["1"])
     cache.add("a", "1", {"mae": 0.5})
     assert ResultsCache(path).get("a", "1", ["mae"]) == {"mae": 0.5}
 

@@ -21,14 +21,13 @@ def test_the_other_parameters_make_a_map_each():
     assert [each.fixed for each in maps] == [{"quality": 90}, {"quality": 30}]
     assert np.array_equal(maps[0].models["net"], [[5, 10, 15], [105, 110, 115]])
     assert maps[0].worst_cell("net") == (1, 2)  # the largest error
-    assert "blur 1, noise 15, quality 90" in maps[0].worst()[0]
+    assert "blur 1, noise 15, quality 90" in maps[0].worst("net")
     stored = maps[1].as_json()
     assert stored["where"] == {"quality": 30}
     assert stored["axes"][1] == {"name": "noise", "values": [5, 10, 15]}
-    assert stored["models"]["net"][1] == [105, 110, 115]
-    assert stored["models"]["bicubic"][0] == [None, None, None]
-    rising = robustness_maps(grid, "psnr_rgb_b0", means)[0]
-    assert rising.worst_cell("net") == (0, 0)
+    errors = [[5, 10, 15], [105, 110, 115]]
+    assert stored["models"] == {"net": errors, "bicubic": [[None] * 3] * 2}
+    assert robustness_maps(grid, "psnr_rgb_b0", means)[0].worst_cell("net") == (0, 0)
 
 
 @pytest.mark.parametrize(

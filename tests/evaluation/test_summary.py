@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 
 from srlit.evaluation.measure import Results
-from srlit.evaluation.summary import Summary
+from srlit.evaluation.summary import Protocol, Summary
+
+
+def summarised(protocol, metric, values):
+    """The summary of values per method and photo; the first method is the reference."""
+    photos = [
+        {"name": name, "photo": f"{i}.png", metric: value}
+        for name, own in values.items()
+        for i, value in enumerate(own)
+    ]
+    means = [{"name": name, metric: float(np.mean(own))} for name, own in values.items()]
+    return Summary(protocol, Results(means, photos, []), next(iter(values)))
 
 
 @pytest.fixture
@@ -18,13 +29,7 @@ def summary():
         "good": [v + 1 + 0.01 * i for i, v in enumerate(plain)],
         "other": [v + 0.5 * (-1) ** i for i, v in enumerate(plain)],
     }
-    rows = [
-        {"name": name, "photo": f"{i}.png", "psnr_rgb_b0": value}
-        for name, values in own.items()
-        for i, value in enumerate(values)
-    ]
-    means = [{"name": name, "psnr_rgb_b0": float(np.mean(v))} for name, v in own.items()]
-    return Summary("bsd100", "fixed", "test", Results(means, rows, []), "plain")
+    return summarised(Protocol("bsd100", "fixed", "test"), "psnr_rgb_b0", own)
 
 
 def test_differences_are_measured_and_marked_where_they_are_significant(summary):
@@ -37,18 +42,12 @@ def test_differences_are_measured_and_marked_where_they_are_significant(summary)
     # The same photos: the difference is known far better than the means.
     assert good["high"] - good["low"] > 10 * (good["difference_high"] - good["difference_low"])
     assert good["p"] < 1e-4
-    assert summary.rows()[1]["data"] == "bsd100"
-    assert summary.rows()[1]["degradation"] == "fixed"
+    assert (summary.rows()[1]["data"], summary.rows()[1]["degradation"]) == ("bsd100", "fixed")
 
 
 def test_two_photos_prove_nothing_and_give_no_nan():
-    rows = [
-        {"name": name, "photo": str(i), "mae": 0.1 * i + shift}
-        for name, shift in (("a", 0.0), ("b", 0.5))
-        for i in range(2)
-    ]
-    means = [{"name": "a", "mae": 0.05}, {"name": "b", "mae": 0.55}]
-    summary = Summary("x", "real", "val", Results(means, rows, []), "a")
+    values = {"a": [0.0, 0.1], "b": [0.5, 0.6]}
+    summary = summarised(Protocol("x", "real", "val"), "mae", values)
     assert summary.significant == set()
     assert summary.title == "x, 2 val photos, real pairs"
     for row in summary.statistics:

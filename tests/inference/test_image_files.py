@@ -29,19 +29,18 @@ def test_16_bit_gray_is_scaled_and_cmyk_profiles_are_dropped(tmp_path):
 
 
 def test_output_paths_keep_the_tree(tmp_path):
-    folder = tmp_path / "in"
-    (folder / "sub").mkdir(parents=True)
-    Image.new("RGB", (4, 4)).save(folder / "sub" / "a.jpg")
-    [path] = find_images(str(folder))
-    assert output_path(path, folder, tmp_path / "out", ".png") == tmp_path / "out" / "sub" / "a.png"
-    assert output_path(path, path, tmp_path / "out", ".png") == tmp_path / "out" / "a.png"
+    source, out = tmp_path / "in" / "sub" / "a.jpg", tmp_path / "out"
+    assert output_path(source, tmp_path / "in", out, ".png") == out / "sub" / "a.png"
+    source.parent.mkdir(parents=True)
+    source.touch()
+    assert output_path(source, source, out, ".png") == out / "a.png"
 
 
 def test_hidden_files_and_results_are_no_inputs(tmp_path):
-    for name in ("a.png", "._a.png", "out/a.png", "out.png"):
+    for name in ("a.png", "._a.png", "out/a.png", "out.png", "sub/b.JPG", "sub/notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        Image.new("RGB", (4, 4)).save(tmp_path / name)
+        (tmp_path / name).touch()
     found = find_images(str(tmp_path), outside=tmp_path / "out")
-    assert [path.name for path in found] == ["a.png", "out.png"]
+    assert [path.name for path in found] == ["a.png", "out.png", "b.JPG"]
     with pytest.raises(FileNotFoundError, match="input=.*none"):
         find_images(str(tmp_path / "none"))

@@ -1,9 +1,8 @@
 """Experiment B's phases on real photos, with a network for a CPU."""
 
-import csv
-
 import pytest
 
+from srlit.callbacks.csv_logger import read_rows
 from srlit.train import train
 from tests.helpers import TINY, compose_config
 
@@ -31,8 +30,7 @@ def test_fifty_iterations_lower_the_loss(number, tmp_path, shared_data):
     overrides = (*TINY, *NARROW, *PHASES[number], *LENGTH)
     paths = (f"paths.data={shared_data}", f"paths.runs={tmp_path}")
     train(compose_config("train", f"+experiment={name}", *overrides, *paths))
-    with (tmp_path / name / "metrics.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    losses = [float(row["val/loss"]) for row in rows if row.get("val/loss")]
+    rows = read_rows(tmp_path / name / "metrics.csv")
+    losses = [float(row["val/loss"]) for row in rows if "val/loss" in row]
     assert len(losses) == 10
     assert losses[-1] < 0.99 * losses[0], losses

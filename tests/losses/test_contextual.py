@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from numpy.linalg import norm
 
 from srlit.losses.contextual import Contextual, contextual_similarity
 from srlit.perceptual.backbones import load_backbone
@@ -12,9 +13,7 @@ def by_definition(sr, hr, bandwidth):
     """Eq. 1 to 4 of Mechrez et al. 2018, of features (c, h, w)."""
     own, target = (x.reshape(len(x), -1).T for x in (sr, hr))
     own, target = own - target.mean(0), target - target.mean(0)
-    distances = np.array(
-        [[1 - a @ b / np.linalg.norm(a) / np.linalg.norm(b) for b in target] for a in own]
-    )
+    distances = np.array([[1 - a @ b / norm(a) / norm(b) for b in target] for a in own])
     relative = distances / (distances.min(1, keepdims=True) + 1e-5)
     w = np.exp((1 - relative) / bandwidth)
     return (w / w.sum(1, keepdims=True)).max(0).mean()

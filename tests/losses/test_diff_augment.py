@@ -50,10 +50,8 @@ def test_translation_moves_whole_pixels_and_fills_with_zeros(images):
     for before, after in zip(images, diff_augment.translation(images, 0.25), strict=True):
         padded = torch.nn.functional.pad(before, (5, 5, 6, 6))
         places = [(i, j) for i in range(13) for j in range(11)]
-        [place] = [
-            (i, j) for i, j in places if torch.equal(after, padded[:, i : i + 24, j : j + 20])
-        ]
-        found.add(place)
+        [at] = [(i, j) for i, j in places if torch.equal(after, padded[:, i : i + 24, j : j + 20])]
+        found.add(at)
     assert len(found) > 30
 
 

@@ -70,9 +70,7 @@ def losses(folder, shared):
     return perceptual, LPIPSLoss(net="squeeze", weights_dir=str(shared))
 
 
-def test_features_in_bfloat16_give_nearly_the_same_loss_and_gradient(
-    vgg16_folder, shared_weights, photo, request
-):
+def test_features_in_bfloat16_give_nearly_the_same(vgg16_folder, shared_weights, photo, request):
     hr = photo[..., 40:104, 100:164].float() / 255
     sr = hr + 0.05 * torch.randn(hr.shape, generator=torch.Generator().manual_seed(0))
     exact = [gradient_of(loss, sr, hr) for loss in losses(vgg16_folder, shared_weights)]
@@ -84,9 +82,7 @@ def test_features_in_bfloat16_give_nearly_the_same_loss_and_gradient(
         assert torch.cosine_similarity(gradient.flatten(), rough.flatten(), 0) > 0.99
 
 
-def test_convolutions_are_in_bfloat16_and_what_is_compared_is_not(
-    gpu_like, vgg16_folder, photo, monkeypatch
-):
+def test_only_convolutions_are_in_bfloat16(gpu_like, vgg16_folder, photo, monkeypatch):
     loss = PerceptualLoss(net="vgg16", layers={"relu2_2": 1.0}, weights_dir=vgg16_folder)
     backbone = load_backbone("vgg16", vgg16_folder)
     kinds = []

@@ -11,7 +11,7 @@ from scipy.linalg import sqrtm
 from torchmetrics.image.kid import poly_kernel, poly_mmd
 
 from srlit.metrics.fid_kid import FID, KID, PatchFeatureExtractor, kid, patches
-from srlit.metrics.precision import to_8_bit
+from srlit.metrics.planes import to_8_bit
 from srlit.metrics.suite import MetricSuite
 
 NAMES = ["kid_vgg_p16", "fid_vgg_p16"]
@@ -144,7 +144,7 @@ def test_features_are_means_of_the_last_layer(hr, vgg16_folder):
     [
         ("kid_inception_p64", "metrics.set_names has 'kid_inception_p64'"),
         ("kid_alex", "kid_alex"),
-        ("kid_alex_p30", "patches of 30 pixels: alex needs 31"),
+        ("kid_alex_p30", "p30: alex needs 31"),
     ],
 )
 def test_a_name_that_cannot_be_measured_is_named(name, words, tmp_path):

@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 from skimage.color import rgb2ycbcr
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from srlit.metrics.precision import to_8_bit
+from srlit.metrics.planes import to_8_bit
 from srlit.metrics.suite import MetricSuite
 from srlit.perceptual.lpips import LPIPS_NETS, load_lpips
 

@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 import torch
 
-from srlit.metrics.precision import to_8_bit
+from srlit.metrics.planes import to_8_bit
 from srlit.metrics.ranking import SelectionRule
 from srlit.metrics.registry import PARAMETER, Metric, higher_is_better, metric_named, protocols
 from srlit.metrics.suite import MetricSuite
@@ -199,7 +199,7 @@ def test_lr_psnr_is_that_of_what_was_shrunk(hr, lr):
 
 def test_lr_that_is_missing_or_does_not_fit_is_named(hr):
     suite = MetricSuite(names=["mae", "lr_psnr_rgb_b0"])
-    with pytest.raises(ValueError, match="'lr_psnr_rgb_b0', which needs lr"):
+    with pytest.raises(ValueError, match="'lr_psnr_rgb_b0': it needs suite"):
         suite(hr, hr)
     with pytest.raises(ValueError, match="sr of 66x72 pixels is no whole multiple of lr of 30x36"):
         suite(hr, hr, hr[..., :30, :36])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from srlit.checkpoint import CheckpointError
-from srlit.models.load import load_generator
+from srlit.models.load import load_generator, load_into
 from srlit.models.rrdb import RRDBNet, basicsr_names
 
 # (scale, unshuffle): Real-ESRGAN's x1, x2, x4, older x1, x2 and x8, and both kinds of x2 again.
@@ -79,29 +79,16 @@ def test_what_srlit_writes_loads_in_spandrel(seed, tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_what_spandrel_holds_loads_in_srlit(seed, tmp_path):
+def test_what_spandrel_holds_loads_in_srlit(seed):
     from spandrel import ModelLoader
-    from spandrel.architectures.ESRGAN import ESRGAN
 
-    torch.manual_seed(seed)
-    scale, unshuffle = LAYOUTS[seed]
-    theirs = ESRGAN(
-        in_nc=3 * unshuffle**2,
-        num_filters=8,
-        num_blocks=2 + seed % 2,
-        scale=scale * unshuffle,
-        shuffle_factor=unshuffle if unshuffle > 1 else None,
-    ).eval()
-    old = theirs.state_dict()
-    for style, weights in (("old", old), ("new", basicsr_names(old))):
-        w = dict(weights)
-        wrapped = (w, {"params": w}, {"params_ema": w, "params": {}},
-                   {"params_ema": None, "params": w}, {"params_ema": {}, "params": w})  # fmt: skip
-        torch.save(wrapped[seed % len(wrapped)], tmp_path / "net.pth")
-        network, card = load_generator(tmp_path / "net.pth")
-        assert network.scale == scale, style
-        assert card["name"] == "net"
-        assert_same(network.eval(), ModelLoader().load_from_state_dict(dict(weights)), (8, 12))
+    network = random_network(seed)
+    theirs = ModelLoader().load_from_state_dict(in_style(network, "new"))  # under the oldest names
+    copy = random_network(seed).requires_grad_(requires_grad=False)
+    for parameter in copy.parameters():
+        parameter.zero_()
+    load_into(copy, theirs.model.state_dict(), "theirs")
+    assert_same(copy, theirs, (8, 12))
 
 
 def test_other_weights_keep_their_names():

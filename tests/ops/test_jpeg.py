@@ -5,55 +5,27 @@ import pytest
 import torch
 from PIL import Image
 
-from srlit.ops.jpeg import jpeg, quantisation_tables
+from srlit.ops.jpeg import jpeg
 from srlit.ops.ragged_batch import extend
 
 QUALITIES = [10, 30, 60, 75, 90, 100]
-SUBSAMPLINGS = {"4:2:0": 2, "4:4:4": 0}
+SUBSAMPLINGS = ["4:2:0", "4:4:4"]
 
 
 def pillow(pixels: np.ndarray, quality: int, subsampling: str) -> torch.Tensor:
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(
-        buffer, "JPEG", quality=quality, subsampling=SUBSAMPLINGS[subsampling]
-    )
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
     return torch.from_numpy(np.array(Image.open(buffer))).permute(2, 0, 1)[None].float()
 
 
 @pytest.mark.parametrize("subsampling", SUBSAMPLINGS)
 @pytest.mark.parametrize("quality", QUALITIES)
-def test_libjpegs_picture_to_the_bit_at_odd_sizes(photo, quality, subsampling):
-    x = photo[..., 3:256, 5:342]
+@pytest.mark.parametrize("size", [(253, 337), (1, 1), (3, 17), (16, 16), (9, 8)])
+def test_libjpegs_image_to_the_bit_at_any_size(photo, quality, subsampling, size):
+    x = photo[..., 3 : 3 + size[0], 5 : 5 + size[1]]
     ours = jpeg(x.float() / 255, torch.tensor([float(quality)]), subsampling=subsampling) * 255
-    reference = pillow(x[0].permute(1, 2, 0).numpy(), quality, subsampling)
+    reference = pillow(x[0].permute(1, 2, 0).contiguous().numpy(), quality, subsampling)
     assert torch.equal(ours.round(), reference)
-
-
-@pytest.mark.parametrize("size", [(1, 1), (3, 17), (16, 16), (9, 8)])
-def test_any_size(photo, size):
-    x = photo[..., 100 : 100 + size[0], 100 : 100 + size[1]]
-    ours = jpeg(x.float() / 255, torch.tensor([50.0])) * 255
-    reference = pillow(x[0].permute(1, 2, 0).contiguous().numpy(), 50, "4:2:0")
-    assert ours.shape == x.shape
-    assert torch.equal(ours.round(), reference)
-
-
-@pytest.mark.parametrize("quality", QUALITIES)
-def test_tables_are_libjpegs(quality):
-    buffer = io.BytesIO()
-    Image.new("RGB", (8, 8)).save(buffer, "JPEG", quality=quality)
-    reference = Image.open(buffer).quantization
-    ours = quantisation_tables(torch.tensor([float(quality)]))[0]
-    # Pillow lists tables in raster order.
-    assert ours[0].int().tolist() == list(reference[0])
-    assert ours[1].int().tolist() == list(reference[1])
-
-
-def test_each_sample_has_its_own_quality(photo):
-    x = (photo[..., :64, :64].float() / 255).expand(2, -1, -1, -1)
-    both = jpeg(x, torch.tensor([20.0, 95.0]))
-    assert torch.equal(both[1:], jpeg(x[1:], torch.tensor([95.0])))
-    assert (both[0] - x[0]).abs().mean() > 2 * (both[1] - x[1]).abs().mean()
 
 
 @pytest.mark.parametrize("subsampling", SUBSAMPLINGS)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from scipy.signal import convolve2d
-from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 from srlit.ops import similarity
 from srlit.ops.similarity import SCALE_WEIGHTS, ms_ssim, ssim
@@ -17,17 +16,14 @@ def pair(photo):
     return (hr + 0.08 * noise).clamp(0, 1), hr
 
 
-def window():
-    taps = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
-    return np.outer(taps, taps) / taps.sum() ** 2
-
-
 def by_definition(x, y):
     """Eq. 7 of Wang et al. 2003 for one channel."""
+    taps = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
+    window = np.outer(taps, taps) / taps.sum() ** 2
     product = 1.0
     for scale, weight in enumerate(SCALE_WEIGHTS):
-        means = [convolve2d(z, window(), "valid") for z in (x, y, x * x, y * y, x * y)]
-        mx, my, xx, yy, xy = means
+        maps = (x, y, x * x, y * y, x * y)
+        mx, my, xx, yy, xy = (convolve2d(z, window, "valid") for z in maps)
         both = (2 * (xy - mx * my) + 9e-4) / (xx - mx**2 + yy - my**2 + 9e-4)
         if scale == 4:
             both = both * (2 * mx * my + 1e-4) / (mx**2 + my**2 + 1e-4)
@@ -48,12 +44,6 @@ def test_ms_ssim_is_its_definition(pair):
     assert 0.5 < expected < 0.99
 
 
-def test_padding_is_what_differs_from_torchmetrics(pair):
-    gray = [image.mean(1, keepdim=True) for image in pair]
-    theirs = multiscale_structural_similarity_index_measure(*gray, data_range=1.0)
-    assert float(ms_ssim(*gray)[0]) == pytest.approx(float(theirs), abs=5e-3)
-
-
 def test_one_scale_is_ssim(pair):
     gray = [image.mean(1, keepdim=True) for image in pair]
     torch.testing.assert_close(ms_ssim(*gray, weights=(1.0,)), ssim(*gray))
@@ -70,11 +60,9 @@ def test_a_reversed_image_has_a_similarity_and_a_gradient(pair):
 
 def test_images_too_small_name_the_keys():
     image = torch.rand(1, 3, 175, 200)
-    with pytest.raises(
-        ValueError, match=r"5 scales: got 175x200 pixels, expected at least 176x176"
-    ):
+    with pytest.raises(ValueError, match="5 scales: got 175x200 .* 176x176.*data.patch_size"):
         ms_ssim(image, image)
-    with pytest.raises(ValueError, match=r"data.patch_size"):
+    with pytest.raises(ValueError, match="1 scales: got 175x10 .* 11x11"):
         ssim(image[..., :10], image[..., :10])
 
 

@@ -4,27 +4,18 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from srlit.ops.tiling import count_tiles, crossfade, tile_starts, upscale_tiled
-
-SIZES = [(1, 1), (7, 131), (97, 33), (128, 128), (129, 300)]
+from srlit.ops.tiling import crossfade, tile_starts, upscale_tiled
 
 
 def nearest(x, scale=3):
     return F.interpolate(x, scale_factor=scale, mode="nearest")
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", [(1, 1), (7, 131), (97, 33), (128, 128), (129, 300)])
 @pytest.mark.parametrize(("tile", "overlap"), [(32, 8), (33, 16), (128, 32), (5, 0)])
 def test_nearest_upscaling_is_exact(size, tile, overlap):
     x = torch.rand(1, 3, *size)
     assert torch.equal(upscale_tiled(nearest, x, scale=3, tile=tile, overlap=overlap), nearest(x))
-
-
-@pytest.mark.parametrize("size", SIZES)
-def test_a_constant_is_exact(size):
-    x = torch.full((1, 3, *size), 0.3)
-    result = upscale_tiled(nearest, x, scale=3, tile=40, overlap=13)
-    assert torch.equal(result, torch.full_like(result, 0.3))
 
 
 def test_every_pixel_is_covered_and_neighbours_overlap_enough():
@@ -38,8 +29,7 @@ def test_every_pixel_is_covered_and_neighbours_overlap_enough():
 def test_the_window_is_nowhere_zero_and_sums_to_one():
     for length in (1, 2, 31, 64):
         ramp = crossfade(length)
-        assert (ramp > 0).all()
-        assert (ramp < 1).all()
+        assert 0 < ramp.min() <= ramp.max() < 1
         torch.testing.assert_close(ramp + ramp.flip(0), torch.ones(length))
 
 
@@ -49,21 +39,8 @@ def test_tiles_that_disagree_are_blended_without_a_seam():
     result = upscale_tiled(
         lambda x: x * 0 + next(offsets), torch.zeros(1, 3, 32, 56), scale=1, tile=32, overlap=8
     )
-    assert result.min() == 0
-    assert result.max() == 1
+    assert (result.min(), result.max()) == (0, 1)
     assert result.diff(dim=-1).abs().max() < 0.25
-
-
-def test_count_is_what_is_called():
-    calls = []
-    upscale_tiled(
-        lambda x: (calls.append(1), nearest(x))[1],
-        torch.rand(1, 3, 70, 99),
-        scale=3,
-        tile=32,
-        overlap=8,
-    )
-    assert len(calls) == count_tiles(70, 99, tile=32, overlap=8)
 
 
 @pytest.mark.parametrize(("tile", "overlap"), [(0, 0), (32, 17), (32, -1)])

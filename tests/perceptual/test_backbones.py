@@ -93,9 +93,7 @@ def test_the_folder_in_the_environment(offline, shared_weights, tmp_path, monkey
 
 @pytest.mark.parametrize("allow", [False, True])
 @pytest.mark.parametrize("kind", ["another network", "no safetensors", "damaged"])
-def test_a_wrong_file_is_an_error_even_where_untrained_ones_are_allowed(
-    offline, tmp_path, kind, allow
-):
+def test_a_wrong_file_is_an_error_even_with_allow_untrained(offline, tmp_path, kind, allow):
     file = tmp_path / "alexnet_features.safetensors"
     save_file({"features.0.weight": torch.zeros(1)}, file)
     if kind == "no safetensors":

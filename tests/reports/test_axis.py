@@ -27,10 +27,9 @@ def test_numbers_of_an_axis_differ_and_say_the_value(low, high):
         assert axis.place(float(text)) == pytest.approx(place, abs=0.1)
 
 
-def test_a_logarithm_is_taken_where_values_span_enough_and_are_positive():
-    assert fit([0.01, 1], 0, 1, log=None).log
-    assert not fit([0.5, 1], 0, 1, log=None).log
-    assert not fit([0.0, 1e-6, 1], 0, 1, log=None).log
+@pytest.mark.parametrize(("low", "log"), [(0.01, True), (0.5, False), (0.0, False)])
+def test_a_logarithm_is_taken_where_values_span_enough_and_are_positive(low, log):
+    assert fit([low, 1], 0, 1, log=None).log == log
 
 
 def test_equal_ratios_are_equal_distances_on_a_logarithmic_axis():
@@ -47,19 +46,12 @@ def test_no_axis_without_a_finite_value_and_one_for_a_constant():
     assert axis.place(3.0) == pytest.approx(5)
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0.0, "0"),
-        (12345, "12.35k"),
-        (2_500_000, "2.5M"),
-        (3e-5, "3e-5"),
-        (-1.5e-7, f"{MINUS}1.5e-7"),
-        (0.03125, "0.03125"),
-        (-2, f"{MINUS}2"),
-        (math.nan, "NaN"),
-        (-math.inf, f"{MINUS}∞"),
-    ],
-)
-def test_numbers_in_few_characters(value, text):
-    assert short(value) == text
+SHORT = {
+    0.0: "0", 12345: "12.35k", 2_500_000: "2.5M", 3e-5: "3e-5", -1.5e-7: f"{MINUS}1.5e-7",
+    0.03125: "0.03125", -2: f"{MINUS}2", math.nan: "NaN", -math.inf: f"{MINUS}∞",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("value", SHORT)
+def test_numbers_in_few_characters(value):
+    assert short(value) == SHORT[value]

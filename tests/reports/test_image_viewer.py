@@ -8,16 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from srlit.reports.folders import find_subjects
-from srlit.reports.image_viewer import (
-    Layer,
-    Shot,
-    embed,
-    evaluation_shots,
-    panel_shots,
-    size_of,
-    unrepeated,
-)
+from srlit.reports import image_viewer
+from srlit.reports.image_viewer import Layer, embed, evaluation_shots, panel_shots, unrepeated
+from srlit.reports.run_folders import find_subjects
 from srlit.reports.warnings import Warnings
 from tests.reports.samples import SELECTED, hr, lr, make_evaluation, make_run, sr
 
@@ -30,8 +23,8 @@ def eight_bit(image):
     return (image * 255).round().byte()
 
 
-def decoded(image):
-    data = base64.b64decode(image.uri.removeprefix("data:image/webp;base64,"))
+def decoded(uri):
+    data = base64.b64decode(uri.removeprefix("data:image/webp;base64,"))
     return torch.from_numpy(np.array(Image.open(io.BytesIO(data)))).permute(2, 0, 1)
 
 
@@ -42,10 +35,10 @@ def test_the_panel_of_the_selected_checkpoint_is_taken_apart_to_the_bit(tmp_path
     assert [shot.note for shot in shots] == [f"iteration {SELECTED}"] * 2
     for number, shot in enumerate(shots):
         assert [layer.label for layer in shot.layers] == ["LR", "SR", "HR"]
-        small, restored, large = (layer.pixels for layer in shot.layers)
+        small, *large = (layer.pixels for layer in shot.layers)
         assert torch.equal(unrepeated(small), eight_bit(lr(number)))
-        assert (restored.int() - eight_bit(sr(number, SELECTED / 100)).int()).abs().max() <= 1
-        assert (large.int() - eight_bit(hr(number)).int()).abs().max() <= 1
+        for found, image in zip(large, (sr(number, SELECTED / 100), hr(number)), strict=True):
+            assert (found.int() - eight_bit(image).int()).abs().max() <= 1
     assert warnings == []
 
 
@@ -53,16 +46,22 @@ def test_runs_that_validate_on_the_same_photos_share_a_viewer(tmp_path):
     runs = read(make_run(tmp_path / "a"), make_run(tmp_path / "b", photos=3)).runs
     shots = panel_shots(runs, Warnings())
     assert [[layer.label for layer in shot.layers] for shot in shots] == [
-        ["LR", "a", "b", "HR"],
-        ["LR", "a", "b", "HR"],
-        ["LR", "b", "HR"],
-    ]
+        ["LR", "a", "b", "HR"], ["LR", "a", "b", "HR"], ["LR", "b", "HR"],
+    ]  # fmt: skip
+
+
+def titles(shots):
+    return [shot.title for shot in shots]
 
 
 def test_the_worst_and_the_best_photos_are_shown_with_their_values(tmp_path):
     (evaluation,) = read(make_evaluation(tmp_path)).evaluations
     shots = evaluation_shots(evaluation, 2, Warnings())
-    assert [shot.title for shot in shots] == [f"photo{i}.png" for i in (4, 3, 0, 1)]
+    assert titles(shots) == [f"photo{i}.png" for i in (4, 3, 0, 1)]
+    # No photo is shown twice.
+    assert titles(evaluation_shots(evaluation, 3, Warnings())) == [
+        f"photo{i}.png" for i in (4, 3, 2, 0, 1)
+    ]
     worst = shots[0]
     assert worst.note == "worst · lpips_alex 0.38"
     assert (worst.left, worst.right) == ("bicubic", "run")
@@ -71,40 +70,30 @@ def test_the_worst_and_the_best_photos_are_shown_with_their_values(tmp_path):
     assert torch.equal(worst.layers[3].pixels, eight_bit(sr(4, 2 / 9)))
 
 
-def test_no_photo_is_shown_twice(tmp_path):
-    (evaluation,) = read(make_evaluation(tmp_path, photos=3)).evaluations
-    titles = [shot.title for shot in evaluation_shots(evaluation, 3, Warnings())]
-    assert sorted(titles) == ["photo0.png", "photo1.png", "photo2.png"]
-
-
 def test_pictures_of_another_number_of_methods_are_noted(tmp_path):
     make_evaluation(tmp_path, photos=2)
-    make_evaluation(tmp_path / "other", ("bicubic", "run"), photos=2)
-    (tmp_path / "other" / "images" / "001_photo1.png").replace(
-        tmp_path / "images" / "001_photo1.png"
-    )
+    other = make_evaluation(tmp_path / "other", ("bicubic", "run"), photos=2)
+    (other / "images" / "001_photo1.png").replace(tmp_path / "images" / "001_photo1.png")
     warnings = Warnings()
-    evaluation = read(tmp_path).evaluations[0]
-    assert [shot.title for shot in evaluation_shots(evaluation, 2, warnings)] == ["photo0.png"]
-    assert len(warnings) == 1
-    assert "001_photo1.png" in warnings[0]
-    assert "268 pixels" in warnings[0]
+    assert titles(evaluation_shots(read(tmp_path).evaluations[0], 2, warnings)) == ["photo0.png"]
+    (warning,) = warnings
+    assert "001_photo1.png" in warning
+    assert "268 pixels" in warning
 
 
 def noise(side, seed):
-    return torch.from_numpy(
-        np.random.default_rng(seed).integers(0, 256, (3, side, side), dtype=np.uint8)
-    )
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(256, (3, side, side), dtype=torch.uint8, generator=generator)
 
 
 def shots_of(count, side):
-    layers = [Layer("LR", "", noise(side, 0)), Layer("HR", "", noise(side, 1))]
-    return [Shot(str(i), "", layers, "LR", "HR") for i in range(count)]
+    layers = [Layer("LR", noise(side, 0)), Layer("HR", noise(side, 1))]
+    return [image_viewer.Shot(str(i), "", layers, "LR", "HR") for i in range(count)]
 
 
 def test_with_room_images_keep_every_bit():
     ((viewer,),), stored = embed([shots_of(1, 64)], 2**20, Warnings())
-    assert torch.equal(decoded(viewer.images[1]), noise(64, 1))
+    assert torch.equal(decoded(viewer.uris[1]), noise(64, 1))
     assert "lossless" in stored
 
 
@@ -112,7 +101,7 @@ def test_with_room_images_keep_every_bit():
 def test_the_budget_is_kept(budget):
     warnings = Warnings()
     groups, stored = embed([shots_of(4, 96), []], budget, warnings)
-    assert 0 < size_of(groups) <= budget
+    assert 0 < image_viewer.size_of(groups) <= budget
     dropped = 4 - len(groups[0])
     assert bool(warnings) == bool(dropped)
     if dropped:

@@ -1,6 +1,5 @@
 import errno
 import logging
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -33,20 +32,6 @@ def test_who_waits_says_for_what(tmp_path, caplog):
             while "another process is counting" not in caplog.text:
                 assert not waiting.done()
         assert waiting.result() == "held"
-
-
-def test_a_forked_child_does_not_hold_the_lock(tmp_path):
-    """A loader's worker may outlive its training."""
-    context = multiprocessing.get_context("fork")
-    leave = context.Event()
-    with exclusive_lock(tmp_path / "lock", "training"):
-        child = context.Process(target=leave.wait)
-        child.start()
-        assert not is_free(tmp_path / "lock")
-    assert child.is_alive()
-    assert is_free(tmp_path / "lock")
-    leave.set()
-    child.join()
 
 
 KILLED = """

@@ -7,9 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from srlit.degradation.argument_types import choice_weights
 from srlit.degradation.noise_kinds import NoiseKind
-from srlit.degradation.stage import Stage, distinct, merge_choices
+from srlit.degradation.stage import Stage, choice_weights, distinct, merge_choices
 from srlit.ops.ragged_batch import Params, RaggedBatch, apply_to_rows
 from srlit.ops.rng import RowGenerator, pixel_field
 
@@ -22,16 +21,16 @@ class Noise(Stage):
         weights: relative frequency of each; equal without it.
     """
 
-    def __init__(
-        self, *, kinds: Sequence[NoiseKind], weights: Sequence[float] | None = None
-    ) -> None:
-        self.kinds = list(kinds)
-        self.names = {"kind": distinct([kind.name for kind in kinds])}
-        self.weights = choice_weights("Noise.weights", weights, kinds)
+    kinds: Sequence[NoiseKind]
+    weights: Sequence[float] | None = None
+
+    def __post_init__(self) -> None:
+        self.frequencies = choice_weights(self.weights, self.kinds)
+        self.names = {"kind": distinct([kind.name for kind in self.kinds])}
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `kind` (n,), its strengths, `gray` (n,) and the `key` (n,) of the noise field."""
-        kind = rows.categorical(self.weights)
+        kind = rows.categorical(self.frequencies)
         drawn = [dict(one.sample(rows)) for one in self.kinds]
         for one, params in zip(self.kinds, drawn, strict=True):
             if one.gray:
@@ -41,13 +40,9 @@ class Noise(Stage):
     def apply(self, batch: RaggedBatch, params: Params) -> RaggedBatch:
         """Add noise of each sample's own kind."""
         # A GPU computes every kind for every sample: strengths that were not drawn must be finite.
-        params = {
-            name: value.nan_to_num(1.0) if value.is_floating_point() else value
-            for name, value in params.items()
-        }
+        params = {k: v.nan_to_num(1.0) if v.is_floating_point() else v for k, v in params.items()}
         for index, kind in enumerate(self.kinds):
-            add = partial(_add, kind)
-            batch = apply_to_rows(params["kind"] == index, add, batch, params)
+            batch = apply_to_rows(params["kind"] == index, partial(_add, kind), batch, params)
         return batch
 
 

@@ -1,9 +1,11 @@
 """MATLAB's bicubic shrink."""
 
-from srlit.degradation.stage import IntegerShrink, require_one_size
+from jaxtyping import Float
+from torch import Tensor
+
+from srlit.degradation.stage import IntegerShrink
 from srlit.ops.ragged_batch import Params, RaggedBatch
 from srlit.ops.resize import imresize
-from srlit.types import Count
 
 
 class Bicubic(IntegerShrink):
@@ -13,10 +15,6 @@ class Bicubic(IntegerShrink):
         scale: divides both sides.
     """
 
-    def __init__(self, *, scale: Count) -> None:
-        self.scale = scale
-
-    def apply(self, batch: RaggedBatch, params: Params) -> RaggedBatch:  # noqa: ARG002 - draws nothing
-        """(n, 3, H, W) -> (n, 3, H / scale, W / scale)."""
-        require_one_size(batch, "Bicubic")
-        return batch.resized(imresize(batch.pixels, 1 / self.scale))
+    def shrunk(self, batch: RaggedBatch, params: Params) -> Float[Tensor, "n 3 h w"]:  # noqa: ARG002 - draws nothing
+        """As MATLAB's imresize."""
+        return imresize(batch.pixels, 1 / self.scale)

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
-from srlit.degradation.argument_types import choice_weights
-from srlit.degradation.kernels import Kernel, Kernels
-from srlit.degradation.stage import Stage, distinct, merge_choices, require_larger
+from srlit.degradation.kernels import Kernel
+from srlit.degradation.stage import Stage, choice_weights, distinct, merge_choices, require_larger
 from srlit.ops.filters import dense_filter
 from srlit.ops.ragged_batch import Params, RaggedBatch, own_rows
 from srlit.ops.rng import RowGenerator
@@ -21,37 +19,27 @@ class Blur(Stage):
         weights: relative frequency of each; equal without it.
     """
 
-    def __init__(
-        self, *, kernels: Sequence[Kernel], weights: Sequence[float] | None = None
-    ) -> None:
-        self.kernels = list(kernels)
-        self.names = {"family": distinct([kernel.name for kernel in kernels])}
-        self.weights = choice_weights("Blur.weights", weights, kernels)
+    kernels: Sequence[Kernel]
+    weights: Sequence[float] | None = None
+
+    def __post_init__(self) -> None:
+        self.frequencies = choice_weights(self.weights, self.kernels)
+        self.names = {"family": distinct([kernel.name for kernel in self.kernels])}
         self.size = max(kernel.size for kernel in self.kernels)
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `family` (n,) and the parameters of its kernel."""
-        return sample_family(rows, self.kernels, self.weights)
+        family = rows.categorical(self.frequencies)
+        drawn = merge_choices(family, [kernel.sample(rows) for kernel in self.kernels])
+        return {"family": family, **drawn}
 
     def apply(self, batch: RaggedBatch, params: Params) -> RaggedBatch:
         """Correlate with the kernel; the border pixel is repeated outside."""
         require_larger(batch, self.size // 2, "a blur kernel")
-        drawn = {"kernels": self._kernels(params)}
-        return batch.map(lambda x, own: dense_filter(x, own["kernels"]), drawn)
-
-    def _kernels(self, params: Params) -> Kernels:
-        """The kernel of each sample's own family."""
         exact = in_float64(params)
         families = (kernel.kernels(exact, self.size) for kernel in self.kernels)
-        return own_rows(params["family"], families)
-
-
-def sample_family(
-    rows: RowGenerator, kernels: Sequence[Kernel], weights: Sequence[float]
-) -> dict[str, Tensor]:
-    """Draw `family` and the parameters of its kernel."""
-    family = rows.categorical(weights)
-    return {"family": family, **merge_choices(family, [kernel.sample(rows) for kernel in kernels])}
+        drawn = {"kernels": own_rows(params["family"], families)}
+        return batch.map(lambda x, own: dense_filter(x, own["kernels"]), drawn)
 
 
 def in_float64(params: Params) -> Params:

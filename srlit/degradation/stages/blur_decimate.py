@@ -6,16 +6,14 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from srlit.degradation.argument_types import choice_weights
 from srlit.degradation.kernels import SeparableKernel
-from srlit.degradation.stage import distinct, require_larger, require_one_size
-from srlit.degradation.stages.blur import in_float64, sample_family
-from srlit.degradation.stages.decimate import Decimate, Decimations
+from srlit.degradation.stage import require_larger
+from srlit.degradation.stages.blur import Blur, in_float64
+from srlit.degradation.stages.decimate import Decimate
 from srlit.ops.filters import separable_filter
 from srlit.ops.ragged_batch import Params, RaggedBatch, own_rows
 from srlit.ops.resize import decimation_pad
 from srlit.ops.rng import RowGenerator
-from srlit.types import Count
 
 
 class BlurDecimate(Decimate):
@@ -31,34 +29,27 @@ class BlurDecimate(Decimate):
         weights: relative frequency of each family; equal without it.
     """
 
-    def __init__(
-        self,
-        *,
-        kernels: Sequence[SeparableKernel],
-        scale: Count,
-        kinds: Decimations,
-        weights: Sequence[float] | None = None,
-    ) -> None:
-        super().__init__(scale=scale, kinds=kinds)
-        self.kernels = list(kernels)
-        self.names = {**self.names, "family": distinct([kernel.name for kernel in kernels])}
-        self.weights = choice_weights("BlurDecimate.weights", weights, kernels)
-        self.size = max(kernel.size for kernel in self.kernels)
+    kernels: Sequence[SeparableKernel]
+    weights: Sequence[float] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.blur = Blur(kernels=self.kernels, weights=self.weights)
+        self.names = {**self.names, **self.blur.names}
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `family` (n,), the parameters of its kernel, and `kind` (n,)."""
-        return {**sample_family(rows, self.kernels, self.weights), **super().sample(rows)}
+        return {**self.blur.sample(rows), **super().sample(rows)}
 
-    def apply(self, batch: RaggedBatch, params: Params) -> RaggedBatch:
-        """(n, 3, H, W) -> (n, 3, H / scale, W / scale)."""
-        require_one_size(batch, "BlurDecimate")
-        require_larger(batch, self.size // 2, "a blur kernel")
-        exact = in_float64(params)
-        families = (kernel.taps(exact, self.size) for kernel in self.kernels)
+    def shrunk(self, batch: RaggedBatch, params: Params) -> Float[Tensor, "n 3 h w"]:
+        """One strided filter with the convolution of both taps."""
+        size, exact = self.blur.size, in_float64(params)
+        require_larger(batch, size // 2, "a blur kernel")
+        families = (kernel.taps(exact, size) for kernel in self.kernels)
         taps = _convolve(own_rows(params["family"], families), self.taps(params))
         before, after = decimation_pad(self.scale)
-        pad = before + self.size // 2, after + self.size // 2
-        return batch.resized(separable_filter(batch.pixels, taps, stride=self.scale, pad=pad))
+        pad = before + size // 2, after + size // 2
+        return separable_filter(batch.pixels, taps, stride=self.scale, pad=pad)
 
 
 def _convolve(a: Float[Tensor, "n j"], b: Float[Tensor, "n k"]) -> Float[Tensor, "n jk"]:

@@ -4,11 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial, reduce
 
 import torch
-from jaxtyping import Bool
 from torch import Tensor
 
-from srlit.degradation.argument_types import choice_weights
-from srlit.degradation.stage import FULL_SIZE, RelativeSize, Stage
+from srlit.degradation.stage import FULL_SIZE, RelativeSize, Stage, choice_weights
 from srlit.ops.ragged_batch import Params, RaggedBatch, apply_to_rows
 from srlit.ops.rng import RowGenerator
 from srlit.types import Fraction
@@ -21,11 +19,12 @@ class Sequential(Stage):
         stages: name to stage, in order of application.
     """
 
-    def __init__(self, *, stages: Mapping[str, Stage]) -> None:
-        self.stages = dict(stages)
+    stages: Mapping[str, Stage]
+
+    def __post_init__(self) -> None:
         self.names = {
             f"{name}.{key}": value
-            for name, stage in stages.items()
+            for name, stage in self.stages.items()
             for key, value in stage.names.items()
         }
 
@@ -44,27 +43,21 @@ class Sequential(Stage):
             ValueError: the images do not suit a stage, which is named.
         """
         for name in self.stages:
-            batch = self.apply_stage(name, batch, self.own(params, name))
+            batch = self.apply_stage(name, batch, params)
         return batch
 
-    def apply_stage(self, name: str, batch: RaggedBatch, params: Params) -> RaggedBatch:
-        """Apply one stage; its errors say which one it is."""
+    def apply_stage(
+        self, name: str, batch: RaggedBatch, params: Params, chosen: Tensor | None = None
+    ) -> RaggedBatch:
+        """Apply one stage, to the chosen samples only; its errors say which one it is."""
+        prefix, apply = f"{name}.", self.stages[name].apply
+        own = {key.removeprefix(prefix): v for key, v in params.items() if key.startswith(prefix)}
+        if chosen is not None:
+            apply = partial(apply_to_rows, chosen, apply)
         try:
-            return self.stages[name].apply(batch, params)
+            return apply(batch, own)
         except ValueError as error:
             raise ValueError(f"stage {name!r}: {error}") from error
-
-    def apply_to_chosen(
-        self, chosen: Bool[Tensor, " n"], name: str, batch: RaggedBatch, params: Params
-    ) -> RaggedBatch:
-        """Apply one stage to some samples."""
-        return apply_to_rows(chosen, partial(self.apply_stage, name), batch, params)
-
-    @staticmethod
-    def own(params: Params, name: str) -> Params:
-        """The parameters of one stage."""
-        prefix = f"{name}."
-        return {key.removeprefix(prefix): v for key, v in params.items() if key.startswith(prefix)}
 
     def relative_size_after(self, before: RelativeSize) -> RelativeSize:
         """That after the last one."""
@@ -84,9 +77,7 @@ class RandomApply(Sequential):
         stages: name to stage, in order of application.
     """
 
-    def __init__(self, *, p: Fraction, stages: Mapping[str, Stage]) -> None:
-        super().__init__(stages=stages)
-        self.p = p
+    p: Fraction
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `used` (n,) and the stages' parameters."""
@@ -109,22 +100,21 @@ class RandomChoice(Sequential):
         weights: relative frequency of each; equal without it.
     """
 
-    def __init__(
-        self, *, stages: Mapping[str, Stage], weights: Sequence[float] | None = None
-    ) -> None:
-        super().__init__(stages=stages)
-        self.names = {"choice": list(stages), **self.names}
-        self.weights = choice_weights("RandomChoice.weights", weights, list(stages))
+    weights: Sequence[float] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.names = {"choice": list(self.stages), **self.names}
+        self.frequencies = choice_weights(self.weights, list(self.stages))
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `choice` (n,) and every stage's parameters."""
-        return {"choice": rows.categorical(self.weights), **super().sample(rows)}
+        return {"choice": rows.categorical(self.frequencies), **super().sample(rows)}
 
     def apply(self, batch: RaggedBatch, params: Params) -> RaggedBatch:
         """Apply each sample's own stage."""
         for index, name in enumerate(self.stages):
-            chosen = params["choice"] == index
-            batch = self.apply_to_chosen(chosen, name, batch, self.own(params, name))
+            batch = self.apply_stage(name, batch, params, params["choice"] == index)
         return batch
 
     def relative_size_after(self, before: RelativeSize) -> RelativeSize:
@@ -142,17 +132,17 @@ class RandomOrder(Sequential):
             must be among them.
     """
 
-    def __init__(self, *, stages: Mapping[str, Stage], keep_order: Sequence[str] = ()) -> None:
-        super().__init__(stages=stages)
-        self.names = {"order": list(stages), **self.names}
-        unknown = sorted({*keep_order} - {*stages})
-        resizing = [n for n, s in stages.items() if s.relative_size_after(FULL_SIZE) != FULL_SIZE]
-        if unknown or (len(resizing) > 1 and not {*resizing} <= {*keep_order}):
-            raise ValueError(
-                f"RandomOrder.keep_order={list(keep_order)}: expected names of {list(stages)}, "
-                f"among them all that change the size ({resizing})"
-            )
-        self.kept = [list(stages).index(name) for name in keep_order]
+    keep_order: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        stages, kept = list(self.stages), list(self.keep_order)
+        self.names = {"order": stages, **self.names}
+        resizing = [n for n in stages if self.stages[n].relative_size_after(FULL_SIZE) != FULL_SIZE]
+        if not {*kept} <= {*stages} or (len(resizing) > 1 and not {*resizing} <= {*kept}):
+            expected = f"names of {stages}, among them all that change the size ({resizing})"
+            raise ValueError(f"RandomOrder.keep_order={kept}: expected {expected}")
+        self.kept = [stages.index(name) for name in kept]
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `order` (n, stages), the stage at each step, and every stage's parameters."""
@@ -169,14 +159,13 @@ class RandomOrder(Sequential):
         count * (count - 1) + 1 turns are enough for every order: a sample's next stage comes later
         in the same cycle, or in the next one.
         """
-        order, count = params["order"], len(self.stages)
-        stages = [(name, self.own(params, name)) for name in self.stages]
+        order, stages = params["order"], list(self.stages)
+        count = len(stages)
         done = torch.zeros_like(order[:, 0])
         for turn in range(count * (count - 1) + 1):
             upcoming = order.gather(1, done.clamp(max=count - 1)[:, None])[:, 0]
             chosen = (upcoming == turn % count) & (done < count)
-            name, own = stages[turn % count]
-            batch = self.apply_to_chosen(chosen, name, batch, own)
+            batch = self.apply_stage(stages[turn % count], batch, params, chosen)
             done = done + chosen
         return batch
 

@@ -1,7 +1,6 @@
 """Compression by WebP, AVIF or H.264."""
 
-from srlit.degradation.argument_types import QualityRange
-from srlit.degradation.stage import Stage
+from srlit.degradation.stage import QualityRange, Stage
 from srlit.ops.file_codecs import CODECS, CodecName, encode_decode
 from srlit.ops.ragged_batch import Params, RaggedBatch
 from srlit.ops.rng import RowGenerator
@@ -16,14 +15,15 @@ class FileCodec(Stage):
             to 51.
     """
 
-    def __init__(self, *, codec: CodecName, quality: QualityRange) -> None:
-        self.codec, self.quality = codec, quality
-        CODECS[codec].require()  # a missing codec is an error now, not after hours
-        if quality[1] > CODECS[codec].max_quality:
-            raise ValueError(
-                f"FileCodec.quality={list(quality)}: expected at most {CODECS[codec].max_quality} "
-                f"for {codec}"
-            )
+    codec: CodecName
+    quality: QualityRange
+
+    def __post_init__(self) -> None:
+        codec = CODECS[self.codec]
+        codec.require()  # a missing codec is an error now, not after hours
+        if self.quality[1] > codec.max_quality:
+            expected = f"expected at most {codec.max_quality} for {self.codec}"
+            raise ValueError(f"FileCodec.quality={list(self.quality)}: {expected}")
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `quality` (n,)."""

@@ -6,8 +6,7 @@ from typing import Annotated
 
 from annotated_types import Interval, MinLen
 
-from srlit.degradation.argument_types import IsRange
-from srlit.degradation.stage import Stage
+from srlit.degradation.stage import IsRange, Stage
 from srlit.ops.file_codecs import libjpeg
 from srlit.ops.jpeg import Subsampling, jpeg
 from srlit.ops.ragged_batch import Params, RaggedBatch, apply_to_rows
@@ -25,14 +24,10 @@ class Jpeg(Stage):
         subsamplings: of '4:2:0' (what cameras and libraries do) and '4:4:4', equally likely.
     """
 
-    def __init__(
-        self,
-        *,
-        quality: JpegQualities,
-        subsamplings: Annotated[Sequence[Subsampling], MinLen(1)] = ("4:2:0",),
-    ) -> None:
-        self.quality = quality
-        self.subsamplings = list(subsamplings)
+    quality: JpegQualities
+    subsamplings: Annotated[Sequence[Subsampling], MinLen(1)] = ("4:2:0",)
+
+    def __post_init__(self) -> None:
         self.names = {"subsampling": self.subsamplings}
 
     def sample(self, rows: RowGenerator) -> Params:

@@ -1,8 +1,5 @@
 """Any augmentation of kornia as a degradation stage."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -38,12 +35,14 @@ class KorniaStage(Stage):
         ValueError: the augmentation changes the size (use `Resize` or `KorniaResize`).
     """
 
-    def __init__(self, *, augmentation: nn.Module, pad_to: Count = 1) -> None:
-        if not isinstance(augmentation, AugmentationBase2D):
-            name = type(augmentation).__name__
-            msg = f"KorniaStage.augmentation={name}: expected a 2D augmentation of kornia"
-            raise TypeError(msg)
-        self.augmentation, self.pad_to = augmentation, pad_to
+    augmentation: nn.Module
+    pad_to: Count = 1
+
+    def __post_init__(self) -> None:
+        where = f"KorniaStage.augmentation={type(self.augmentation).__name__}"
+        if not isinstance(self.augmentation, AugmentationBase2D):
+            raise TypeError(f"{where}: expected a 2D augmentation of kornia")
+        self.forward_parameters = self.augmentation.forward_parameters
         draws, others = (
             [self._draw(key, *size) for key in PROBE_KEYS.tolist()] for size in PROBE_SIZES
         )
@@ -54,17 +53,15 @@ class KorniaStage(Stage):
             and all(own[name].shape == value.shape for own in draws)
         }
         self.draws_again = len(self.shapes) < len(draws[0])
-        self.is_batched = self._is_batched(draws)
+        self.is_batched = self._is_batched(draws, where)
 
-    def _is_batched(self, draws: list[dict[str, Tensor]]) -> bool:
+    def _is_batched(self, draws: list[dict[str, Tensor]], where: str) -> bool:
         """Whether a batch gives what its samples give one by one."""
         generator = torch.Generator().manual_seed(0)
         x = torch.rand(len(draws), 3, *PROBE_SIZES[0], generator=generator)
         alone = [self._augment(x[i : i + 1], own) for i, own in enumerate(draws)]
         if alone[0].shape != x[:1].shape:
-            name = type(self.augmentation).__name__
-            msg = f"KorniaStage.augmentation={name}: changes the size; use Resize or KorniaResize"
-            raise ValueError(msg)
+            raise ValueError(f"{where}: changes the size; use Resize or KorniaResize")
         shapes = [(1, *value.shape[1:]) for value in draws[0].values()]
         if any([value.shape for value in own.values()] != shapes for own in draws):
             return False  # a parameter that all samples share, or of varying length
@@ -75,7 +72,7 @@ class KorniaStage(Stage):
         keys = rows.keys()
         draws = [self._draw(key, *PROBE_SIZES[0]) for key in keys.tolist() or [0]]
         params = {
-            name: torch.stack([own[name].view(_row(shape)) for own in draws])[: rows.n]
+            name: torch.stack([own[name].view(_row(shape)) for own in draws])[: len(keys)]
             for name, shape in self.shapes.items()
         }
         params = {name: value.to(keys.device) for name, value in params.items()}
@@ -83,31 +80,27 @@ class KorniaStage(Stage):
 
     def apply(self, batch: RaggedBatch, params: Params) -> RaggedBatch:
         """Augment with the drawn parameters, each sample at its own size."""
-        x = batch.pixels
-        n, _, *size = x.shape
-        if self.is_batched and batch.sizes is None and not x.is_cpu:
-            return batch.with_pixels(self._augment(x, self._kornia_params(params, *size)))
-        pixels = torch.zeros_like(x)
-        sizes = [size] * n if batch.sizes is None else batch.sizes.tolist()
-        for i, (h, w) in enumerate(sizes):
-            own = self._kornia_params({k: v[i : i + 1] for k, v in params.items()}, h, w)
-            pixels[i : i + 1, :, :h, :w] = self._augment(x[i : i + 1, :, :h, :w], own)
-        return batch.with_pixels(pixels)
+
+        def augment(x: Float[Tensor, "n 3 h w"], own: Params) -> Float[Tensor, "n 3 h w"]:
+            return self._augment(x, self._kornia_params(own, *x.shape[-2:]))
+
+        if self.is_batched and batch.sizes is None and not batch.pixels.is_cpu:
+            return batch.map(augment, params)
+        return batch.map_one_by_one(augment, params)
 
     def _kornia_params(self, params: Params, h: int, w: int) -> dict[str, Tensor]:
         """Kornia's parameters for images of one size: those recorded, the others drawn again."""
         keys = params[KEY].tolist() if self.draws_again else []
         again = _joined([self._draw(key, h, w) for key in keys])
-        recorded = {
-            name: params[name].reshape(-1, *shape[1:]) for name, shape in self.shapes.items()
-        }
+        recorded = {k: params[k].reshape(-1, *shape[1:]) for k, shape in self.shapes.items()}
         return {**again, **recorded}
 
     def _draw(self, key: int, h: int, w: int) -> dict[str, Tensor]:
         """Kornia's parameters for one image."""
-        with seeded(key):
+        with torch.random.fork_rng(devices=[]):  # kornia draws from torch's CPU generator
+            torch.default_generator.manual_seed(key)
             shape = torch.Size((1, 3, self._padded(h), self._padded(w)))
-            drawn = self.augmentation.forward_parameters(shape)
+            drawn = self.forward_parameters(shape)
         return {name: value for name, value in drawn.items() if name != "forward_input_shape"}
 
     def _augment(
@@ -133,14 +126,3 @@ def _joined(draws: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 def _row(shape: torch.Size) -> torch.Size:
     """The shape of one sample's parameter, without kornia's batch axis of one."""
     return shape[1:] if shape[0] == 1 else shape
-
-
-@contextmanager
-def seeded(key: int) -> Iterator[None]:
-    """Seed torch's CPU generator, which kornia draws from, and restore its state afterwards."""
-    state = torch.get_rng_state()
-    torch.default_generator.manual_seed(key)
-    try:
-        yield
-    finally:
-        torch.set_rng_state(state)

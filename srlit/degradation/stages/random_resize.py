@@ -8,16 +8,14 @@ from typing import Annotated
 import torch
 from annotated_types import MinLen
 
-from srlit.degradation.argument_types import FactorRanges, PositiveRange, choice_weights
-from srlit.degradation.stage import RelativeSize, Stage
+from srlit.degradation.stage import FactorRanges, PositiveRange, RelativeSize, Stage, choice_weights
 from srlit.ops.ragged_batch import Params, RaggedBatch
 from srlit.ops.resize import INTERPOLATIONS, Interpolation, interpolate
 from srlit.ops.rng import RowGenerator, constant
 from srlit.types import Count
 
-Interpolations = Annotated[
-    Sequence[Interpolation], MinLen(1), f"some of {', '.join(INTERPOLATIONS)}"
-]
+SOME = f"some of {', '.join(INTERPOLATIONS)}"
+Interpolations = Annotated[Sequence[Interpolation], MinLen(1), SOME]
 
 
 class Resize(Stage):
@@ -33,25 +31,20 @@ class Resize(Stage):
         shrink: divides the size.
     """
 
-    def __init__(
-        self,
-        *,
-        factors: FactorRanges,
-        kinds: Interpolations,
-        weights: Sequence[float] | None = None,
-        shrink: Count = 1,
-    ) -> None:
-        self.factors = factors
-        self.weights = choice_weights("Resize.weights", weights, factors)
-        self.kinds = list(kinds)
+    factors: FactorRanges
+    kinds: Interpolations
+    weights: Sequence[float] | None = None
+    shrink: Count = 1
+
+    def __post_init__(self) -> None:
+        self.frequencies = choice_weights(self.weights, self.factors)
         self.names = {"kind": self.kinds}
-        self.shrink = shrink
-        self.min_factor = min(low for low, _ in factors)
-        self.max_factor = max(high for _, high in factors)
+        self.min_factor = min(low for low, _ in self.factors)
+        self.max_factor = max(high for _, high in self.factors)
 
     def sample(self, rows: RowGenerator) -> Params:
         """Draw `factor` (n,) and `kind` (n,), an index into `kinds`."""
-        direction = rows.categorical(self.weights)
+        direction = rows.categorical(self.frequencies)
         factors = torch.stack([rows.uniform(low, high) for low, high in self.factors], 1)
         factor = factors.gather(1, direction[:, None])[:, 0]
         return {"factor": factor, "kind": rows.integers(0, len(self.kinds) - 1)}

@@ -78,25 +78,32 @@ def test_random_apply_choice_and_sequential(place):
     assert numbers(Sequential(stages=digits(3)).apply(RaggedBatch.of(x), {}))[0] == 123
 
 
-def test_relative_sizes():
-    half, vary = Bicubic(scale=2), Resize(factors=[[0.5, 1]], kinds=["area"])
-    back = Resize(factors=[[1, 1]], shrink=2, kinds=["area"])
-    full = Fraction(1)
-    assert Sequential(stages={"a": half, "b": Quantise()}).relative_size_after(full) == Fraction(
-        1, 2
-    )
-    assert Sequential(stages={"a": vary, "b": Quantise()}).relative_size_after(full) is None
-    assert Sequential(stages={"a": vary, "b": back}).relative_size_after(full) == Fraction(1, 2)
-    assert RandomApply(p=0.5, stages={"a": vary, "b": back}).relative_size_after(full) is None
-    assert RandomApply(p=0.5, stages={"a": Quantise()}).relative_size_after(full) == full
-    assert RandomChoice(stages={"a": half, "b": back}).relative_size_after(full) == Fraction(1, 2)
-    assert RandomChoice(stages={"a": half, "b": Quantise()}).relative_size_after(full) is None
-    order = RandomOrder(stages={"b": back, "q": Quantise(), "v": vary}, keep_order=["v", "b"])
-    assert order.relative_size_after(full) == Fraction(1, 2)
-    one = RandomOrder(stages={"a": Quantise(), "b": half, "c": Quantise()}, keep_order=["a", "c"])
-    assert one.relative_size_after(full) == Fraction(1, 2)
+HALF, SAME, VARY = Bicubic(scale=2), Quantise(), Resize(factors=[[0.5, 1]], kinds=["area"])
+BACK = Resize(factors=[[1, 1]], shrink=2, kinds=["area"])  # to half the original size
+HALVED = Fraction(1, 2)
+
+
+@pytest.mark.parametrize(
+    ("stage", "size"),
+    [
+        (Sequential(stages={"a": HALF, "b": SAME}), HALVED),
+        (Sequential(stages={"a": VARY, "b": SAME}), None),
+        (Sequential(stages={"a": VARY, "b": BACK}), HALVED),
+        (RandomApply(p=0.5, stages={"a": VARY, "b": BACK}), None),
+        (RandomApply(p=0.5, stages={"a": SAME}), 1),
+        (RandomChoice(stages={"a": HALF, "b": BACK}), HALVED),
+        (RandomChoice(stages={"a": HALF, "b": SAME}), None),
+        (RandomOrder(stages={"b": BACK, "q": SAME, "v": VARY}, keep_order=["v", "b"]), HALVED),
+        (RandomOrder(stages={"a": SAME, "b": HALF, "c": SAME}, keep_order=["a", "c"]), HALVED),
+    ],
+)
+def test_relative_sizes(stage, size):
+    assert stage.relative_size_after(Fraction(1)) == size
+
+
+def test_an_order_that_could_change_the_size_is_refused():
     with pytest.raises(ValueError, match=r"keep_order=\['b'\].*\['b', 'v'\]"):
-        RandomOrder(stages={"b": back, "v": vary}, keep_order=["b"])
+        RandomOrder(stages={"b": BACK, "v": VARY}, keep_order=["b"])
 
 
 def test_names_of_choices_and_of_failing_stages():

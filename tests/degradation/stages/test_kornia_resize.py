@@ -1,9 +1,7 @@
-import pytest
 import torch
 from torch.nn.functional import avg_pool2d
 
 from srlit.degradation.stages.kornia_resize import KorniaResize
-from srlit.ops.ragged_batch import RaggedBatch
 from tests.degradation.sampling import apply, rows
 
 
@@ -16,10 +14,3 @@ def test_interpolations_are_drawn_per_sample_and_area_is_the_mean(photo):
     area = lr[params["kind"] == 1]
     torch.testing.assert_close(area, avg_pool2d(x[: len(area)], 3))
     assert not torch.equal(lr[params["kind"] == 0][0], area[0])
-
-
-def test_images_must_have_one_size():
-    batch = RaggedBatch(torch.zeros(2, 3, 8, 8), (8, 8), torch.tensor([[8, 8], [4, 4]]), (4, 4))
-    stage = KorniaResize(scale=2, kinds=["area"])
-    with pytest.raises(ValueError, match="KorniaResize"):
-        stage.apply(batch, stage.sample(rows(2)))

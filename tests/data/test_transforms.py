@@ -1,6 +1,6 @@
 import torch
 
-from srlit.data.augment import Augmentation
+from srlit.data.transforms import Augmentation
 from srlit.ops.rng import RowGenerator, make_keys
 
 

@@ -1,9 +1,10 @@
 from types import SimpleNamespace
+from unittest.mock import Mock, call
 
 import pytest
 import torch
 
-from srlit.ops.precision import feature_precision, float64_device, full_precision
+from srlit.ops.compute_precision import feature_precision, float64_device, full_precision
 
 
 def test_apples_and_some_of_intels_gpus_lack_float64(monkeypatch):
@@ -33,20 +34,14 @@ def test_precision_is_full_inside_and_as_before_outside():
 
 @pytest.mark.parametrize("native", [True, False])
 def test_features_are_bfloat16_on_gpus_that_have_it(native, monkeypatch):
-    asked = []
-
-    def supported(including_emulation=True):
-        asked.append(including_emulation)
-        return native
-
+    supported = Mock(return_value=native)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
     monkeypatch.setattr(torch.amp.autocast_mode, "is_autocast_available", lambda _: True)
     monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
     context = feature_precision(torch.device("cuda", 1))
-    assert context.device == "cuda"
-    assert context.fast_dtype == torch.bfloat16
+    assert (context.device, context.fast_dtype) == ("cuda", torch.bfloat16)
     assert context._enabled is native
-    assert asked[0] is False
+    assert supported.call_args_list[0] == call(including_emulation=False)
 
 
 def test_features_are_float32_on_a_cpu_even_in_a_training_that_is_not():

@@ -3,9 +3,9 @@ import os
 import pytest
 
 from srlit.evaluation.measure import Results
-from srlit.evaluation.summary import Summary, write_results
-from srlit.reports.evaluations import ranked, read_photos, row_of
-from srlit.reports.folders import find_subjects
+from srlit.evaluation.summary import Protocol, Summary, write_results
+from srlit.reports.evaluations import Evaluation, ranked, read_photos, row_of
+from srlit.reports.run_folders import find_subjects
 from srlit.reports.warnings import Warnings
 from tests.reports.samples import make_evaluation, make_run
 
@@ -64,16 +64,14 @@ def test_other_folders_are_refused_by_name(tmp_path):
     ],
 )
 def test_the_row_of_a_run(tmp_path, run, methods, row):
-    folder = make_evaluation(tmp_path / "evaluation", methods, photos=1)
-    (evaluation,) = subjects(folder).evaluations
-    assert row_of(run, evaluation) == row
+    rows = [{"name": method} for method in methods]
+    assert row_of(run, Evaluation(tmp_path, "", rows, [])) == row
 
 
 def test_names_that_begin_like_formulas_are_read_as_they_were(tmp_path):
-    labels = {"data": "=x", "degradation": "-y"}
     rows = [{"name": "@m", "photo": "=1+1.png", "mae": -0.5}]
     results = Results(means=[{"name": "@m", "mae": -0.5}], photos=rows, unreadable=[])
-    write_results(tmp_path, Summary(*labels.values(), "test", results, "@m"))
+    write_results(tmp_path, Summary(Protocol("=x", "-y", "test"), results, "@m"))
     cells = (tmp_path / "photos.csv").read_text().splitlines()[1].split(",")
     assert cells == ["'=x", "'-y", "'@m", "'=1+1.png", "-0.5"]
     [photo] = read_photos(tmp_path / "photos.csv")
@@ -83,7 +81,11 @@ def test_names_that_begin_like_formulas_are_read_as_they_were(tmp_path):
 def test_photos_are_ranked_from_the_worst(tmp_path):
     folder = make_evaluation(tmp_path, photos=4)
     photos = read_photos(folder / "photos.csv")
-    assert [p.number for p in ranked(photos, "run", "lpips_alex")] == [3, 2, 1, 0]
-    assert [p.number for p in ranked(photos, "run", "psnr_rgb_b0")] == [0, 1, 2, 3]
+
+    def numbers(metric):
+        return [photo.number for photo in ranked(photos, "run", metric)]
+
+    assert numbers("lpips_alex") == [3, 2, 1, 0]
+    assert numbers("psnr_rgb_b0") == [0, 1, 2, 3]
     photos[2].values["run"]["lpips_alex"] = float("nan")
-    assert [p.number for p in ranked(photos, "run", "lpips_alex")] == [3, 1, 0]
+    assert numbers("lpips_alex") == [3, 1, 0]
