@@ -3,6 +3,7 @@
 Where a store is given, the decoded pixels are packed on the way, as decoding is what takes time.
 """
 
+import logging
 import multiprocessing
 import os
 import secrets
@@ -10,8 +11,15 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -27,6 +35,8 @@ from srlit.data.detect_upscaled import looks_upscaled
 from srlit.data.photo_file import PhotoError, TemporaryPhotoError
 from srlit.data.store import SUFFIX, StoreError, digest_of, write_shard
 
+log = logging.getLogger(__name__)
+
 # Below so many bytes of files, threads are done before processes have started.
 SMALL = 16 * 2**20
 # A shard takes files of so many bytes (decoded about twice that of PNG, ten times that of JPEG,
@@ -34,6 +44,7 @@ SMALL = 16 * 2**20
 SHARD = 16 * 2**20
 MIN_CHUNK = 2 * 2**20
 SHOW_PROGRESS = 200  # files
+SILENCE = 300.0  # seconds
 
 # Size in bytes, and times of change of the content and of the inode. The last one tells two files
 # of equal size that changed places, and so kept the first two.
@@ -60,6 +71,7 @@ class Entry(NamedTuple):
 
 Entries = list[Entry]  # of the files of a chunk
 Scan = Callable[[Sequence[Path]], Entries]
+Task = Future[Entries]
 
 
 def stamp_of(path: Path) -> Stamp | None:
@@ -128,10 +140,10 @@ def chunks(paths: Sequence[Path], sizes: Sequence[int], *, max_bytes: int) -> li
 def _scan_in_pool(parts: list[list[Path]], size: int, scan: Scan) -> Iterator[tuple[int, Entries]]:
     """Scan chunks, of so many bytes, until all are done or a process dies; each by its number."""
     with _pool(size) as pool:
-        tasks: dict[Future[list[Entry]], int] = {}
+        tasks: dict[Task, int] = {}
         with suppress(BrokenProcessPool):
             tasks.update((pool.submit(scan, part), number) for number, part in enumerate(parts))
-        for task in as_completed(tasks):
+        for task in _results(pool, tasks):
             if not isinstance(task.exception(), BrokenProcessPool):
                 yield tasks[task], task.result()
 
@@ -139,12 +151,29 @@ def _scan_in_pool(parts: list[list[Path]], size: int, scan: Scan) -> Iterator[tu
 def _scan_isolated(paths: Sequence[Path], scan: Scan) -> list[Entry]:
     """Scan files in a process of their own, and each alone where it dies."""
     with _processes(1) as pool:
-        try:
-            return pool.submit(scan, paths).result()
-        except BrokenProcessPool:
-            if len(paths) > 1:
-                return [e for path in paths for e in _scan_isolated([path], scan)]
-    return [Entry(stamp_of(paths[0]), reason="the decoder crashed on it, or ran out of memory")]
+        [task] = _results(pool, [pool.submit(scan, paths)])
+        if not isinstance(task.exception(), BrokenProcessPool):
+            return task.result()
+    if len(paths) > 1:
+        return [entry for path in paths for entry in _scan_isolated([path], scan)]
+    reason = "the decoder crashed on it, ran out of memory, or does not end"
+    return [Entry(stamp_of(paths[0]), reason=reason)]
+
+
+def _results(pool: Executor, tasks: Iterable[Task]) -> Iterator[Task]:
+    """Tasks that are done, as they are; processes that are silent for too long are killed.
+
+    They may be stopped or hang in a decoder. Their tasks end with BrokenProcessPool.
+    """
+    left = set(tasks)
+    while left:
+        done, left = wait(left, SILENCE, FIRST_COMPLETED)
+        if not done:
+            processes = dict(getattr(pool, "_processes", {}))
+            log.warning("no photo checked for %g s: ending processes %s", SILENCE, [*processes])
+            for process in processes.values():
+                process.kill()
+        yield from done
 
 
 @contextmanager

@@ -1,8 +1,10 @@
 """What is scanned again, and what is not."""
 
 import json
+import multiprocessing
 import os
 import shutil
+import signal
 import sys
 
 import numpy as np
@@ -113,6 +115,34 @@ def test_a_damaged_cache_costs_one_scan(photo_folder, tmp_path, scanned, damaged
 
 
 # -- decoders that crash --------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs forked processes")
+def test_a_stopped_process_costs_a_second_scan_and_a_file_that_hangs_only_itself(
+    tmp_path, monkeypatch
+):
+    """One of ten photos stops its process once, another one each time."""
+    folder, once = tmp_path / "photos", tmp_path / "once"
+    folder.mkdir()
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    for i in range(10):
+        noise[0, 0] = i
+        Image.fromarray(noise).save(folder / f"{i:02}.png")
+    decode = scan.decode
+
+    def stop(path):
+        if path.name == "07.png" or (path.name == "02.png" and not once.exists()):
+            once.touch()
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return decode(path)
+
+    changes = {"decode": stop, "SILENCE": 2, "SMALL": 0, "MIN_CHUNK": 1, "cores": lambda: 2}
+    for name, value in changes.items():
+        monkeypatch.setattr(scan, name, value)
+    found = audit(sorted(folder.iterdir()), max_invalid_fraction=1)
+    assert [path.name for path, _ in found.rejected] == ["07.png"]
+    assert len(found.photos) == 9
+    assert not multiprocessing.active_children()
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs forked processes")
