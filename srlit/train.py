@@ -57,7 +57,8 @@ def train(cfg: DictConfig) -> float:
     data.check(phase.metrics.min_size)
     selector = require_selection(trainer, phase)
     degradation = plain(cfg.eval_degradation)
-    phase.validation_id = fingerprint(data.validation_digest, degradation, METRICS_VERSION)
+    validated = data.validation_digest, phase.val_tile, degradation, METRICS_VERSION
+    phase.validation_id = fingerprint(*validated)
     record = record_of(cfg, data)
     if resume is None:
         initialise(cfg, phase, record)

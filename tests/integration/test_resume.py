@@ -128,12 +128,15 @@ def test_another_metric_may_select_after_a_resume(tmp_path, monkeypatch):
     assert [row["iteration"] for row in best["history"]] == [2, 4, 6, 8]
 
 
-def test_another_validation_is_not_compared_with(tmp_path, stuck, monkeypatch, caplog):
+@pytest.mark.parametrize(
+    "change", [["degradation@eval_degradation=bicubic"], ["phase.val_tile=8", "resume_changes=any"]]
+)
+def test_another_validation_is_not_compared_with(tmp_path, stuck, monkeypatch, caplog, change):
     """Of validations that always give 1, only those by the new degradation rank and stop."""
     patience = ("callbacks.early_stopping.patience=3", "schedule.patience=2")
     run = stopped_at(tmp_path, monkeypatch, 6, *patience)
     former = json.loads((run / "best.json").read_text())
-    go(tmp_path, *patience, "degradation@eval_degradation=bicubic")
+    go(tmp_path, *patience, *change)
     best = json.loads((run / "best.json").read_text())
     ids = [row["validation"] for row in best["history"]]
     assert ids[0] == ids[1] == ids[2] != ids[3]
