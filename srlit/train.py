@@ -41,6 +41,7 @@ def train(cfg: DictConfig) -> float:
     import torch
 
     from srlit.callbacks.divergence import DivergedError
+    from srlit.callbacks.introduction import log_next_commands
     from srlit.checkpoint.runs import read_best
     from srlit.metrics.ranking import measured_name
     from srlit.metrics.suite import METRICS_VERSION
@@ -67,6 +68,8 @@ def train(cfg: DictConfig) -> float:
     # A batch is there even after the last iteration, as a validation may be due.
     data.first_iteration = min(phase.iteration, cfg.iterations - 1)
 
+    if resume is not None:
+        trainer.num_sanity_val_steps = 0
     with record.kept(folder, writes=trainer.is_global_zero):
         _describe(cfg, folder, trainer, phase, resume)
         trainer.fit(phase, data, ckpt_path=resume, weights_only=True)
@@ -78,10 +81,12 @@ def train(cfg: DictConfig) -> float:
     trainer.strategy.barrier()  # the next phase of a multirun looks for what was just written
 
     best = read_best(folder)
-    log.info("selected %s (%s)", folder / best["checkpoint"], best["rule"])
+    log.info("selected     %s (%s)", folder / best["checkpoint"], best["rule"])
     if not best["reaches_minimum"]:
         log.warning("no checkpoint reaches the minimum and tolerance of callbacks.lpips_checkpoint")
     _log_best(trainer, folder / best["checkpoint"], cfg.name)
+    if trainer.is_global_zero:
+        log_next_commands(folder)
     return float(best["metrics"][measured_name(selector.asked.metric, best["metrics"])])
 
 

@@ -28,6 +28,7 @@ TINY = (
     "trainer.accelerator=cpu",
     "trainer.devices=1",
     "trainer.precision=32-true",
+    "trainer.num_sanity_val_steps=0",  # the validation before the training has its own test
     "paths.store=null",
     "callbacks.degradation=null",  # a second of plotting; it has its own test
 )

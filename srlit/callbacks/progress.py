@@ -80,11 +80,16 @@ class IterationProgress(Callback):
             )
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log the validation; its time does not count as training's."""
+        """Log the validation, beside bicubic's; its time does not count as training's."""
         assert isinstance(pl_module, Phase)
-        if not trainer.sanity_checking and trainer.is_global_zero:
-            found = "  ".join(f"{name} {value:.4f}" for name, value in pl_module.validation.items())
-            log.info("iteration %d validated: %s", pl_module.iteration, found)
+        if trainer.is_global_zero:
+            known = pl_module.baseline
+            found = [
+                f"{name} {_short(value)}" + (f" ({_short(known[name])})" if name in known else "")
+                for name, value in pl_module.validation.items()
+            ]
+            bicubic = "  (bicubic)" if known else ""
+            log.info("iteration %d  %s%s", pl_module.iteration, "  ".join(found), bicubic)
         self._since, self._images = time.monotonic(), 0
 
     def on_train_end(self, *_: Any, **__: Any) -> None:  # noqa: ANN401
@@ -97,6 +102,11 @@ class IterationProgress(Callback):
     def on_exception(self, *_: Any, **__: Any) -> None:  # noqa: ANN401
         """Leave the terminal as it was."""
         self.on_train_end()
+
+
+def _short(value: float) -> str:
+    """As in tables: two decimals from 10 on, four below."""
+    return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4f}"
 
 
 def _losses(latest: dict[str, float]) -> str:

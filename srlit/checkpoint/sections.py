@@ -43,6 +43,7 @@ class Checkpoint(TypedDict):
     validated: NotRequired[NonNegativeInt]
     validation_id: NotRequired[str]
     rows_written: NotRequired[NonNegativeInt]
+    baseline: NotRequired[dict[str, float]]
     callbacks: NotRequired[CallbackStates]
     running_means: NotRequired[dict[str, Any]]
     finite_check: NotRequired[dict[str, Any]]

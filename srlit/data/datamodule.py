@@ -116,6 +116,11 @@ class PhotoDataModule(TrainingData, LightningDataModule):
         return evaluation_pair(batch, self.eval_degradation)
 
     @property
+    def counts(self) -> dict[str, int]:
+        """How many photos training and validation use."""
+        return {"train": len(self._train_photos), "val": len(self._val_photos)}
+
+    @property
     def photos_digest(self) -> str:
         """A digest of the training photos' pixels."""
         return fingerprint([(p.digest, p.lr and p.lr.digest) for p in self._train_photos])

@@ -26,6 +26,7 @@ from torchmetrics import MeanMetric
 
 from srlit.losses.composite import CompositeLoss, LossParts
 from srlit.metrics.suite import MetricSuite
+from srlit.ops.resize import imresize
 from srlit.ops.rng import make_keys
 from srlit.ops.tiling import Upscaler, upscale_batch, usual_overlap
 from srlit.phases.finite_check import FiniteCheck
@@ -35,6 +36,8 @@ from srlit.phases.running_means import RunningMeans
 from srlit.types import AnyImages, Batch, Count, Images, Positive, Scalar
 
 log = logging.getLogger(__name__)
+
+BICUBIC = "bicubic/"  # before the names of bicubic interpolation's values
 
 MakeOptimizer = Callable[..., Optimizer]
 MakeSchedule = Callable[[Optimizer], LRScheduler]
@@ -112,6 +115,7 @@ class Phase(LightningModule):
         self.validation_id = ""
         self.validation_changed = False
         self.rows_written = 0
+        self.baseline: dict[str, float] = {}
         self.validation: dict[str, float] = {}
         self._val_means: dict[str, MeanMetric] = {}
         # In a tuple: the EMA callback stores the average, it is no part of this module's state.
@@ -322,7 +326,12 @@ class Phase(LightningModule):
         if "stage1_output" in self.loss.needs(None):
             inputs["stage1_output"] = self.restore_stage1(batch.lr)
         loss = self.loss(sr, batch.hr, loss_inputs=inputs).total.expand(len(sr))
-        for name, value in (self.metrics(sr, batch.hr, batch.lr) | {"loss": loss}).items():
+        values = self.metrics(sr, batch.hr, batch.lr) | {"loss": loss}
+        if self.trainer.sanity_checking:  # before the first iteration
+            bicubic = imresize(batch.lr, batch.hr.shape[-1] / batch.lr.shape[-1])
+            found = self.metrics(bicubic, batch.hr, batch.lr)
+            values |= {f"{BICUBIC}{name}": value for name, value in found.items()}
+        for name, value in values.items():
             self._val_means[name].update(value)
 
     @torch.no_grad()
@@ -367,10 +376,14 @@ class Phase(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Average over all images and processes, for callbacks, loggers and the schedule."""
-        self.validation = {name: float(mean.compute()) for name, mean in self._val_means.items()}
-        if self.trainer.sanity_checking:
-            return
+        found = {name: float(mean.compute()) for name, mean in self._val_means.items()}
+        self.validation = {k: v for k, v in found.items() if not k.startswith(BICUBIC)}
         row = {f"val/{name}": value for name, value in self.validation.items()}
+        if self.trainer.sanity_checking:
+            bicubic = {name: value for name, value in found.items() if name.startswith(BICUBIC)}
+            self.baseline = {name.removeprefix(BICUBIC): value for name, value in bicubic.items()}
+            self.write_row(row | bicubic)
+            return
         self.log_dict(row, logger=False)  # for Lightning's callbacks, such as EarlyStopping
         self.write_row(row)
         for scheduler in self._schedulers():
@@ -394,6 +407,7 @@ class Phase(LightningModule):
         checkpoint["validated"] = self.validated
         checkpoint["validation_id"] = self.validation_id
         checkpoint["rows_written"] = self.rows_written
+        checkpoint["baseline"] = self.baseline
         checkpoint["running_means"] = self.running_means.state_dict()
         checkpoint["finite_check"] = self.finite_check.state_dict()
         checkpoint["card"] = self.card
@@ -405,6 +419,7 @@ class Phase(LightningModule):
         self.validated = checkpoint["validated"]
         self.validation_changed = self.validation_id != checkpoint["validation_id"]
         self.rows_written = checkpoint["rows_written"]
+        self.baseline = {} if self.validation_changed else dict(checkpoint["baseline"])
         self.running_means.load_state_dict(checkpoint["running_means"], self.device)
         self.finite_check.load_state_dict(checkpoint["finite_check"], self.device)
 

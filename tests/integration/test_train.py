@@ -13,11 +13,19 @@ from srlit.callbacks.csv_logger import read_rows
 from srlit.checkpoint import CheckpointError, load_checkpoint, resolve_checkpoint
 from srlit.checkpoint.loading import network_weights
 from srlit.config import ConfigError
+from srlit.data.transforms import evaluation_pair
+from srlit.ops.resize import imresize
 from srlit.perceptual import backbones as weights
 from srlit.phases.base import Phase
 from srlit.train import resolve_precision, train
 from tests.helpers import TINY_TRAINING, compose_config, no_network, run
 from tests.integration.survival import differences, outcome
+
+FAST = (
+    *TINY_TRAINING,
+    *("logger.tensorboard=null", "callbacks.image_logger=null", "metrics.names=[mae]"),
+    *("callbacks.lpips_checkpoint.metric=mae", "loss=l1", "iterations=1"),
+)
 
 
 @pytest.fixture
@@ -115,6 +123,30 @@ def test_a_run_leaves_what_people_look_for(tmp_path):
     assert checkpoint["card"]["model"]["width"] == 8
 
 
+def test_the_first_minute_says_what_runs_and_what_comes_next(command, tmp_path, capsys):
+    assert command(*FAST, "trainer.num_sanity_val_steps=-1", "name=a") is None
+    lines = capsys.readouterr().out.splitlines()
+    begin = next(i for i, line in enumerate(lines) if line.startswith("device"))
+    first = {line.split()[0]: line for line in lines[begin : begin + 5]}
+    assert first.keys() == {"device", "network", "photos", "degradation", "folder"}
+    assert "cpu, precision 32-true" in first["device"]
+    assert "EDSR" in first["network"]
+    assert "10 for train, 2 for val" in first["photos"]
+    assert first["folder"].split()[-1] == "runs/a"
+    assert [line.split()[2] for line in lines if line.startswith("next")] == [
+        "report", "evaluate", "upscale",
+    ]  # fmt: skip
+    before, *_, after = read_rows(tmp_path / "runs" / "a" / "metrics.csv")
+    assert (before["step"], after["step"]) == ("0", "1")
+    data = train_module.build_data(compose_config("train", *FAST))
+    data.check()
+    pairs = [evaluation_pair(photos, data.eval_degradation) for photos in data.val_dataloader()]
+    errors = [(imresize(b.lr, 2).clamp(0, 1) - b.hr).abs().mean((1, 2, 3)) for b in pairs]
+    assert float(before["bicubic/mae"]) == pytest.approx(float(torch.cat(errors).mean()), abs=2e-4)
+    shown = f"mae {float(after['val/mae']):.4f} ({float(before['bicubic/mae']):.4f})"
+    assert any(line.startswith("iteration 1") and shown in line for line in lines)
+
+
 def test_a_used_folder_is_never_overwritten_and_a_finished_run_never_changed(tmp_path):
     train_small(tmp_path)
     before = (tmp_path / "custom" / "best.json").read_text()
@@ -137,13 +169,6 @@ def test_three_phases_in_a_row_by_multirun(tmp_path):
         folder = tmp_path / "runs" / source
         best = json.loads((folder / "best.json").read_text())["checkpoint"]
         assert f"generator starts from {folder / best}" in log
-
-
-FAST = (
-    *TINY_TRAINING,
-    *("logger.tensorboard=null", "callbacks.image_logger=null", "metrics.names=[mae]"),
-    *("callbacks.lpips_checkpoint.metric=mae", "loss=l1", "iterations=1"),
-)
 
 
 def test_jobs_of_a_multirun_follow_their_own_parents(command, tmp_path, capsys):
