@@ -49,6 +49,7 @@ def evaluate(cfg: DictConfig) -> "list[Row]":
     from srlit.evaluation.figures import read_figures
     from srlit.evaluation.methods import choose_reference
     from srlit.evaluation.summary import write_overview
+    from srlit.utils.atomic import remove_torn
 
     metrics: MetricSuite = build(cfg.metrics)
     methods, between = build_methods(cfg)
@@ -58,6 +59,7 @@ def evaluate(cfg: DictConfig) -> "list[Row]":
     check(cfg, tasks, metrics)
     warn_of_training_photos(cfg, tasks)
     folder, replay = Path(cfg.paths.run), Path(cfg.replay) if cfg.replay else None
+    remove_torn(folder)
     summaries = []
     with own_folder(folder):
         for task in tasks:

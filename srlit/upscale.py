@@ -32,8 +32,10 @@ def upscale(cfg: DictConfig) -> list[Path]:
     from srlit.data.photo_file import PhotoError
     from srlit.inference.image_files import read_image, write_image
     from srlit.ops.resize import imresize
+    from srlit.utils.atomic import remove_torn
 
     jobs = find_jobs(cfg)
+    remove_torn(Path(cfg.output).expanduser())
     network = load_network(cfg)
     failed: list[str] = []
     for source, target in track(jobs, f"upscaling x{network.scale}", transient=True):

@@ -116,6 +116,9 @@ def explained(config_name: str, overrides: Sequence[str]) -> Iterator[None]:
         yield
     except (ConfigCompositionException, OverrideParseException) as error:
         raise SystemExit(f"error: {explain(error, config_name, overrides)}") from error
+    except OSError as error:  # Hydra makes the folder
+        where = f"{error.filename}: {error.strerror}"
+        raise SystemExit(f"error: {where}; choose another folder: paths.runs=FOLDER") from error
     except ValueError as error:  # GROUP=null, where a group must be chosen or left alone
         if not str(error).startswith("Config group override"):
             raise

@@ -6,8 +6,8 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
-from errno import EACCES, EDQUOT, EFBIG, EIO, ENOSPC, EPERM, EROFS
+from contextlib import contextmanager, suppress
+from errno import EACCES, EDQUOT, EFBIG, EIO, ENOENT, ENOSPC, EPERM, EROFS
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,8 @@ def atomic_file(path: Path, size: int | None = None) -> Iterator[Path]:
         DiskError: the disk is full or read-only, a quota is reached, or writing is not allowed.
     """
     # Ends in the same suffix, as writers such as Pillow choose the format by it.
-    sibling = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}")
+    number = f"{os.getpid():08x}{secrets.token_hex(4)}"
+    sibling = path.with_name(f".{path.stem}.{number}.tmp{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -76,10 +77,28 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
 
 def remove_torn(folder: Path) -> None:
-    """Remove temporary files of killed processes; no other may be writing in the folder."""
+    """Remove temporary files of killed processes; those of running ones stay.
+
+    Processes of other machines count as killed.
+    """
     for path in folder.rglob(".*.tmp*"):
-        if re.fullmatch(r"\..+\.[0-9a-f]{8}\.tmp(\.[^.]*)?", path.name):
-            path.unlink(missing_ok=True)
+        name = re.fullmatch(r"\..+\.([0-9a-f]{8})[0-9a-f]{8}\.tmp(\.[^.]*)?", path.name)
+        if name and not _is_running(int(name[1], 16)):
+            with suppress(OSError):
+                path.unlink()
+
+
+def _is_running(process: int) -> bool:
+    """Whether there is such a process; Windows keeps the open files of one by itself."""
+    if os.name == "nt":
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _concerns(error: OSError, path: Path) -> bool:
@@ -93,9 +112,13 @@ def disk_error(path: Path, error: OSError, size: int | None = None) -> DiskError
     """The error for a file that could not be written: its path, bytes needed, and bytes free."""
     needed = "" if size is None else f"{size:,} bytes needed, "
     folder = next((p for p in (path.parent, *path.parents) if p.is_dir()), Path("/"))
-    free = shutil.disk_usage(folder).free
+    room = f"{needed}{shutil.disk_usage(folder).free:,} bytes free on that disk"
+    if error.errno == ENOENT:
+        room = f"{path.parent} was removed meanwhile"
+    elif error.errno == ENOSPC and hasattr(os, "statvfs") and not os.statvfs(folder).f_favail:
+        room = "that disk holds as many files as it can (no free inodes)"
     msg = (
-        f"{path}: cannot be written: {error.strerror}. {needed}{free:,} bytes free on that disk; "
+        f"{path}: cannot be written: {error.strerror}. {room}; "
         "what was there before is untouched. Make room, or choose another place"
     )
     return DiskError(error.errno, msg)

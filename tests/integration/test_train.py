@@ -18,7 +18,7 @@ from srlit.ops.resize import imresize
 from srlit.perceptual import backbones as weights
 from srlit.phases.base import Phase
 from srlit.train import resolve_precision, train
-from tests.helpers import TINY_TRAINING, compose_config, no_network, run
+from tests.helpers import TINY_TRAINING, compose_config, mounted, no_network, run
 from tests.integration.survival import differences, outcome
 
 FAST = (
@@ -89,6 +89,13 @@ def test_phase3_before_phase2_names_the_command_to_run(command):
     ended = command("+experiment=phase3", *TINY_TRAINING)
     assert "no finished run labelled 'phase2'" in ended
     assert "+experiment=phase2" in ended
+
+
+def test_a_disk_that_is_read_only_is_named_without_a_trace(command, tmp_path):
+    with mounted(tmp_path / "disk", "size=1m", "ro") as disk:
+        ended = command(*FAST, f"paths.runs={disk}/runs")
+    assert ended.startswith(f"error: {disk}/runs")
+    assert "paths.runs=" in ended
 
 
 def test_a_misspelt_key_in_a_users_own_file(tmp_path):

@@ -1,10 +1,20 @@
 import json
 import os
+from errno import ENOENT
 from pathlib import Path
 
 import pytest
 
-from srlit.utils.atomic import atomic_file, link_file, remove_torn, write_json, write_text
+from srlit.utils.atomic import (
+    DiskError,
+    atomic_file,
+    disk_error,
+    link_file,
+    remove_torn,
+    write_json,
+    write_text,
+)
+from tests.helpers import mounted
 
 
 @pytest.fixture
@@ -58,8 +68,20 @@ def test_an_error_about_another_file_is_left_alone(tmp_path):
 
 def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path):
     (tmp_path / "below").mkdir()
-    kept = {".owner", "a.tmp.safetensors", ".x.tmp.safetensors"}
-    for name in (*kept, ".last.0123abcd.tmp.safetensors", "below/.best.ffffffff.tmp.json"):
+    running, dead = f"{os.getpid():08x}", f"{2**31 - 1:08x}"
+    kept = {".owner", "a.tmp.safetensors", ".x.tmp.safetensors", f".y.{running}01234567.tmp.png"}
+    left = (f".last.{dead}0123abcd.tmp.safetensors", f"below/.best.{dead}ffffffff.tmp.json")
+    for name in (*kept, *left):
         (tmp_path / name).write_text("x")
     remove_torn(tmp_path)
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == kept
+
+
+def test_a_folder_that_was_removed_and_a_disk_without_inodes_are_told(tmp_path):
+    with pytest.raises(DiskError, match=f"{tmp_path / 'a'} was removed"):
+        raise disk_error(tmp_path / "a" / "b", FileNotFoundError(ENOENT, "No such file"))
+    with mounted(tmp_path / "disk", "size=1m", "nr_inodes=4") as disk:
+        for number in range(3):
+            (disk / str(number)).touch()
+        with pytest.raises(DiskError, match="inodes"):
+            write_text(disk / "x", "y")
