@@ -11,27 +11,15 @@ def module_of(folder, *overrides):
     return data
 
 
-def test_resume_refuses_another_order_of_visits(photo_folder):
+def test_what_a_resume_compares_are_the_photos_and_the_order_of_visits(photo_folder):
     one, other = module_of(photo_folder), module_of(photo_folder, "data.crops_per_photo=4")
-    one.load_state_dict(one.state_dict())
-    with pytest.raises(ValueError, match="order they are visited in"):
-        other.load_state_dict(one.state_dict())
+    assert one.state_dict() == module_of(photo_folder).state_dict() != other.state_dict()
+    assert one.photos_digest == other.photos_digest
 
 
 def processes(world_size, rank=0):
     """A trainer of several processes."""
     return SimpleNamespace(world_size=world_size, num_devices=world_size, global_rank=rank)
-
-
-def test_resume_refuses_another_number_of_processes(photo_folder):
-    data = module_of(photo_folder)
-    data.trainer = processes(2)
-    state = data.state_dict()
-    data.trainer = processes(4)
-    with pytest.raises(ValueError, match="2 processes in the checkpoint, 4 now"):
-        data.load_state_dict(state)
-    data.trainer = None  # before there is a trainer, only the photos are compared
-    data.load_state_dict(state)
 
 
 def test_every_process_has_photos_to_validate_on(photo_folder):
