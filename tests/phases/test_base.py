@@ -171,7 +171,7 @@ def test_parts_of_a_batch_give_the_update_of_the_whole(tmp_path, make):
 
 
 def test_a_batch_that_cannot_be_split_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"phase\.micro_batches=3.* 2 "):
+    with pytest.raises(ValueError, match=r"phase\.micro_batches=3.* 2$"):
         fit(restoration(micro_batches=3), tmp_path)
 
 
