@@ -69,5 +69,5 @@ def test_mistakes_are_named_and_nothing_is_written(tiny_run, tmp_path, photo_fol
 def test_two_inputs_with_one_result_are_refused(tiny_run, tmp_path):
     for suffix in (".png", ".bmp"):
         Image.new("RGB", (8, 8)).save(tmp_path / f"a{suffix}")
-    with pytest.raises(ValueError, match=r"input=.*a\.bmp and .*a\.png .*out/a\.png"):
+    with pytest.raises(ValueError, match=r"input=.*a\.bmp, .*a\.png .*out/a\.png"):
         run_upscale(tiny_run, f"input={tmp_path}", f"output={tmp_path / 'out'}")

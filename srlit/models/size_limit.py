@@ -92,7 +92,9 @@ def _limit(weights: Mapping[str, Tensor]) -> Iterator[None]:
     def count_buffer(module: nn.Module, name: str, buffer: Tensor | None) -> None:
         size = 0 if buffer is None else buffer.numel()
         if buffers.add((module, name), size) > numbers + MAX_COMPUTED_NUMBERS:
-            raise ValueError(f"its buffers, such as {name}, are larger than its weights")
+            raise ValueError(
+                f"its buffers, such as {name}, are larger than the weights in the file"
+            )
 
     hooks = (
         register_module_parameter_registration_hook(count_parameter),

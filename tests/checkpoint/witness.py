@@ -91,26 +91,27 @@ def through_upscale(folder):
 
 
 def through_evaluate(folder):
-    from srlit.evaluate import build_methods, network_loader
+    from srlit.evaluate import build_methods
 
     cfg = compose_config("evaluate", "device=cpu", "scale=2")
 
     def enter(path):
         cfg.checkpoints = [str(path)]
-        build_methods(cfg, network_loader(cfg))
+        build_methods(cfg)
 
     return enter
 
 
 def through_select(folder):
-    from srlit.select import load_checkpoints
+    from srlit.select import measure_checkpoints
 
     run = folder / "run"
     (run / "checkpoints").mkdir(parents=True)
+    (run / "config.yaml").write_text("phase: {}\n")
     cfg = compose_config("select", f"run={run}", "device=cpu")
 
     def enter(path):
-        load_checkpoints(cfg, run)
+        measure_checkpoints(cfg, [run], None, folder)
 
     def prepare(path):
         """Only a run's own checkpoints are ranked, so each is put there in turn."""

@@ -63,6 +63,9 @@ MISTYPED = [
     ("select", "minimum=24", "minimum=24", "mapping from text to a number"),
     ("prepare", "pack=yes", "pack=yes", "true or false"),
     ("prepare", "splits=[training]", "splits[0]=training", "train or val or test"),
+    ("prepare", "weights nets=[vgg11]", "nets[0]=vgg11", "vgg16"),
+    ("prepare", "weights weights.dir=null", "weights.dir=null", "SRLIT_WEIGHTS"),
+    ("train", "callbacks.lpips_checkpoint.tolerance.mae=-1", "mae=-1", "number >= 0"),
     ("report", "severities=many", "severities=many", "whole number >= 1"),
     ("report", "photo=nowhere.png", "photo=nowhere.png", "existing file"),
 ]
@@ -86,7 +89,7 @@ def command(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("name", "typed", "shown", "expected"), MISTYPED)
 def test_a_mistyped_value_stops_before_a_folder(command, tmp_path, name, typed, shown, expected):
-    message = command(name, *REQUIRED.get(name, []), typed)
+    message = command(name, *REQUIRED.get(name, []), *typed.split())
     assert shown in message
     assert expected in message.split("expected", 1)[1]
     assert list(tmp_path.iterdir()) == []

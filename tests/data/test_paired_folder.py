@@ -125,7 +125,7 @@ def test_photos_are_matched_by_name(tmp_path, scale, hr, lr, error):
 
 def test_pairs_of_another_scale_stop_the_run(tmp_path, photo):
     write_pairs(tmp_path, photo, scale=3)
-    with pytest.raises(BadDataError, match="pairs are not scale=2 apart:\n.*120x96.*40x32"):
+    with pytest.raises(BadDataError, match="pairs have not scale=2:\n.*120x96.*40x32"):
         data_of(tmp_path)
 
 

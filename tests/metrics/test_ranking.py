@@ -89,10 +89,7 @@ def test_tolerance_of_what_is_not_measured_is_left_out_and_told(caplog):
     assert "tolerance of psnr_rgb_b0 is left out" in caplog.text
 
 
-@pytest.mark.parametrize("tolerance", [{"psnr_rgb_b0": -1.0}, {"psnr_rgb_b0": math.nan}])
-def test_tolerance_is_a_distance(tolerance):
-    with pytest.raises(ValueError, match=r"tolerance\.psnr_rgb_b0=.*at least 0"):
-        SelectionRule(metric="lpips_alex", tolerance=tolerance)
+def test_unknown_metrics_are_named():
     with pytest.raises(ValueError, match="'sharpness'"):
         SelectionRule(metric="lpips_alex", tolerance={"sharpness": 1.0})
 
