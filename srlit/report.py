@@ -33,12 +33,11 @@ def report(cfg: DictConfig) -> Path:
         Its folder.
     """
     folder = Path(cfg.paths.run)
-    SUBJECTS[cfg.subject](cfg, folder)
-    log.info("written to %s", folder)
+    log.info("written to %s", SUBJECTS[cfg.subject](cfg, folder))
     return folder
 
 
-def report_run(cfg: DictConfig, folder: Path) -> None:
+def report_run(cfg: DictConfig, folder: Path) -> Path:
     """`report.html`: curves, images, tables and differences of runs, in one file.
 
     Raises:
@@ -55,10 +54,11 @@ def report_run(cfg: DictConfig, folder: Path) -> None:
     folders = [Path(name).expanduser() for name in cfg.folders]
     image_bytes = round(cfg.image_megabytes * 2**20)
     page = report_page(folders, image_bytes=image_bytes, extremes=cfg.extremes)
-    write_text(folder / "report.html", page)
+    write_text(path := folder / "report.html", page)
+    return path
 
 
-def report_degradation(cfg: DictConfig, folder: Path) -> None:
+def report_degradation(cfg: DictConfig, folder: Path) -> Path:
     """`presets.png`, one row per preset, and `PRESET.png`, one histogram per parameter."""
     import torch
     from rich.progress import track
@@ -76,9 +76,10 @@ def report_degradation(cfg: DictConfig, folder: Path) -> None:
         draws = degradation.sample(make_keys(cfg.seed, (), torch.arange(cfg.draws)))
         write_image(folder / f"{name}.png", figure_pixels(histograms(degradation, draws))[None])
     write_image(folder / "presets.png", stacked(rows)[None])
+    return folder
 
 
-def report_model(cfg: DictConfig, folder: Path) -> None:
+def report_model(cfg: DictConfig, folder: Path) -> Path:
     """`models.json` and `models.md`: one row per network, as in the headers of conf/model."""
     from rich.progress import track
 
@@ -92,6 +93,7 @@ def report_model(cfg: DictConfig, folder: Path) -> None:
     write_text(folder / "models.md", "\n".join([*lines, ""]))
     for line in lines:
         log.info(line)
+    return folder
 
 
 def build_option(cfg: DictConfig, group: str, name: str) -> Any:  # noqa: ANN401 - of the group

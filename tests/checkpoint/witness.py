@@ -107,7 +107,7 @@ def through_select(folder):
 
     run = folder / "run"
     (run / "checkpoints").mkdir(parents=True)
-    (run / "config.yaml").write_text("phase: {}\n")
+    (run / "config.yaml").write_text("phase: {val_tile: null}\n")
     cfg = compose_config("select", f"run={run}", "device=cpu")
 
     def enter(path):

@@ -180,6 +180,23 @@ def test_torchrun_and_two_nodes_train_the_same_bits(tmp_path, start):
     assert all(rank == found[0] for rank in found)
 
 
+@pytest.mark.slow
+def test_one_process_goes_on_as_two_with_the_same_batch_in_all(tmp_path, start):
+    same = (*PHASE3, *SGD, "schedule=constant", f"paths.runs={tmp_path}")
+    alone = ("data.batch_size=4", "trainer.devices=1")
+    train(compose_config("train", *same, *alone, "name=whole", "iterations=6"))
+    train(compose_config("train", *same, *alone, "name=halves"))
+    go_on = ("iterations=6", "resume=auto", "resume_changes=[iterations]", "trainer.devices=2")
+    finish(start("srlit", "train", *same, *go_on, "data.batch_size=2", "name=halves"))
+    whole, halves = (
+        load_checkpoint(tmp_path / name / "checkpoints" / "iteration_0000006.safetensors")
+        for name in ("whole", "halves")
+    )
+    for name, expected in whole["state_dict"].items():
+        found = halves["state_dict"][name]
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=2e-6, msg=name)
+
+
 # -- deaths -------------------------------------------------------------------------------------
 
 
