@@ -183,10 +183,13 @@ def prepare_weights(cfg: DictConfig) -> list[Path]:
         The files.
 
     Raises:
+        ConfigError: no folder is named.
         OSError: weights cannot be downloaded, or a file cannot be written or is damaged.
     """
     from srlit.perceptual.backbones import save_features
 
+    if not cfg.weights.dir:
+        raise ConfigError("weights.dir=null: expected a folder for backbones; or set SRLIT_WEIGHTS")
     folder = Path(cfg.weights.dir).expanduser()
     return [save_features(net, folder) for net in cfg.nets]
 

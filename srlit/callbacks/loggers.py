@@ -36,9 +36,7 @@ class EndingWandbLogger(WandbLogger):
             self.experiment.finish(exit_code=1)
 
 
-def wandb_logger(
-    *, folder: str, project: str, name: str, offline: bool | None = None
-) -> WandbLogger:
+def wandb_logger(*, folder: str, project: str, name: str, offline: bool | None = None) -> Logger:
     """Weights & Biases, offline unless the user is logged in; a resumed run continues there.
 
     Args:

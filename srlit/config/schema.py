@@ -142,7 +142,7 @@ class Prepare(Command):
 class NewWeights(TypedDict):
     """Where backbones are to be written."""
 
-    dir: Annotated[str, Len(1), "a folder for backbones; or set SRLIT_WEIGHTS"]
+    dir: Name | None
 
 
 class PrepareWeights(Command):

@@ -64,8 +64,7 @@ MISTYPED = [
     ("prepare", "pack=yes", "pack=yes", "true or false"),
     ("prepare", "splits=[training]", "splits[0]=training", "train or val or test"),
     ("prepare", "weights nets=[vgg11]", "nets[0]=vgg11", "vgg16"),
-    ("prepare", "weights weights.dir=null", "weights.dir=null", "SRLIT_WEIGHTS"),
-    ("train", "callbacks.lpips_checkpoint.tolerance.mae=-1", "mae=-1", "number >= 0"),
+    ("train", "callbacks.lpips_checkpoint.tolerance.psnr_rgb_b0=-1", "b0=-1", "number >= 0"),
     ("report", "severities=many", "severities=many", "whole number >= 1"),
     ("report", "photo=nowhere.png", "photo=nowhere.png", "existing file"),
 ]
