@@ -102,6 +102,17 @@ def through_evaluate(folder):
     return enter
 
 
+RUN_CONFIG = """
+scale: 2
+seed: 0
+data: {photos: {}}
+phase: {val_tile: null}
+eval_degradation: {}
+metrics: {names: [mae]}
+callbacks: {lpips_checkpoint: {metric: mae, minimum: {}, tolerance: {}}}
+"""
+
+
 class LoadedError(Exception):
     """Raised where the photos would be read."""
 
@@ -111,7 +122,7 @@ def through_select(folder):
 
     run = folder / "run"
     (run / "checkpoints").mkdir(parents=True)
-    (run / "config.yaml").write_text("phase: {val_tile: null}\n")
+    (run / "config.yaml").write_text(RUN_CONFIG)
     cfg = compose_config("select", f"run={run}", "device=cpu")
 
     def stop(*_):
@@ -148,7 +159,7 @@ def through_init_from(folder):
 
     def enter(path):
         cfg.init_from = str(path)
-        initialise(cfg, phase)
+        initialise(cfg, phase, None)
 
     return enter
 
@@ -160,11 +171,11 @@ def through_resume(folder):
     data.setup("fit")
     # So that nothing but the loading stands between a file and this training.
     phase.card = checkpoint()["card"]
-    data.load_state_dict = lambda state: None
+    cfg.resume_changes = "any"
 
     def enter(path):
         cfg.resume = str(path)
-        load_for_resume(checkpoint_to_resume(cfg, Path(cfg.paths.run)), phase, data)
+        load_for_resume(cfg, checkpoint_to_resume(cfg, Path(cfg.paths.run)), phase, data)
 
     return enter
 

@@ -40,7 +40,7 @@ GARBAGE = b"\x00\xff\xfe{[" * 50
 @pytest.mark.parametrize(
     ("name", "data", "problem", "lost"),
     [
-        ("run/metrics.csv", GARBAGE, "decode", {"curves"}),
+        ("run/metrics.csv", GARBAGE, "has no complete row", {"curves"}),
         ("run/metrics.csv", b"", "has no complete row", {"curves"}),
         ("run/metrics.csv", b"step,a\n1,2", "has no complete row", {"curves"}),  # torn
         ("run/best.json", b'{"iteration": 60', "line 1 column 16", set()),
