@@ -4,13 +4,15 @@ import csv
 import json
 import re
 import shutil
+import sys
 
 import pytest
 from PIL import Image
 
 from srlit.checkpoint import resolve_checkpoint
 from srlit.config import check_config
-from srlit.evaluate import evaluate
+from srlit.config.entry import SomeFailed
+from srlit.evaluate import evaluate, main
 from srlit.inference.upscalers import NetworkUpscaler
 from srlit.models.load import load_generator
 from srlit.train import train
@@ -122,13 +124,49 @@ def test_every_data_set_under_every_degradation(own, tmp_path, photo_folder):
     folder = tmp_path / "evaluation"
     assert json.loads((folder / "tables.json").read_text()) == rows
     assert (folder / "tables.md").read_text().count("| bicubic |") == 4
-    assert "bsd100, 12 test photos, under fixed" in (folder / "tables.tex").read_text()
+    title = "bsd100, 12 test images, centre crops of 64, x2 under fixed, tiles of 512"
+    assert title in (folder / "tables.tex").read_text()
     own_folder = folder / "bsd100_bicubic"
     assert len(read_rows(own_folder / "photos.csv")) == 3 * 12
     assert (own_folder / "images/000_00.png").is_file()
     statistics = json.loads((own_folder / "statistics.json").read_text())
     assert len(statistics) == 3 * 2
     assert all(row["low"] <= row["mean"] <= row["high"] for row in statistics)
+
+
+def test_only_the_command_line_overrides_what_a_set_says(tmp_path, photo_folder, monkeypatch):
+    """One set is measured whole, the other on crops; typed, its own default crops both."""
+    (tmp_path / "data").mkdir()
+    photo_folder.rename(tmp_path / "data" / "set5")
+    monkeypatch.chdir(tmp_path)
+    usual = ("paths.data=data", "data_sets=[set5,sample]", "baselines=[bicubic]", *QUICK)
+    crops = {}
+    for typed in ("", "data.eval_crop=256", "data.eval_crop=64"):
+        arguments = [word for word in (*usual, typed) if word]
+        monkeypatch.setattr(sys, "argv", ["srlit.evaluate", *arguments])
+        main()
+        rows = json.loads((tmp_path / "runs/evaluation/tables.json").read_text())
+        crops[typed] = [row["crop"] for row in rows]
+    assert list(crops.values()) == [["whole", 256], [256, 256], [64, 64]]
+
+
+PUBLISHED = {2: 33.66, 3: 30.39, 4: 28.42}  # MATLAB's bicubic on Set5, PSNR of luma
+
+
+@pytest.mark.parametrize("scale", PUBLISHED)
+def test_the_tables_of_papers_need_one_command(shared_data, tmp_path, scale):
+    asked = ("+experiment=benchmarks", "data_sets=[set5]", f"scale={scale}", "paths.store=null")
+    cfg = compose_config("evaluate", *asked, f"paths.data={shared_data}", f"paths.runs={tmp_path}")
+    check_config(cfg, "evaluate", asked)
+    [row] = evaluate(cfg)
+    assert row[f"psnr_y_b{scale}"] == pytest.approx(PUBLISHED[scale], abs=0.02)
+    stated = {"data": "set5", "images": 5, "crop": "whole", "degradation": "bicubic"}
+    assert row | stated | {"scale": scale} == row
+
+
+def test_a_benchmark_that_is_not_there_is_told_with_its_layout(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"set14.*14 HR images.*set14/HR .*set14/x2/HR"):
+        run_evaluation(tmp_path, "data=set14", f"paths.data={tmp_path}")
 
 
 def test_real_pairs_are_not_degraded(own, tmp_path, photo_folder):
@@ -140,7 +178,7 @@ def test_real_pairs_are_not_degraded(own, tmp_path, photo_folder):
     pairs = (own, *QUICK, "data=pairs", *folders)
     run_evaluation(tmp_path, *pairs)
     folder = tmp_path / "evaluation"
-    assert "12 test photos, real pairs" in (folder / "table.md").read_text()
+    assert "12 test images, centre crops of 64, x2 real pairs" in (folder / "table.md").read_text()
     assert not (folder / "draws.json").exists()
     cfg = configure(tmp_path, *pairs)
     cfg.replay = "draws.json"
@@ -150,7 +188,7 @@ def test_real_pairs_are_not_degraded(own, tmp_path, photo_folder):
 
 def test_unreadable_photos_are_reported_at_the_end(own, tmp_path, photo_folder):
     (photo_folder / "zz.png").write_text("no image")
-    with pytest.raises(SystemExit, match=r"^1 .*\n.*zz\.png"):
+    with pytest.raises(SomeFailed, match=r"^1 .*\n.*zz\.png"):
         run_evaluation(tmp_path, own, *QUICK, *folder_of_photos(photo_folder))
     assert len(read_rows(tmp_path / "evaluation" / "photos.csv")) == 3 * 12
 

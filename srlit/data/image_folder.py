@@ -10,7 +10,7 @@ from pathlib import Path
 from srlit.data.image_formats import SUFFIXES, UNSUPPORTED
 from srlit.data.photo_file import printable
 from srlit.data.photo_sets import HoldoutSets, PhotoSets
-from srlit.types import NonNegativeInt
+from srlit.types import Count, NonNegativeInt
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +68,46 @@ class SamplePhotos(PhotoSets):
             msg = f"{self.key}.{name}_names: {', '.join(missing)}: not among the photos in {folder}"
             raise FileNotFoundError(msg)
         return paths
+
+
+@dataclass(kw_only=True, eq=False)
+class BenchmarkPhotos(PhotoSets):
+    """A test set of the field: HR images that tables of papers are measured on, never trained on.
+
+    Args:
+        folder: has the images in `x2/HR` (or as the scale is), in `HR`, or holds them itself.
+        count: how many the set has; another number is warned of.
+        scale: of the evaluation.
+    """
+
+    folder: str
+    count: Count
+    scale: Count
+
+    def has(self, split: str) -> bool:
+        """Whether it is the test set."""
+        return split == "test"
+
+    def split(self, name: str) -> list[Path]:
+        """The images of the test set.
+
+        Raises:
+            ValueError: they would be trained on or validated with.
+            FileNotFoundError: they are not there.
+        """
+        if name != "test":
+            expected = "expected another set, such as data=bsds400"
+            raise ValueError(f"{self.key}.folder={self.folder} is for srlit.evaluate: {expected}")
+        root = Path(self.folder).expanduser()
+        places = [root / f"x{self.scale}" / "HR", root / "HR", root]
+        try:
+            found = list_photos(next(filter(Path.is_dir, places), root), f"{self.key}.folder")
+        except FileNotFoundError as error:
+            layout = f"put its {self.count} HR images there, or into {places[1]} or {places[0]}"
+            raise FileNotFoundError(f"{error}; {layout}, or set paths.data") from error
+        if len(found) != self.count:
+            log.warning("%s: %d images, but the set has %d", root, len(found), self.count)
+        return found
 
 
 def list_photos(folder: Path, key: str) -> list[Path]:

@@ -4,7 +4,7 @@ import pytest
 
 from srlit.config import build
 from srlit.data.audit import BadDataError
-from srlit.data.image_folder import FolderPhotos, SamplePhotos
+from srlit.data.image_folder import BenchmarkPhotos, FolderPhotos, SamplePhotos
 from srlit.data.photo_sets import hold_back
 from tests.data.photos import folder_options, small_module, write_flat
 from tests.helpers import compose_config
@@ -16,6 +16,22 @@ def test_the_three_sets_of_some_folders_are_disjoint(photo_folder, tmp_path):
     train, val, test = sets.split("train"), sets.split("val"), sets.split("test")
     assert (len(train), len(val), len(test)) == (14, 3, 3)
     assert len({*train, *val, *test}) == 20
+
+
+@pytest.mark.parametrize("inside", ["x3/HR", "HR", "."])
+def test_a_benchmark_has_its_images_where_its_scale_is_or_itself(tmp_path, inside, caplog):
+    for other in ("x2/HR", "x3/LR"):
+        write_flat(tmp_path / other, 1)
+    write_flat(tmp_path / inside, 5)
+    for folder in ("x2", "x3/LR") if inside == "." else ():
+        shutil.rmtree(tmp_path / folder)
+    sets = BenchmarkPhotos(folder=str(tmp_path), count=5, scale=3)
+    assert {path.parent for path in sets.split("test")} == {tmp_path / inside}
+    assert not caplog.records
+    BenchmarkPhotos(folder=str(tmp_path), count=6, scale=3).split("test")
+    assert "5 images, but the set has 6" in caplog.text
+    with pytest.raises(ValueError, match=r"data\.photos\.folder"):
+        sets.split("train")
 
 
 def test_the_holdout_is_stable_when_photos_are_added(photo_folder, tmp_path):
