@@ -74,7 +74,7 @@ def protocol_of(run: Path) -> "Protocol | None":
 
     try:
         return Protocol.of_run(stored_config(run))
-    except (OSError, ValueError, LookupError):
+    except (OSError, ValueError, LookupError, TypeError):
         return None
 
 

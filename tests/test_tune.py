@@ -33,6 +33,7 @@ def test_the_table_says_on_what_the_runs_were_validated(tmp_path, capsys, crops,
     for i, crop in enumerate(crops):
         data = {"eval_crop": crop, "photos": {"_target_": "srlit.data.image_folder.FolderPhotos"}}
         stored = {"data": data, "scale": 2, "eval_degradation": {"name": "fixed"}, "phase": {}}
+        stored["callbacks"] = {"lpips_checkpoint": {}}
         write_json(tmp_path / f"run_{i}" / "config.yaml", stored)  # JSON is YAML
     tune.report_sweep(tmp_path)
     rows = {row["name"]: row for row in json.loads((tmp_path / "table.json").read_text())}

@@ -55,7 +55,7 @@ class Protocol(NamedTuple):
         if data["photos"]["_target_"].endswith(".PairFolders"):
             name = "real"
         tile = stored["phase"].get("val_tile")
-        return cls("validation", name, "val", stored["scale"], data["eval_crop"], tile)
+        return cls("validation", name, "val", stored["scale"], data.get("eval_crop"), tile)
 
     def labels(self, images: int | None, name: str = "") -> Row:
         """The columns of all rows.
