@@ -37,7 +37,9 @@ def printable(text: str | os.PathLike[str]) -> str:
 def failure(path: Path, error: Exception) -> str:
     """Why an image could not be processed, in one line that names it."""
     name, reason = printable(path), printable(str(error).strip().partition("\n")[0])
-    if isinstance(error, MemoryError) or re.search("(out of|not enough|allocate) memory", str(error)):
+    if isinstance(error, MemoryError) or re.search(
+        "(out of|not enough|allocate) memory", str(error)
+    ):
         reason = f"{reason or 'out of memory'}; a smaller tile or crop takes less memory"
     return reason if name in reason else f"{name}: {reason or type(error).__name__}"
 
