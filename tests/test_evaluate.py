@@ -7,6 +7,7 @@ import shutil
 import sys
 
 import pytest
+import torch
 from PIL import Image
 
 from srlit.checkpoint import resolve_checkpoint
@@ -17,6 +18,7 @@ from srlit.inference.upscalers import NetworkUpscaler
 from srlit.models.load import load_generator
 from srlit.train import train
 from tests.helpers import TINY_TRAINING, compose_config
+from tests.hungry import Hungry
 
 QUICK = ("metrics.names=[psnr_rgb_b0,mae]", "images=0")
 
@@ -355,6 +357,21 @@ def test_figures_show_whole_photos_in_tiles_and_chosen_methods(own, tmp_path):
     evaluate(cfg)
     assert tiled.stat().st_mtime_ns == before, "what exists is kept"
     assert crops[0].is_file(), "what is missing is drawn"
+
+
+def test_figures_of_images_that_a_network_fails_on_do_not_end_the_others(tmp_path, photo_folder):
+    """Crops of 64 are restored, the whole photos of 120 are too wide."""
+    torch.save(Hungry().state_dict(), tmp_path / "hungry.pth")
+    figures = "{whole:{whole:true,photos:2},crops:{photos:2}}"
+    network = ("+model={_target_: tests.hungry.Hungry, width: 50}", f"figures={figures}")
+    options = (f"checkpoints=[{tmp_path}/hungry.pth]", *network, *folder_of_photos(photo_folder))
+    with pytest.raises(SomeFailed, match=r"^2 .*\n.*00\.png: .*\n.*01\.png: ") as caught:
+        run_evaluation(tmp_path, *QUICK, *options)
+    assert caught.value.code == 3
+    folder = tmp_path / "evaluation"
+    assert len(read_rows(folder / "photos.csv")) == 3 * 12
+    assert [path.name for path in (folder / "figures").iterdir()] == ["crops"]
+    assert len(list((folder / "figures" / "crops").iterdir())) == 2
 
 
 def test_the_reference_table_needs_one_command(pair, tmp_path, photo_folder):

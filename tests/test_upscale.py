@@ -72,6 +72,18 @@ def test_whatever_an_image_does_to_the_network_the_others_are_upscaled(tmp_path)
     assert all("tile" in reason for _, reason in reasons[:2])
 
 
+def test_a_job_of_a_multirun_with_failed_images_does_not_end_the_others(tiny_run, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / name / f"{name}.png")
+    (tmp_path / "a" / "bad.png").write_bytes(b"")
+    jobs = ("-m", "input=a,b", f"checkpoint={tiny_run}")
+    ended = run("srlit.upscale", *jobs, cwd=tmp_path, PYTHONPATH=str(REPOSITORY))
+    assert ended.returncode == 1
+    assert "1 jobs failed" in ended.stderr
+    assert sorted(path.name for path in tmp_path.rglob("upscaled/*.png")) == ["a.png", "b.png"]
+
+
 @pytest.mark.parametrize(
     "mistake",
     ["input=/nowhere", "format=.gif", "overlap=99", "checkpoint=/nowhere", "stage=1", "output={}"],
