@@ -10,7 +10,7 @@ from pathlib import Path
 from srlit.data.image_formats import SUFFIXES, UNSUPPORTED
 from srlit.data.photo_file import printable
 from srlit.data.photo_sets import HoldoutSets, PhotoSets
-from srlit.types import Count, NonNegativeInt
+from srlit.types import Count, Fraction, NonNegativeInt
 
 log = logging.getLogger(__name__)
 
@@ -26,13 +26,14 @@ class FolderPhotos(HoldoutSets):
         train_folder: photos to train on, a folder or several; None where only a test is run.
         val_folder: photos for validation, likewise; None holds some back.
         test_folder: photos for the test, likewise; None holds some back.
-        holdout: how many photos to hold back for each; 0 holds none back.
+        holdout: how many photos to hold back for each: a whole number, or a fraction of them (at
+            least 1, at most 20); 0 holds none back.
     """
 
     train_folder: str | Sequence[str] | None = None
     val_folder: str | Sequence[str] | None = None
     test_folder: str | Sequence[str] | None = None
-    holdout: NonNegativeInt = 20
+    holdout: NonNegativeInt | Fraction = 0.1
 
     def has_own(self, split: str) -> bool:
         """Whether folders are configured for a split, whether or not they exist."""

@@ -10,7 +10,7 @@ from srlit.data.audit import SHOWN, BadDataError
 from srlit.data.image_folder import list_photos
 from srlit.data.photo_file import printable
 from srlit.data.photo_sets import HoldoutSets
-from srlit.types import Count, NonNegativeInt
+from srlit.types import Count, Fraction, NonNegativeInt
 
 
 @dataclass(kw_only=True, eq=False)
@@ -28,7 +28,7 @@ class PairFolders(HoldoutSets):
         val_lr: their LR partners.
         test_hr: HR photos for the test; None holds some back.
         test_lr: their LR partners.
-        holdout: how many pairs to hold back for each; 0 holds none back.
+        holdout: how many pairs to hold back for each, as of `FolderPhotos`.
         scale: HR size / LR size, as it stands in names; None takes any number for it.
     """
 
@@ -40,7 +40,7 @@ class PairFolders(HoldoutSets):
     val_lr: str | None = None
     test_hr: str | None = None
     test_lr: str | None = None
-    holdout: NonNegativeInt = 20
+    holdout: NonNegativeInt | Fraction = 0.1
     scale: Count | None = None
 
     def __post_init__(self) -> None:
