@@ -4,7 +4,8 @@ All methods on one or several data sets under one or several degradations: table
 Markdown, LaTeX, JSON) with a test against a reference, 95 % confidence intervals, one row per
 photo, comparison images, and the draws of the degradation (`draws.json`, for `replay`). Results
 are cached in the folder: an interrupted evaluation continues where it stopped. A photo that
-cannot be read or restored is reported, the others are measured, and the exit code is 3.
+cannot be read or restored is reported and the others are measured; the exit code is 3 where such
+photos are more than `data.max_invalid_fraction`.
 """
 
 import copy
@@ -44,7 +45,7 @@ def evaluate(cfg: DictConfig) -> "list[Row]":
         One row per data set and method: the protocol, its name, and the mean of each metric.
 
     Raises:
-        SomeFailed: some photos could not be used; all others are measured.
+        SomeFailed: too many photos could not be used; all others are measured.
     """
     from srlit.checkpoint.runs import own_folder
     from srlit.evaluation.figures import read_figures
@@ -76,11 +77,27 @@ def evaluate(cfg: DictConfig) -> "list[Row]":
             task.figures(figures)
         if len(summaries) > 1:
             write_overview(folder, summaries)
-    failed = dict(chain.from_iterable(task.rejected for task in tasks))
-    if failed:
-        reasons = [r if str(path) in r else f"{path}: {r}" for path, r in failed.items()]
-        raise SomeFailed("\n  ".join([f"{len(failed)} photos could not be used:", *reasons]))
+    report_unusable(cfg, tasks)
     return [row for summary in summaries for row in summary.rows()]
+
+
+def report_unusable(cfg: DictConfig, tasks: "Sequence[Task]") -> None:
+    """Name the photos that could not be used.
+
+    Raises:
+        SomeFailed: they are more than `data.max_invalid_fraction`.
+    """
+    from srlit.data.audit import too_many
+
+    failed = dict(chain.from_iterable(task.rejected for task in tasks))
+    if not failed:
+        return
+    photos = {photo.path for task in tasks for photo in task.photos.photos}
+    reasons = [r if str(path) in r else f"{path}: {r}" for path, r in failed.items()]
+    message = "\n  ".join([f"{len(failed)} photos could not be used:", *reasons])
+    if too_many(len(failed), len(photos | {*failed}), cfg.data.max_invalid_fraction):
+        raise SomeFailed(message)
+    log.warning("%s", message)
 
 
 # -- methods ------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import sys
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -188,10 +189,18 @@ def test_real_pairs_are_not_degraded(own, tmp_path, photo_folder):
         evaluate(cfg)
 
 
-def test_unreadable_photos_are_reported_at_the_end(own, tmp_path, photo_folder):
+@pytest.mark.parametrize("accepted", [0.05, 0.5])
+def test_unreadable_photos_are_reported_and_more_than_accepted_end_it(
+    own, tmp_path, photo_folder, caplog, accepted
+):
     (photo_folder / "zz.png").write_text("no image")
-    with pytest.raises(SomeFailed, match=r"^1 .*\n.*zz\.png"):
-        run_evaluation(tmp_path, own, *QUICK, *folder_of_photos(photo_folder))
+    expected = pytest.raises(SomeFailed, match=r"^1 .*\n.*zz\.png")
+    with expected if accepted == 0.05 else nullcontext():
+        run_evaluation(
+            *(tmp_path, own, *QUICK, *folder_of_photos(photo_folder)),
+            f"data.max_invalid_fraction={accepted}",
+        )
+    assert "zz.png" in caplog.text
     assert len(read_rows(tmp_path / "evaluation" / "photos.csv")) == 3 * 12
 
 
