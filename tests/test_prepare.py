@@ -242,5 +242,5 @@ def test_a_folder_that_is_missing_is_a_failure_after_the_rest_is_done(photo_fold
 
 
 def test_a_split_that_is_not_configured_is_no_failure(photo_folder, tmp_path):
-    options = ["data=bsd100", f"data.photos.test_folder={photo_folder}", "download=false"]
+    options = ["data=bsd100", f"data.photos.folder={photo_folder}", "download=false"]
     assert {*prepare_in(tmp_path, *options)} == {"test"}
