@@ -3,23 +3,25 @@
 All methods on one or several data sets under one or several degradations: tables (console,
 Markdown, LaTeX, JSON) with a test against a reference, 95 % confidence intervals, one row per
 photo, comparison images, and the draws of the degradation (`draws.json`, for `replay`). Results
-are cached in the folder: an interrupted evaluation continues where it stopped. A photo that cannot
-be read is reported, the others are measured, and the exit code is 1.
+are cached in the folder: an interrupted evaluation continues where it stopped. A photo that
+cannot be read or restored is reported and the others are measured; the exit code is 3 where such
+photos are more than `data.max_invalid_fraction`.
 """
 
 import copy
 import logging
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from srlit.config import ConfigError, build, entry_point, load_trained, plain, rebuild_stored
 from srlit.config.build import as_list, stored_config
 from srlit.config.composing import composed
-from srlit.config.entry import choice
+from srlit.config.entry import SomeFailed, choice, typed_keys
 
 if TYPE_CHECKING:
     from srlit.evaluation.methods import Interpolation
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Settings of `data` that hold for every set of `data_sets`.
+# Settings of `data` that hold for every set of `data_sets` where the command line gives them.
 SHARED = ("eval_crop", "eval_batch_size", "eval_seed")
 
 
@@ -40,10 +42,10 @@ def evaluate(cfg: DictConfig) -> "list[Row]":
     """Measure every method on every data set and write the results.
 
     Returns:
-        One row per data set and method: data, degradation, name, and the mean of each metric.
+        One row per data set and method: the protocol, its name, and the mean of each metric.
 
     Raises:
-        SystemExit: some photos could not be used; all others are measured.
+        SomeFailed: too many photos could not be used; all others are measured.
     """
     from srlit.checkpoint.runs import own_folder
     from srlit.evaluation.figures import read_figures
@@ -75,10 +77,27 @@ def evaluate(cfg: DictConfig) -> "list[Row]":
             task.figures(figures)
         if len(summaries) > 1:
             write_overview(folder, summaries)
-    reports = [task.rejected for task in tasks] + [one.results.unreadable for one in summaries]
-    if rejected := [f"  {path}: {reason}" for report in reports for path, reason in report]:
-        raise SystemExit("\n".join([f"{len(rejected)} photos could not be used:", *rejected]))
+    report_unusable(cfg, tasks)
     return [row for summary in summaries for row in summary.rows()]
+
+
+def report_unusable(cfg: DictConfig, tasks: "Sequence[Task]") -> None:
+    """Name the photos that could not be used.
+
+    Raises:
+        SomeFailed: they are more than `data.max_invalid_fraction`.
+    """
+    from srlit.data.audit import too_many
+
+    failed = dict(chain.from_iterable(task.rejected for task in tasks))
+    if not failed:
+        return
+    photos = {photo.path for task in tasks for photo in task.photos.photos}
+    reasons = [r if str(path) in r else f"{path}: {r}" for path, r in failed.items()]
+    message = "\n  ".join([f"{len(failed)} photos could not be used:", *reasons])
+    if too_many(len(failed), len(photos | {*failed}), cfg.data.max_invalid_fraction):
+        raise SomeFailed(message)
+    log.warning("%s", message)
 
 
 # -- methods ------------------------------------------------------------------------------------
@@ -135,7 +154,9 @@ def build_tasks(cfg: DictConfig, methods: "Methods", metrics: "MetricSuite") -> 
             photos = found.evaluation_photos(cfg.split, metrics.min_size)
             degradation = build(preset)
             real = all(photo.lr is not None for photo in photos.photos)
-            protocol = Protocol(name, "real" if real else degradation.name, cfg.split)
+            own = {m.name: m.tile for m in methods if m.tile not in (None, cfg.tile)}
+            how = {"scale": cfg.scale, "crop": found.eval_crop, "tile": cfg.tile, "own_tiles": own}
+            protocol = Protocol(name, "real" if real else degradation.name, cfg.split, **how)
             cache = ResultsCache(context=fingerprint(plain(preset), cfg.scale))
             yield made(photos, degradation, cache=cache, protocol=protocol, rejected=found.rejected)
             if real:
@@ -146,12 +167,20 @@ def _choices(cfg: DictConfig, group: str, key: str) -> Iterator[tuple[str, DictC
     """The files of a group that a key names; without names what was composed."""
     if cfg[key] is None:
         yield choice(group, str(cfg[group].get("name", "photos"))), cfg[group]
+    shared = _given(cfg) if group == "data" and cfg[key] else {}
     for name in cfg[key] or ():
-        shared = {key: cfg.data[key] for key in SHARED} if group == "data" else {}
         # In a copy, so that ${paths.data} and ${scale} find the user's own values.
         root = copy.deepcopy(cfg)
         root[group] = OmegaConf.merge(composed("evaluate", group, name)[group], shared)
         yield name, root[group]
+
+
+def _given(cfg: DictConfig) -> dict[str, Any]:
+    """What the command line or an experiment says of `data`, instead of the chosen set itself."""
+    own = composed("evaluate", "data", choice("data", "sample")).data
+    typed = typed_keys()
+    changed = [k for k in SHARED if f"data.{k}" in typed or cfg.data[k] != own.get(k)]
+    return {key: cfg.data[key] for key in changed}
 
 
 def check(cfg: DictConfig, tasks: "Sequence[Task]", metrics: "MetricSuite") -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from srlit.config import ConfigError, build, entry_point
-from srlit.config.entry import choice
+from srlit.config.entry import SomeFailed, choice
 
 if TYPE_CHECKING:
     from srlit.data.audit import Audit
@@ -32,7 +32,8 @@ def prepare(cfg: DictConfig) -> "dict[str, Audit]":
         What was found of each split.
 
     Raises:
-        SystemExit: files that cannot be used, or folders that are missing; all others are ready.
+        SystemExit: too many files that cannot be used, or folders that are missing; all others are
+            ready.
     """
     from srlit.data.audit import print_listing, write_listing
     from srlit.data.store import packing
@@ -63,18 +64,25 @@ def finish(cfg: DictConfig, found: "dict[str, Audit]", missing: dict[str, str]) 
     """Write shards for `data=litdata`, one folder for each split, and name what is missing.
 
     Raises:
-        SystemExit: files cannot be used, or a split's photos are missing.
+        SomeFailed: more files than `data.max_invalid_fraction` cannot be used.
+        SystemExit: a split's photos are missing.
     """
+    from srlit.data.audit import too_many
     from srlit.data.shards import write_shards
 
     for split, audit in found.items():
         if cfg.shards and audit.photos:
             write_shards(audit.photos, Path(cfg.shards).expanduser() / split)
     gaps = [f"no photos for {split}: {reason}" for split, reason in missing.items()]
-    if bad := [line for audit in found.values() for line in audit.rejected]:
-        gaps.append(f"{len(bad)} files cannot be used: {cfg.paths.run}/files.json lists them")
+    end = SystemExit if gaps else SomeFailed
+    for split, (photos, rejected, _) in found.items():
+        if rejected:
+            message = f"{len(rejected)} files of {split} cannot be used: {cfg.paths.run}/files.json"
+            log.warning("%s lists them", message)
+            if too_many(len(rejected), len(photos) + len(rejected), cfg.data.max_invalid_fraction):
+                gaps.append(f"{message}; data.max_invalid_fraction={cfg.data.max_invalid_fraction}")
     if gaps:
-        raise SystemExit("\n".join(gaps))
+        raise end("\n".join(gaps))
 
 
 def fetch(cfg: DictConfig) -> None:

@@ -16,10 +16,13 @@ from omegaconf import DictConfig
 
 from srlit.config import ConfigError, build, entry_point, load_trained, plain, rebuild_stored
 from srlit.config.build import as_list, stored_config
+from srlit.config.entry import SomeFailed
 
 if TYPE_CHECKING:
     from srlit.data.datasets import EvaluationPhotos
     from srlit.degradation.pipeline import Degradation
+    from srlit.evaluation.measure import Results
+    from srlit.evaluation.summary import Protocol
     from srlit.evaluation.tables import Row
     from srlit.metrics.ranking import SelectionRule
     from srlit.metrics.suite import MetricSuite
@@ -35,6 +38,9 @@ def select(cfg: DictConfig) -> "list[Row]":
 
     Returns:
         One row per checkpoint, best first: name, run, iteration and metrics.
+
+    Raises:
+        SomeFailed: some photos could not be used; the checkpoints are ranked by all others.
     """
     from srlit.evaluation.plots import plot_selection
     from srlit.evaluation.tables import print_table
@@ -44,25 +50,31 @@ def select(cfg: DictConfig) -> "list[Row]":
     folder = runs[0] if len(runs) == 1 else Path(cfg.paths.run)
     metrics: MetricSuite = build(cfg.metrics)
     rule = chosen_rule(cfg, runs[0], metrics)
-    rows = measure_checkpoints(cfg, runs, metrics, folder)
+    rows, protocol, results = measure_checkpoints(cfg, runs, metrics, folder)
     past = [row for run in runs for row in history(run, rule)]
     resolved = rule.among([*rows, *past])
     ranked = sorted(rows, key=resolved.cost)
-    title = f"{', '.join(map(str, runs))}: {rule.describe()}, on the validation photos"
+    images = len(results.photos) // len(rows)
+    title = f"{', '.join(map(str, runs))}: {rule.describe()}, on {protocol.describe(images)}"
     print_table(title, [{key: row[key] for key in row if key != "run"} for row in ranked])
     reached = resolved.admits(ranked[0])
-    record = {"rule": rule.describe(), "photos": "validation", "reaches_minimum": reached}
+    record = {"rule": rule.describe(), "reaches_minimum": reached, **protocol.labels(images)}
     write_json(folder / "selection.json", {**record, "ranked": ranked})
     plot_selection(folder / "selection.png", resolved, ranked, past)
     best = Path(ranked[0]["run"]) / "checkpoints" / Path(ranked[0]["name"]).name
     log.info("best: %s%s", best, "" if reached else ", though below the minimum")
+    if failed := [reason for _, reason in results.unreadable]:
+        raise SomeFailed("\n  ".join([f"{len(failed)} photos could not be used:", *failed]))
     return ranked
 
 
 def measure_checkpoints(
     cfg: DictConfig, runs: Sequence[Path], metrics: "MetricSuite", folder: Path
-) -> "list[Row]":
+) -> "tuple[list[Row], Protocol, Results]":
     """One row per checkpoint of the runs: name, run, iteration and metrics.
+
+    Returns:
+        The rows, what they were measured on, and all that was measured.
 
     Raises:
         ConfigError: a run has no checkpoint.
@@ -71,6 +83,7 @@ def measure_checkpoints(
     from srlit.evaluation.measure import Measurement
     from srlit.evaluation.methods import NetworkLoader
     from srlit.evaluation.results_cache import ResultsCache
+    from srlit.evaluation.summary import Protocol
     from srlit.inference.upscalers import pick_device
     from srlit.ops.tiling import usual_overlap
 
@@ -86,10 +99,12 @@ def measure_checkpoints(
         found += [{"run": str(run), "iteration": iteration} for iteration in paths]
         networks += [loader.upscaler(f"{prefix}{path.name}", [path]) for path in paths.values()]
     photos, degradation, same = validation_data(cfg, runs, metrics)
+    protocol = Protocol.of_run(stored_config(runs[0]))
     cache = ResultsCache(folder / "measured.jsonl", same)
     measurement = Measurement(photos, degradation, networks, metrics, device=device, cache=cache)
-    means = measurement.results().means
-    return [{"name": m["name"], **where, **m} for where, m in zip(found, means, strict=True)]
+    results = measurement.results()
+    each = zip(found, results.means, strict=True)
+    return [{"name": m["name"], **where, **m} for where, m in each], protocol, results
 
 
 def validation_data(

@@ -7,10 +7,13 @@ interrupted: `python -m srlit.tune runs/sweeps/phase3_loss_weights`.
 import argparse
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
+
+if TYPE_CHECKING:
+    from srlit.evaluation.summary import Protocol
 
 Row = dict[str, Any]
 log = logging.getLogger(__name__)
@@ -37,22 +40,50 @@ def write_report(folder: Path) -> list[Row]:
     Returns:
         One row per run that selected a checkpoint, best first; nothing is written without any.
     """
-    from srlit.checkpoint.runs import BEST, read_best
+    from srlit.checkpoint.runs import read_best
     from srlit.evaluation.plots import plot_tradeoff
     from srlit.evaluation.tables import first_metric, markdown_table
     from srlit.metrics.ranking import SelectionRule
     from srlit.utils.atomic import write_json, write_text
 
-    runs = [path.parent for path in sorted(folder.glob(f"*/{BEST}"))]
-    found = [(run.name, read_best(run, "iteration", "metrics")) for run in runs]
-    rows = [{"name": n, "iteration": best["iteration"], **best["metrics"]} for n, best in found]
+    runs = runs_of(folder)
+    best = {run.name: read_best(run, "iteration", "metrics") for run in runs}
+    rows = [{"name": n, "iteration": b["iteration"], **b["metrics"]} for n, b in best.items()]
     if rows:
         decides = first_metric(rows[0], "lpips") or "loss"
         rows = SelectionRule(metric=decides).rank(rows)
-        write_json(folder / "table.json", rows)
-        write_text(folder / "table.md", markdown_table(rows) + "\n")
+        protocols = {run.name: protocol_of(run) for run in runs}
+        labels = {name: p.labels(None) if p else {} for name, p in protocols.items()}
+        write_json(folder / "table.json", [labels[row["name"]] | row for row in rows])
+        write_text(folder / "table.md", f"{title(folder)}\n\n{markdown_table(rows)}\n")
         plot_tradeoff(folder / "psnr_lpips.png", rows)
     return rows
+
+
+def runs_of(folder: Path) -> list[Path]:
+    """The runs of a sweep that selected a checkpoint."""
+    from srlit.checkpoint.runs import BEST
+
+    return [path.parent for path in sorted(folder.glob(f"*/{BEST}"))]
+
+
+def protocol_of(run: Path) -> "Protocol | None":
+    """How a run was validated; None where its configuration does not tell."""
+    from srlit.config.build import stored_config
+    from srlit.evaluation.summary import Protocol
+
+    try:
+        return Protocol.of_run(stored_config(run))
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def title(folder: Path) -> str:
+    """The table's title: the sweep, and on what its runs were validated."""
+    found = map(protocol_of, runs_of(folder))
+    how = sorted({p.describe() if p else "validated as no config.yaml tells" for p in found})
+    warning = " (these rows do not compare)" if len(how) > 1 else ""
+    return f"{folder.name}: selected checkpoints, {' and '.join(how)}{warning}"
 
 
 def report_sweep(folder: Path) -> list[Row]:
@@ -66,7 +97,7 @@ def report_sweep(folder: Path) -> list[Row]:
     rows = write_report(folder)
     if not rows:
         raise FileNotFoundError(f"{folder}: no run below this folder has selected a checkpoint")
-    print_table(f"{folder.name}: selected checkpoints, validation photos", rows)
+    print_table(title(folder), rows)
     log.info("sweep report in %s", folder)
     return rows
 

@@ -1,7 +1,7 @@
 """Upscale image files: `python -m srlit.upscale input=photo.jpg checkpoint=runs/phase3`.
 
-Images of any size are upscaled in overlapping tiles that are cross-faded. A file that cannot be
-read is reported, the others are upscaled, and the exit code is 1.
+Images of any size are upscaled in overlapping tiles that are cross-faded. An image that fails,
+whatever the reason, is reported, the others are upscaled, and the exit code is 3.
 """
 
 import logging
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from srlit.config import ConfigError, entry_point, load_trained
+from srlit.config.entry import SomeFailed
 
 if TYPE_CHECKING:
     from srlit.inference.upscalers import NetworkUpscaler
@@ -25,11 +26,11 @@ def upscale(cfg: DictConfig) -> list[Path]:
         The results, those that already existed included.
 
     Raises:
-        SystemExit: some files failed; all others are upscaled.
+        SomeFailed: some images failed; all others are upscaled.
     """
     from rich.progress import track
 
-    from srlit.data.photo_file import PhotoError
+    from srlit.data.photo_file import failure
     from srlit.inference.image_files import read_image, write_image
     from srlit.ops.resize import imresize
     from srlit.utils.atomic import remove_torn
@@ -48,11 +49,12 @@ def upscale(cfg: DictConfig) -> list[Path]:
             alpha = None if image.alpha is None else imresize(image.alpha, network.scale)
             write_image(target, network(image.rgb), alpha, image.profile)
             log.info("wrote %s", target)
-        except (PhotoError, OSError) as error:
-            log.error("%s", error)  # noqa: TRY400 - a broken photo, no error of the program
-            failed.append(f"  {error}")
+        except Exception as error:  # noqa: BLE001 - no image ends the job: memory, ONNX, NaN, disk
+            failed.append(failure(source, error))
+            log.error(failed[-1])  # noqa: TRY400 - of the image, none of the program
     if failed:
-        raise SystemExit("\n".join([f"{len(failed)} of {len(jobs)} images failed:", *failed]))
+        lines = "\n  ".join([f"{len(failed)} of {len(jobs)} images failed:", *failed])
+        raise SomeFailed(lines)
     return [target for _, target in jobs]
 
 

@@ -4,17 +4,22 @@ import csv
 import json
 import re
 import shutil
+import sys
+from contextlib import nullcontext
 
 import pytest
+import torch
 from PIL import Image
 
 from srlit.checkpoint import resolve_checkpoint
 from srlit.config import check_config
-from srlit.evaluate import evaluate
+from srlit.config.entry import SomeFailed
+from srlit.evaluate import evaluate, main
 from srlit.inference.upscalers import NetworkUpscaler
 from srlit.models.load import load_generator
 from srlit.train import train
 from tests.helpers import TINY_TRAINING, compose_config
+from tests.hungry import Hungry
 
 QUICK = ("metrics.names=[psnr_rgb_b0,mae]", "images=0")
 
@@ -122,13 +127,49 @@ def test_every_data_set_under_every_degradation(own, tmp_path, photo_folder):
     folder = tmp_path / "evaluation"
     assert json.loads((folder / "tables.json").read_text()) == rows
     assert (folder / "tables.md").read_text().count("| bicubic |") == 4
-    assert "bsd100, 12 test photos, under fixed" in (folder / "tables.tex").read_text()
+    title = "bsd100, 12 test images, centre crops of 64, x2 under fixed, tiles of 512"
+    assert title in (folder / "tables.tex").read_text()
     own_folder = folder / "bsd100_bicubic"
     assert len(read_rows(own_folder / "photos.csv")) == 3 * 12
     assert (own_folder / "images/000_00.png").is_file()
     statistics = json.loads((own_folder / "statistics.json").read_text())
     assert len(statistics) == 3 * 2
     assert all(row["low"] <= row["mean"] <= row["high"] for row in statistics)
+
+
+def test_only_the_command_line_overrides_what_a_set_says(tmp_path, photo_folder, monkeypatch):
+    """One set is measured whole, the other on crops; typed, its own default crops both."""
+    (tmp_path / "data").mkdir()
+    photo_folder.rename(tmp_path / "data" / "set5")
+    monkeypatch.chdir(tmp_path)
+    usual = ("paths.data=data", "data_sets=[set5,sample]", "baselines=[bicubic]", *QUICK)
+    crops = {}
+    for typed in ("", "data.eval_crop=256", "data.eval_crop=64"):
+        arguments = [word for word in (*usual, typed) if word]
+        monkeypatch.setattr(sys, "argv", ["srlit.evaluate", *arguments])
+        main()
+        rows = json.loads((tmp_path / "runs/evaluation/tables.json").read_text())
+        crops[typed] = [row["crop"] for row in rows]
+    assert list(crops.values()) == [["whole", 256], [256, 256], [64, 64]]
+
+
+PUBLISHED = {2: 33.66, 3: 30.39, 4: 28.42}  # MATLAB's bicubic on Set5, PSNR of luma
+
+
+@pytest.mark.parametrize("scale", PUBLISHED)
+def test_the_tables_of_papers_need_one_command(shared_data, tmp_path, scale):
+    asked = ("+experiment=benchmarks", "data_sets=[set5]", f"scale={scale}", "paths.store=null")
+    cfg = compose_config("evaluate", *asked, f"paths.data={shared_data}", f"paths.runs={tmp_path}")
+    check_config(cfg, "evaluate", asked)
+    [row] = evaluate(cfg)
+    assert row[f"psnr_y_b{scale}"] == pytest.approx(PUBLISHED[scale], abs=0.02)
+    stated = {"data": "set5", "images": 5, "crop": "whole", "degradation": "bicubic"}
+    assert row | stated | {"scale": scale} == row
+
+
+def test_a_benchmark_that_is_not_there_is_told_with_its_layout(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"set14.*14 HR images.*set14/HR .*set14/x2/HR"):
+        run_evaluation(tmp_path, "data=set14", f"paths.data={tmp_path}")
 
 
 def test_real_pairs_are_not_degraded(own, tmp_path, photo_folder):
@@ -140,7 +181,7 @@ def test_real_pairs_are_not_degraded(own, tmp_path, photo_folder):
     pairs = (own, *QUICK, "data=pairs", *folders)
     run_evaluation(tmp_path, *pairs)
     folder = tmp_path / "evaluation"
-    assert "12 test photos, real pairs" in (folder / "table.md").read_text()
+    assert "12 test images, centre crops of 64, x2 real pairs" in (folder / "table.md").read_text()
     assert not (folder / "draws.json").exists()
     cfg = configure(tmp_path, *pairs)
     cfg.replay = "draws.json"
@@ -148,10 +189,18 @@ def test_real_pairs_are_not_degraded(own, tmp_path, photo_folder):
         evaluate(cfg)
 
 
-def test_unreadable_photos_are_reported_at_the_end(own, tmp_path, photo_folder):
+@pytest.mark.parametrize("accepted", [0.05, 0.5])
+def test_unreadable_photos_are_reported_and_more_than_accepted_end_it(
+    own, tmp_path, photo_folder, caplog, accepted
+):
     (photo_folder / "zz.png").write_text("no image")
-    with pytest.raises(SystemExit, match=r"^1 .*\n.*zz\.png"):
-        run_evaluation(tmp_path, own, *QUICK, *folder_of_photos(photo_folder))
+    expected = pytest.raises(SomeFailed, match=r"^1 .*\n.*zz\.png")
+    with expected if accepted == 0.05 else nullcontext():
+        run_evaluation(
+            *(tmp_path, own, *QUICK, *folder_of_photos(photo_folder)),
+            f"data.max_invalid_fraction={accepted}",
+        )
+    assert "zz.png" in caplog.text
     assert len(read_rows(tmp_path / "evaluation" / "photos.csv")) == 3 * 12
 
 
@@ -317,6 +366,21 @@ def test_figures_show_whole_photos_in_tiles_and_chosen_methods(own, tmp_path):
     evaluate(cfg)
     assert tiled.stat().st_mtime_ns == before, "what exists is kept"
     assert crops[0].is_file(), "what is missing is drawn"
+
+
+def test_figures_of_images_that_a_network_fails_on_do_not_end_the_others(tmp_path, photo_folder):
+    """Crops of 64 are restored, the whole photos of 120 are too wide."""
+    torch.save(Hungry().state_dict(), tmp_path / "hungry.pth")
+    figures = "{whole:{whole:true,photos:2},crops:{photos:2}}"
+    network = ("+model={_target_: tests.hungry.Hungry, width: 50}", f"figures={figures}")
+    options = (f"checkpoints=[{tmp_path}/hungry.pth]", *network, *folder_of_photos(photo_folder))
+    with pytest.raises(SomeFailed, match=r"^2 .*\n.*00\.png: .*\n.*01\.png: ") as caught:
+        run_evaluation(tmp_path, *QUICK, *options)
+    assert caught.value.code == 3
+    folder = tmp_path / "evaluation"
+    assert len(read_rows(folder / "photos.csv")) == 3 * 12
+    assert [path.name for path in (folder / "figures").iterdir()] == ["crops"]
+    assert len(list((folder / "figures" / "crops").iterdir())) == 2
 
 
 def test_the_reference_table_needs_one_command(pair, tmp_path, photo_folder):

@@ -64,7 +64,7 @@ def test_a_folder_is_checked_packed_and_listed(photo_folder, tmp_path, capsys):
     """Names need not be UTF-8, and bad files end it with a failure after the rest is done."""
     Image.new("L", (60, 50), 7).save(photo_folder / "gray\udce9\n.png")
     (photo_folder / "bad\udce9.png").write_text("no image")
-    with pytest.raises(SystemExit, match="1 files cannot be used"):
+    with pytest.raises(SystemExit, match=r"1 files of .*data\.max_invalid_fraction"):
         prepare_in(tmp_path, *of_folder(photo_folder))
     assert len(PackedStore(tmp_path / "store")) == 13
     (bad,) = files_in(tmp_path, "left_out")
@@ -206,11 +206,19 @@ def test_a_public_set_is_downloaded_once_checked_and_packed(photo_folder, tmp_pa
     assert len(PackedStore(tmp_path / "store")) == 12
 
 
+def test_few_bad_files_are_reported_and_no_failure(photo_folder, tmp_path, caplog):
+    (photo_folder / "bad.png").write_bytes(b"x")
+    found = prepare_in(tmp_path, *of_folder(photo_folder), "data.max_invalid_fraction=0.5")
+    assert sum(len(audit.rejected) for audit in found.values()) == 1
+    assert [Path(bad["file"]).name for bad in files_in(tmp_path, "left_out")] == ["bad.png"]
+    assert "files.json" in caplog.text
+
+
 def test_a_split_of_which_nothing_is_usable_stops_no_other(photo_folder, tmp_path):
     (tmp_path / "val").mkdir()
     (tmp_path / "val" / "bad.png").write_bytes(b"x")
     options = [*of_folder(photo_folder), f"data.photos.val_folder={tmp_path / 'val'}"]
-    with pytest.raises(SystemExit, match="1 files cannot be used"):
+    with pytest.raises(SystemExit, match=r"1 files of .*data\.max_invalid_fraction"):
         prepare_in(tmp_path, *options)
     assert usable_in(tmp_path) == {"train": 10, "val": 0, "test": 2}
 
@@ -218,7 +226,7 @@ def test_a_split_of_which_nothing_is_usable_stops_no_other(photo_folder, tmp_pat
 def test_pairs_are_packed_and_a_split_without_usable_ones_stops_no_other(tmp_path, photo):
     write_pairs(tmp_path / "val", photo, count=1)
     (tmp_path / "val" / "lr" / "00.png").write_bytes(b"x")
-    with pytest.raises(SystemExit, match="2 files cannot be used"):
+    with pytest.raises(SystemExit, match=r"2 files of val .*data\.max_invalid_fraction"):
         prepare_in(tmp_path, *pairs_in(tmp_path, photo), *pair_options(tmp_path / "val", "val"))
     assert usable_in(tmp_path) == {"train": 5, "val": 0, "test": 1}
     assert listing_in(tmp_path)["test"]["usable"][0]["lr"]["size"] == [60, 48]
@@ -234,5 +242,5 @@ def test_a_folder_that_is_missing_is_a_failure_after_the_rest_is_done(photo_fold
 
 
 def test_a_split_that_is_not_configured_is_no_failure(photo_folder, tmp_path):
-    options = ["data=bsd100", f"data.photos.test_folder={photo_folder}", "download=false"]
+    options = ["data=bsd100", f"data.photos.folder={photo_folder}", "download=false"]
     assert {*prepare_in(tmp_path, *options)} == {"test"}

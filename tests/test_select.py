@@ -40,6 +40,8 @@ def test_checkpoints_are_ranked_as_during_training(tiny_run):
         assert measured == pytest.approx({n: kept["metrics"][n] for n in measured}, abs=1e-5)
     recorded = json.loads((tiny_run / "selection.json").read_text())
     assert (recorded["ranked"], recorded["rule"]) == (ranked, best["rule"])
+    stated = {"split": "val", "images": 2, "degradation": "fixed", "scale": 2, "crop": 64}
+    assert recorded | stated == recorded
     assert Image.open(tiny_run / "selection.png").width > 500
 
 

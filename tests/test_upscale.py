@@ -3,11 +3,14 @@
 import re
 
 import pytest
+import torch
 from PIL import Image
 
 from srlit.config import check_config
+from srlit.config.entry import SomeFailed
 from srlit.upscale import upscale
-from tests.helpers import compose_config
+from tests.helpers import REPOSITORY, compose_config, run
+from tests.hungry import Hungry
 
 
 def run_upscale(run, *overrides):
@@ -51,6 +54,34 @@ def test_a_broken_image_does_not_stop_the_others(tiny_run, tmp_path, photo_folde
     with pytest.raises(SystemExit, match=r"^1 of 12 .*\n.*05\.png"):
         run_upscale(tiny_run, f"input={photo_folder}", f"output={target}")
     assert len(list(target.iterdir())) == 11
+
+
+def test_whatever_an_image_does_to_the_network_the_others_are_upscaled(tmp_path):
+    """Memory that torch and NumPy do not find, and NaN; the command ends with its own exit code."""
+    (tmp_path / "in").mkdir()
+    for name, size in (("a", (20, 20)), ("b", (72, 20)), ("c", (90, 20)), ("d", (20, 75))):
+        Image.new("RGB", size, "red").save(tmp_path / "in" / f"{name}.png")
+    torch.save(Hungry().state_dict(), tmp_path / "hungry.pth")
+    Image.new("RGB", (21, 20)).save(tmp_path / "in" / "e.png")
+    network = ("checkpoint=hungry.pth", "+model._target_=tests.hungry.Hungry", "tile=null")
+    ended = run("srlit.upscale", "input=in", *network, cwd=tmp_path, PYTHONPATH=str(REPOSITORY))
+    assert sorted(path.name for path in (tmp_path / "upscaled").iterdir()) == ["a.png", "e.png"]
+    assert ended.returncode == SomeFailed.exit_code
+    reasons = re.findall(r"^  in/(.)\.png: (.*)$", ended.stderr, re.MULTILINE)
+    assert [name for name, _ in reasons] == ["b", "c", "d"]
+    assert all("tile" in reason for _, reason in reasons[:2])
+
+
+def test_a_job_of_a_multirun_with_failed_images_does_not_end_the_others(tiny_run, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / name / f"{name}.png")
+    (tmp_path / "a" / "bad.png").write_bytes(b"")
+    jobs = ("-m", "input=a,b", f"checkpoint={tiny_run}")
+    ended = run("srlit.upscale", *jobs, cwd=tmp_path, PYTHONPATH=str(REPOSITORY))
+    assert ended.returncode == 1
+    assert "1 jobs failed" in ended.stderr
+    assert sorted(path.name for path in tmp_path.rglob("upscaled/*.png")) == ["a.png", "b.png"]
 
 
 @pytest.mark.parametrize(

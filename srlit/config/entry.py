@@ -39,6 +39,19 @@ Task = Callable[[DictConfig], Any]
 EXPECTED = (ValueError, OSError, HydraException, OmegaConfBaseException)
 
 
+class SomeFailed(SystemExit):
+    """The end of a command that did all it could: some images failed, all others are done.
+
+    The exit code tells scripts so; any other failure ends with 1.
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.code = self.exit_code
+
+
 class CheckFirst(Callback):
     """Hydra's callback that checks the configuration before Hydra makes the run's folder."""
 
@@ -101,6 +114,9 @@ def one_line_errors() -> Iterator[None]:
     """
     try:
         yield
+    except SomeFailed as error:
+        print(error, file=sys.stderr)  # which Python does only for exit code 1
+        raise
     except EXPECTED as error:
         notes = getattr(error, "__notes__", [])
         known = isinstance(error, OSError) or getattr(error, "tells_all", False)
@@ -187,9 +203,9 @@ def run_job(task: Task, cfg: DictConfig, config_name: str) -> Any:  # noqa: ANN4
             check_config(cfg, config_name, HydraConfig.get().overrides.task)
             return task(cfg)
     except SystemExit as stop:
-        if isinstance(stop.code, int):
+        if isinstance(stop.code, int) and not isinstance(stop, SomeFailed):
             raise
-        reason = str(stop.code).removeprefix("error: ")
+        reason = str(stop).removeprefix("error: ")
     except Exception as error:  # noqa: BLE001 - the other jobs are run whatever it is
         traceback.print_exc()
         reason = _innermost(error)
@@ -222,6 +238,12 @@ def choice(group: str, default: str) -> str:
     if not HydraConfig.initialized():
         return default
     return str(HydraConfig.get().runtime.choices[group])
+
+
+def typed_keys() -> set[str]:
+    """The keys that were given on the command line; none outside of one."""
+    typed = HydraConfig.get().overrides.task if HydraConfig.initialized() else ()
+    return {override.lstrip("+").partition("=")[0] for override in typed}
 
 
 def _innermost(error: BaseException) -> str:

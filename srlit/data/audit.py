@@ -115,9 +115,14 @@ def usable(
     return found
 
 
+def too_many(rejected: int, total: int, max_fraction: float) -> bool:
+    """Whether more than a fraction of so many files cannot be used."""
+    return rejected > max_fraction * total
+
+
 def check_rejected(rejected: Rejected, count: int, max_fraction: float, what: str) -> None:
     """Raise BadDataError where more than a fraction of so many files cannot be used."""
-    if len(rejected) > max_fraction * count:
+    if too_many(len(rejected), count, max_fraction):
         lines = "\n".join(f"  {printable(path)}: {reason}" for path, reason in rejected[:SHOWN])
         msg = f"{len(rejected)} of {count} {what} cannot be used, more than "
         raise BadDataError(f"{msg}data.max_invalid_fraction={max_fraction:g} of them:\n{lines}")

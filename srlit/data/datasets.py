@@ -155,7 +155,8 @@ class EvaluationPhotos(Dataset[Photos]):
         reader: gives the photos' pixels; a photo's index keys its degradation.
         seed: the evaluation's seed.
         scale: sizes are cropped to multiples of it.
-        crop: side of the centre crop in HR pixels; None keeps the whole photo.
+        crop: side of the centre crop in HR pixels; None keeps the whole photo but what the scale
+            leaves over at the right and the bottom, as the tables of papers do (`modcrop`).
         batch_size: maximum of photos per batch; fewer where they are large, see `MAX_AREA`.
     """
 
@@ -210,6 +211,8 @@ class EvaluationPhotos(Dataset[Photos]):
         unit = unit_of(photo, self.scale)
         height, width = (side // unit for side in self._target_size(photo))
         rows, columns = area_of(photo, unit)
+        if self.crop is None:  # what the scale leaves over is cut at the right and the bottom
+            return crop_pair(self.reader, index, (0, 0, height, width), unit)
         box = (rows - height) // 2, (columns - width) // 2, height, width
         return crop_pair(self.reader, index, box, unit)
 

@@ -13,6 +13,7 @@ from PIL.ImageFile import ImageFile
 from torch import Tensor
 
 from srlit.data import high_bit_depth
+from srlit.data.complete import decode_jpeg
 from srlit.data.high_bit_depth import TO_8_BITS, Samples, samples_16bit, split_alpha
 from srlit.data.image_formats import identify
 from srlit.data.photo_file import photo_errors, read_bytes
@@ -74,7 +75,7 @@ def open_photo(path: Path) -> Image.Image:
         image = identify(data, path.suffix)
         samples = samples_16bit(image, data)
         if samples is None:
-            return _upright(_load(image), image)
+            return _upright(_load(image, data), image)
         rounded = Image.fromarray(TO_8_BITS[samples[..., 0] if samples.shape[-1] == 1 else samples])
         rounded.info = {k: v for k, v in image.info.items() if k != "transparency"}
         return _upright(rounded, image)
@@ -101,7 +102,7 @@ def _decode(data: bytes, suffix: str) -> Decoded:
     image = identify(data, suffix)
     rotated = _is_rotated(image)
     samples = samples_16bit(image, data)
-    rgb = to_rgb(_load(image)) if samples is None else high_bit_depth.on_white(samples)
+    rgb = to_rgb(_load(image, data)) if samples is None else high_bit_depth.on_white(samples)
     pixels = pixels_of(_upright(rgb, image))
     notes = {
         "gray": _is_gray(pixels.numpy()),
@@ -116,16 +117,19 @@ def _decode(data: bytes, suffix: str) -> Decoded:
     return Decoded(pixels, tuple(name for name, is_so in notes.items() if is_so))
 
 
-def _load(image: ImageFile) -> Image.Image:
-    """Decode to 8 bits. Pillow inverts all CMYK JPEGs, but only Adobe's are stored inverted."""
-    image.load()
-    if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
-        return ImageChops.invert(image)
-    return image
+def _load(image: ImageFile, data: bytes) -> Image.Image:
+    """Decode to 8 bits. Of CMYK JPEGs, only Adobe's are stored inverted."""
+    if image.format != "JPEG":
+        image.load()
+        return image
+    decoded = decode_jpeg(image, data)
+    return ImageChops.invert(decoded) if image.mode == "CMYK" and "adobe" in image.info else decoded
 
 
 def _is_rotated(image: ImageFile) -> bool:
     """Whether EXIF asks for another orientation."""
+    if image.format == "PNG":  # it may follow the pixels, whose errors are to be heard
+        image.load()
     with suppress(Exception):  # broken EXIF; the pixels are good
         return image.getexif().get(Base.Orientation) in range(2, 9)
     return False

@@ -10,7 +10,7 @@ from pathlib import Path
 from srlit.data.image_formats import SUFFIXES, UNSUPPORTED
 from srlit.data.photo_file import printable
 from srlit.data.photo_sets import HoldoutSets, PhotoSets
-from srlit.types import NonNegativeInt
+from srlit.types import Count, Fraction, NonNegativeInt
 
 log = logging.getLogger(__name__)
 
@@ -26,13 +26,14 @@ class FolderPhotos(HoldoutSets):
         train_folder: photos to train on, a folder or several; None where only a test is run.
         val_folder: photos for validation, likewise; None holds some back.
         test_folder: photos for the test, likewise; None holds some back.
-        holdout: how many photos to hold back for each; 0 holds none back.
+        holdout: how many photos to hold back for each: a whole number, or a fraction of them (at
+            least 1, at most 20); 0 holds none back.
     """
 
     train_folder: str | Sequence[str] | None = None
     val_folder: str | Sequence[str] | None = None
     test_folder: str | Sequence[str] | None = None
-    holdout: NonNegativeInt = 20
+    holdout: NonNegativeInt | Fraction = 0.1
 
     def has_own(self, split: str) -> bool:
         """Whether folders are configured for a split, whether or not they exist."""
@@ -68,6 +69,46 @@ class SamplePhotos(PhotoSets):
             msg = f"{self.key}.{name}_names: {', '.join(missing)}: not among the photos in {folder}"
             raise FileNotFoundError(msg)
         return paths
+
+
+@dataclass(kw_only=True, eq=False)
+class BenchmarkPhotos(PhotoSets):
+    """A test set of the field: HR images that tables of papers are measured on, never trained on.
+
+    Args:
+        folder: has the images in `x2/HR` (or as the scale is), in `HR`, or holds them itself.
+        count: how many the set has; another number is warned of.
+        scale: of the evaluation.
+    """
+
+    folder: str
+    count: Count
+    scale: Count
+
+    def has(self, split: str) -> bool:
+        """Whether it is the test set."""
+        return split == "test"
+
+    def split(self, name: str) -> list[Path]:
+        """The images of the test set.
+
+        Raises:
+            ValueError: they would be trained on or validated with.
+            FileNotFoundError: they are not there.
+        """
+        if name != "test":
+            expected = "expected another set, such as data=bsds400"
+            raise ValueError(f"{self.key}.folder={self.folder} is for srlit.evaluate: {expected}")
+        root = Path(self.folder).expanduser()
+        places = [root / f"x{self.scale}" / "HR", root / "HR", root]
+        try:
+            found = list_photos(next(filter(Path.is_dir, places), root), f"{self.key}.folder")
+        except FileNotFoundError as error:
+            layout = f"put its {self.count} HR images there, or into {places[1]} or {places[0]}"
+            raise FileNotFoundError(f"{error}; {layout}, or set paths.data") from error
+        if len(found) != self.count:
+            log.warning("%s: %d images, but the set has %d", root, len(found), self.count)
+        return found
 
 
 def list_photos(folder: Path, key: str) -> list[Path]:

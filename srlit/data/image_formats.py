@@ -1,11 +1,13 @@
 """Which image formats are read, and which one a file has by its first bytes."""
 
+import math
 import re
 from io import BytesIO
 from pkgutil import resolve_name
 
 from PIL.ImageFile import ImageFile
 
+from srlit.data.complete import CompleteImage
 from srlit.data.photo_file import PhotoError
 
 PLUGINS = "Jpeg", "Png", "WebP", "Bmp", "Tiff", "Ppm", "Gif"
@@ -15,6 +17,8 @@ DECODERS: dict[str, type[ImageFile]] = {
     str(decoder.format): decoder
     for decoder in (resolve_name(f"PIL.{name}ImagePlugin:{name}ImageFile") for name in PLUGINS)
 }
+for _name in ("PNG", "TIFF"):  # the others miss rows by themselves
+    DECODERS[_name] = type(_name, (CompleteImage, DECODERS[_name]), {})
 # First bytes of a file; its name does not matter.
 SIGNATURES: dict[str, bytes] = {
     "JPEG": rb"\xff\xd8\xff",
@@ -50,7 +54,10 @@ UNSUPPORTED: dict[str, str] = {
 }
 
 MAX_PIXELS = 200_000_000
-PAGE = 4096  # bytes that a file system allocates at once
+# More pixels per byte than these formats can hold: a JPEG block of 8x8 takes at least one bit, and
+# Deflate packs at most 1032 bytes into one.
+PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by its colour type
+MAX_DENSITY = {"JPEG": 512, "PNG": 1032 * 8}
 
 
 def identify(data: bytes, suffix: str) -> ImageFile:
@@ -70,14 +77,11 @@ def identify(data: bytes, suffix: str) -> ImageFile:
         raise PhotoError(_why_unknown(data, unsupported))
     try:
         image = DECODERS[name](BytesIO(data))
-        _check_header(image)
+        _check_header(image, data)
         if name == "PNG":  # decoding does not compare the checksums of the pixels
             DECODERS[name](BytesIO(data)).verify()
     except SyntaxError as error:
         raise PhotoError(f"a damaged {name} file: {error}") from None
-    # libjpeg fills with gray what an interrupted download left unwritten.
-    if name == "JPEG" and data.endswith(bytes(PAGE)) and data.rstrip(b"\0")[-2:] != b"\xff\xd9":
-        raise PhotoError("a JPEG file that ends in zeros: not all of it was written")
     return image
 
 
@@ -89,9 +93,13 @@ def _why_unknown(data: bytes, unsupported: str | None) -> str:
     return f"not an image of the formats {', '.join(DECODERS)}: it begins with {data[:24]!r}"
 
 
-def _check_header(image: ImageFile) -> None:
+def _check_header(image: ImageFile, data: bytes) -> None:
+    size = f"{image.width}x{image.height} pixels"
     if image.width * image.height > MAX_PIXELS:
-        raise PhotoError(f"{image.width}x{image.height} pixels, more than {MAX_PIXELS:,}")
+        raise PhotoError(f"{size}, more than {MAX_PIXELS:,}")
+    bits = data[24] * PNG_CHANNELS[data[25]] if image.format == "PNG" else 1
+    if image.width * image.height * bits > MAX_DENSITY.get(str(image.format), math.inf) * len(data):
+        raise PhotoError(f"a part of the image is missing: {size} in {len(data):,} bytes")
     # Floating point has no agreed range.
     if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
         raise PhotoError(f"pixels of mode {image.mode}, expected 8 or 16 bits")

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,16 +10,18 @@ from srlit.data.audit import SHOWN, BadDataError
 from srlit.data.image_folder import list_photos
 from srlit.data.photo_file import printable
 from srlit.data.photo_sets import HoldoutSets
-from srlit.types import Count, NonNegativeInt
+from srlit.types import Count, Fraction, NonNegativeInt
+
+NAME = "{name}"
 
 
 @dataclass(kw_only=True, eq=False)
 class PairFolders(HoldoutSets):
     """Pairs in a folder of HR and a folder of LR photos, matched by their names.
 
-    `a/0801.png` belongs to `a/0801.png`, `a/0801x2.png` or `a/0801_LR.jpg` of the other folder;
-    the number in such endings is the scale. Where validation or test has no folders of its own,
-    pairs are held back for it.
+    `a/0801.png` belongs to `a/0801.png`, `a/0801x2.png`, `a/0801_LR.jpg` or `a/lq_0801.png` of the
+    other folder; the number in such endings is the scale. Other names are told by `hr_name` and
+    `lr_name`. Where validation or test has no folders of its own, pairs are held back for it.
 
     Args:
         train_hr: HR photos to train on; None where only a test is run.
@@ -28,8 +30,13 @@ class PairFolders(HoldoutSets):
         val_lr: their LR partners.
         test_hr: HR photos for the test; None holds some back.
         test_lr: their LR partners.
-        holdout: how many pairs to hold back for each; 0 holds none back.
+        holdout: how many pairs to hold back for each, as of `FolderPhotos`.
         scale: HR size / LR size, as it stands in names; None takes any number for it.
+        hr_name: names of HR photos without suffix, such as "{name}_clean"; None recognises them.
+        lr_name: names of LR photos, likewise.
+
+    Raises:
+        ValueError: such a template has not exactly one `{name}`.
     """
 
     train_key = "train_hr"
@@ -40,11 +47,18 @@ class PairFolders(HoldoutSets):
     val_lr: str | None = None
     test_hr: str | None = None
     test_lr: str | None = None
-    holdout: NonNegativeInt = 20
+    holdout: NonNegativeInt | Fraction = 0.1
     scale: Count | None = None
+    hr_name: str | None = None
+    lr_name: str | None = None
 
     def __post_init__(self) -> None:
         self._lr_of: dict[Path, Path] = {}
+        self._names: list[re.Pattern[str]] = []
+        for key, template in {"hr_name": self.hr_name, "lr_name": self.lr_name}.items():
+            if template is not None and template.count(NAME) != 1:
+                raise ValueError(f"{self.key}.{key}={template}: expected one {NAME} in it")
+            self._names.append(additions(self.scale) if template is None else around(template))
 
     def _folders(self, split: str) -> dict[str, str | None]:
         return {f"{split}_{half}": getattr(self, f"{split}_{half}") for half in ("hr", "lr")}
@@ -64,7 +78,7 @@ class PairFolders(HoldoutSets):
                 msg = f"{self.key}.{name} is not set: expected the folder of the other half"
                 raise ValueError(f"{msg} of the pairs")
         hr, lr = (Path(folder or "").expanduser() for folder in self._folders(split).values())
-        pairs = match(hr, lr, key=f"{self.key}.{split}", scale=self.scale)
+        pairs = match(hr, lr, f"{self.key}.{split}", *self._names)
         self._lr_of |= pairs
         return list(pairs)
 
@@ -73,14 +87,21 @@ class PairFolders(HoldoutSets):
         return self._lr_of.get(hr)
 
 
-def match(hr_folder: Path, lr_folder: Path, key: str, scale: int | None = None) -> dict[Path, Path]:
+def match(
+    hr_folder: Path,
+    lr_folder: Path,
+    key: str,
+    hr_additions: re.Pattern[str],
+    lr_additions: re.Pattern[str],
+) -> dict[Path, Path]:
     """HR photos to their LR partners, by name.
 
     Args:
         hr_folder: HR photos.
         lr_folder: LR photos.
         key: beginning of the config keys, for errors.
-        scale: as of `PairFolders`.
+        hr_additions: what the names of HR photos have more than those of the pairs.
+        lr_additions: likewise.
 
     Raises:
         FileNotFoundError: a folder is missing or empty.
@@ -88,36 +109,42 @@ def match(hr_folder: Path, lr_folder: Path, key: str, scale: int | None = None) 
     """
     hr_names = _names(hr_folder, f"{key}_hr")
     lr_names = _names(lr_folder, f"{key}_lr")
-    # Where both photos have the same name, an ending is part of it.
+    # Where both photos have the same name, an addition is part of it.
     same = set(hr_names.values()) & set(lr_names.values())
-    pattern = ending(scale)
 
-    def shortened(name: Path) -> str:
-        short = name.with_name(pattern.sub("", name.name) or name.name)
-        return str(name if name in same else short)
+    def shortened(names: Iterable[Path], additions: re.Pattern[str]) -> list[str]:
+        short = {name: name.with_name(additions.sub("", name.name) or name.name) for name in names}
+        return [str(name if name in same else short[name]) for name in short]
 
-    hr, lr = ([*map(shortened, names.values())] for names in (hr_names, lr_names))
+    hr = shortened(hr_names.values(), hr_additions)
+    lr = shortened(lr_names.values(), lr_additions)
     if twice := [name for names in (hr, lr) for name, n in Counter(names).items() if n > 1]:
         raise BadDataError(f"{key}_hr, {key}_lr: several files for one photo: {_first(twice)}")
     if single := sorted({*hr} ^ {*lr}):
         raise BadDataError(
             f"{key}_hr={hr_folder} and {key}_lr={lr_folder} do not match: {len(single)} photos "
-            f"without partner, expected equal names but for endings such as x{scale or 2} or _LR: "
-            f"{_first(single)}"
+            "without partner, expected equal names but for additions such as x2, _LR or lq_, or "
+            f"templates in {key.rpartition('.')[0]}.hr_name and lr_name: {_first(single)}"
         )
     by_name = dict(zip(lr, lr_names, strict=True))
     return {path: by_name[name] for path, name in zip(hr_names, hr, strict=True)}
 
 
-def ending(scale: int | None) -> re.Pattern[str]:
-    """What data sets add to one of the two names: 0801x4, Canon_001_LR4, img_001_SRF_2_HR.
+def additions(scale: int | None) -> re.Pattern[str]:
+    """What data sets add to one of the two names: 0801x4, Canon_001_LR4, img_001_SRF_2_HR, lq_01.
 
-    After a letter it takes a separator, so that `index0001` stays what it is.
+    Beside a letter it takes a separator, so that `index0001` stays what it is.
     """
     number = r"\d{1,2}" if scale is None else str(scale)
-    return re.compile(
-        rf"(([_-]|(?<=\d))((HR|LR)({number})?|x{number})+|_SRF_{number})+$", re.IGNORECASE
-    )
+    word = rf"((HR|LR|GT|HQ|LQ)({number})?|x{number})"
+    ending = rf"(([_-]|(?<=\d)){word}+|_SRF_{number})+$"
+    return re.compile(rf"^{word}[_-]|{ending}", re.IGNORECASE)
+
+
+def around(template: str) -> re.Pattern[str]:
+    """What a template has before and after `{name}`."""
+    before, after = map(re.escape, template.split(NAME))
+    return re.compile(rf"^{before}(?=.*{after}$)|(?<=.){after}$")
 
 
 def _names(folder: Path, key: str) -> dict[Path, Path]:

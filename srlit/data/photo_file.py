@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,16 @@ class TemporaryPhotoError(PhotoError):
 def printable(text: str | os.PathLike[str]) -> str:
     """A path or text as one printable line; other characters and undecodable bytes are escaped."""
     return "".join(c if c.isprintable() else _escaped(c) for c in os.fspath(text))
+
+
+def failure(path: Path, error: Exception) -> str:
+    """Why an image could not be processed, in one line that names it."""
+    name, reason = printable(path), printable(str(error).strip().partition("\n")[0])
+    if isinstance(error, MemoryError) or re.search(
+        "(out of|not enough|allocate) memory", str(error)
+    ):
+        reason = f"{reason or 'out of memory'}; a smaller tile or crop takes less memory"
+    return reason if name in reason else f"{name}: {reason or type(error).__name__}"
 
 
 def _escaped(character: str) -> str:

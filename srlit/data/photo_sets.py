@@ -4,7 +4,7 @@ import hashlib
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +14,8 @@ from srlit.data.photo_file import printable
 from srlit.data.reader import Pixels, read_unchanged
 
 log = logging.getLogger(__name__)
+
+MAX_HELD = 20  # photos, of a fraction: more make validation longer, and hardly more certain
 
 
 class Group(NamedTuple):
@@ -84,11 +86,12 @@ class HoldoutSets(PhotoSets):
     """Sets of which validation and test have folders of their own, or photos held back.
 
     Args:
-        holdout: how many training photos to hold back for each set without a folder of its own.
+        holdout: which part of the training photos to hold back for each set without a folder of
+            its own: a fraction (at least 1 photo, at most `MAX_HELD`), or a whole number of photos.
     """
 
     train_key = "train_folder"  # what to set where there is nothing to train on
-    holdout: int
+    holdout: float
 
     @abstractmethod
     def has_own(self, split: str) -> bool:
@@ -110,10 +113,11 @@ class HoldoutSets(PhotoSets):
         if not self.has_own("train"):
             raise ValueError(f"{self.key}.{self.train_key} is not set: expected a folder of photos")
         divided = {"train": self.own("train")}
+        count, key = held_count(self.holdout, len(divided["train"])), f"{self.key}.holdout"
         for split in ("val", "test"):
             if not self.has_own(split):
-                held = hold_back(divided["train"], self.holdout, f"{self.key}.holdout")
-                divided["train"], divided[split] = held
+                divided["train"], divided[split] = hold_back(divided["train"], count, key)
+        log.info("%s=%g: %s", key, self.holdout, describe_sizes(divided))
         return divided
 
     def split(self, name: str) -> list[Path]:
@@ -123,6 +127,18 @@ class HoldoutSets(PhotoSets):
             msg = f"{self.key}.holdout=0 leaves no photos for {name}: give it a folder of its own"
             raise FileNotFoundError(msg)
         return photos
+
+
+def held_count(holdout: float, total: int) -> int:
+    """How many of `total` photos to hold back for a set, by a fraction or a whole number."""
+    if isinstance(holdout, int) or not holdout:
+        return int(holdout)
+    return min(max(round(holdout * total), 1), MAX_HELD)
+
+
+def describe_sizes(sets: Mapping[str, Sequence[Path]]) -> str:
+    """How many photos each set has, for messages."""
+    return ", ".join(f"{len(photos)} photos for {name}" for name, photos in sets.items())
 
 
 def hold_back(

@@ -122,4 +122,5 @@ ARCHIVES: dict[str, tuple[Archive, ...]] = {
     "df2k": (DIV2K_TRAIN, DIV2K_VALID, FLICKR2K, BSDS500),
     "bsds400": (BSDS500,),
     "bsd100": (BSDS500,),
+    "div2k_valid": (DIV2K_VALID,),
 }

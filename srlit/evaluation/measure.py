@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property, partial
 from itertools import chain, pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from rich.progress import track
 from srlit import __version__
 from srlit.data.audit import Photo
 from srlit.data.datasets import EvaluationPhotos
-from srlit.data.photo_file import PhotoError, printable
+from srlit.data.photo_file import PhotoError, failure, printable
 from srlit.data.transforms import evaluation_pair
 from srlit.degradation.pipeline import Degradation
 from srlit.evaluation.draws_file import RecordedDraws
@@ -30,6 +31,7 @@ from srlit.metrics.suite import MetricSuite
 from srlit.ops.image_grid import comparison
 from srlit.ops.ragged_batch import Params
 from srlit.types import Photos
+from srlit.utils.atomic import DiskError
 from srlit.utils.fingerprint import fingerprint
 
 log = logging.getLogger(__name__)
@@ -45,7 +47,7 @@ class Results(NamedTuple):
     Attributes:
         means: one row per method: its name and the mean of each metric.
         photos: one row per method and photo.
-        unreadable: photos that could not be read, each with the reason.
+        unreadable: photos that could not be read or measured, each with the reason.
     """
 
     means: list[Row]
@@ -70,6 +72,14 @@ class PreparedBatch(NamedTuple):
     draws: Params | None
     fingerprints: list[str]
 
+    def singles(self) -> "Iterator[PreparedBatch]":
+        """A batch of each photo."""
+        for number in range(len(self.files)):
+            own = itemgetter(slice(number, number + 1))
+            draws = self.draws and {name: own(values) for name, values in self.draws.items()}
+            parts = own(self.indices), own(self.files), self.photos.each(own), draws
+            yield PreparedBatch(*parts, own(self.fingerprints))
+
 
 @dataclass(eq=False)
 class Measurement:
@@ -78,7 +88,7 @@ class Measurement:
     What the cache holds is not computed again, and every new value is added to it at once.
 
     Args:
-        photos: the data set; a photo that cannot be read is left out and reported.
+        photos: the data set; a photo that any part fails on is left out and reported.
         degradation: how LR images are made.
         methods: upscalers with different names.
         metrics: what is measured.
@@ -104,22 +114,16 @@ class Measurement:
         """Measure everything.
 
         Raises:
-            PhotoError: no photo could be read.
+            PhotoError: no photo could be measured.
         """
         set_metrics, names = self.metrics.over_set(), self.metrics.names
         rows: list[Row] = []
         unreadable: Unreadable = []
         batches = self._batches(unreadable)
         for batch in track(batches, "measuring", len(self.photos), transient=True):
-            self._measure(batch, set_metrics)
-            rows += [
-                {"name": method.name, "photo": printable(photo.path.name)}
-                | self.cache.get(method.fingerprint, key, names)
-                for method in self.methods
-                for photo, key in zip(batch.files, batch.fingerprints, strict=True)
-            ]
-        if not rows:
-            raise PhotoError(f"no photo could be read: {unreadable[0][1]}")
+            rows += self._rows(batch, set_metrics, unreadable)
+        if names and not rows:
+            raise PhotoError(f"no photo could be measured: {unreadable[0][1]}")
         of_sets = set_metrics.compute()
         means = [_means(m.name, rows, names) | of_sets.get(m.name, {}) for m in self.methods]
         return Results(means, rows, unreadable)
@@ -147,6 +151,32 @@ class Measurement:
         ]
         return PreparedBatch(indices, files, photos, params, fingerprints)
 
+    def _rows(
+        self, batch: PreparedBatch, set_metrics: SetMeasures, unreadable: Unreadable
+    ) -> list[Row]:
+        """One row per method and photo; photos of a batch that fails are measured one by one."""
+        path = batch.files[0].path
+        try:
+            self._measure(batch, set_metrics)
+        except DiskError:
+            raise
+        except Exception as error:  # noqa: BLE001 - no photo ends the others: memory, ONNX, NaN
+            reason = failure(path, error)
+        else:
+            return [
+                {"name": method.name, "photo": printable(photo.path.name)}
+                | self.cache.get(method.fingerprint, key, self.metrics.names)
+                for method in self.methods
+                for photo, key in zip(batch.files, batch.fingerprints, strict=True)
+            ]
+        # Only here, without the error, is the memory of what failed free again.
+        if len(batch.files) > 1:
+            parts = [self._rows(one, set_metrics, unreadable) for one in batch.singles()]
+            return list(chain.from_iterable(parts))
+        log.error(reason)
+        unreadable.append((path, reason))
+        return []
+
     def _measure(self, batch: PreparedBatch, set_metrics: SetMeasures) -> None:
         """Measure what the cache lacks, and draw the images that are missing.
 
@@ -160,7 +190,6 @@ class Measurement:
         lr, hr = evaluation_pair(batch.photos, self.degradation, batch.draws)
         needed = self.methods if missing or set_metrics.asked else unknown
         restored = {method.name: method(lr) for method in needed}
-        set_metrics.update(restored, hr)
         compare = self.metrics.against(hr, lr)
         for method in unknown:
             columns = {n: column.tolist() for n, column in compare(restored[method.name]).items()}
@@ -171,6 +200,7 @@ class Measurement:
             strip = comparison({name: each[position] for name, each in shown.items()})
             write_image(path, strip[None])
             cache.add(self._image_fingerprint, keys[position], {})
+        set_metrics.update(restored, hr)  # last, so that no photo counts that failed before
 
     def _missing_images(self, batch: PreparedBatch) -> dict[int, Path]:
         """Position in the batch to path of each image that is absent or shows something else."""
@@ -194,11 +224,12 @@ def _read(photos: EvaluationPhotos, unreadable: Unreadable, indices: list[int]) 
     """A batch; photos of a batch with an unreadable one are read one by one."""
     try:
         return [(indices, photos.read(indices))]
-    except PhotoError as error:
+    except Exception as error:  # noqa: BLE001 - no photo ends the others
         if len(indices) > 1:
             return [one for index in indices for one in _read(photos, unreadable, [index])]
-        log.error("%s", error)  # noqa: TRY400 - a broken photo, no error of the program
-        unreadable.append((photos.photos[indices[0]].path, str(error)))
+        path = photos.photos[indices[0]].path
+        unreadable.append((path, failure(path, error)))
+        log.error(unreadable[-1][1])  # noqa: TRY400 - of the photo, none of the program
         return []
 
 

@@ -47,9 +47,10 @@ def plot_tradeoff(path: Path, rows: Rows, *, line: bool = False) -> None:
     _save(figure, path)
 
 
-def write_maps(folder: Path, title: str, maps: Sequence[RobustnessMap]) -> None:
+def write_maps(folder: Path, title: str, maps: Sequence[RobustnessMap], protocol: Row) -> None:
     """Write `robustness.json` and one plot per map; log where each method is worst."""
-    write_json(folder / "robustness.json", [each.as_json() for each in maps])
+    found = [{**each.as_json(), "protocol": protocol} for each in maps]
+    write_json(folder / "robustness.json", found)
     for number, each in enumerate(maps):
         name = "robustness.png" if len(maps) == 1 else f"robustness_{number}.png"
         fixed = f", {describe(each.fixed)}" if each.fixed else ""
@@ -89,7 +90,9 @@ def _heat_map(place: Axes, matrix: np.ndarray, found: RobustnessMap, colours: Co
     name, low, high = colours
     place.imshow(matrix, cmap=name, vmin=low, vmax=high, aspect="auto")
     for (row, column), value in np.ndenumerate(matrix):
-        text = place.text(column, row, format_value(float(value)), ha="center", va="center", size=8)
+        text = place.text(
+            column, row, format_value(float(value), found.metric), ha="center", va="center", size=8
+        )
         text.set_bbox({"facecolor": "white", "alpha": 0.6, "edgecolor": "none", "pad": 1})
     for axis, (name, values) in zip((place.yaxis, place.xaxis), found.axes, strict=True):
         axis.set_ticks(range(len(values)), [f"{value:g}" for value in values])

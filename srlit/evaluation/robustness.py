@@ -9,6 +9,7 @@ import torch
 
 from srlit.degradation.pipeline import Degradation
 from srlit.degradation.recorded_draws import DrawsError
+from srlit.evaluation.tables import format_value
 from srlit.metrics.registry import higher_is_better
 
 Grid = Mapping[str, Sequence[float]]
@@ -50,7 +51,7 @@ class RobustnessMap(NamedTuple):
         """Where a method is worst, and its value there."""
         cell = self.worst_cell(method)
         where = {axis: values[i] for i, (axis, values) in zip(cell, self.axes, strict=True)}
-        value = f"{self.metric} {self.models[method][cell]:.4g}"
+        value = f"{self.metric} {format_value(float(self.models[method][cell]), self.metric)}"
         return f"{method} is worst at {describe(where | self.fixed)}: {value}"
 
 

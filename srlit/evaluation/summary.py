@@ -3,11 +3,12 @@
 import csv
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from srlit.evaluation.measure import Results
 from srlit.evaluation.statistics import confidence_interval, holm, paired_p
@@ -17,7 +18,8 @@ from srlit.utils.small_files import quoted_text
 
 log = logging.getLogger(__name__)
 
-LABELS = ("data", "degradation")  # columns that identify a data set
+# Columns that say on what was measured, and how.
+LABELS = ("data", "split", "images", "degradation", "scale", "crop", "tile")
 SIGNIFICANT = 0.05
 
 
@@ -28,16 +30,54 @@ class Protocol(NamedTuple):
         data: the data set's name.
         degradation: its name; 'real' where LR images came with the photos.
         split: 'val' or 'test'.
+        scale: upscaling factor.
+        crop: side of the centre crop in HR pixels; None: whole images.
+        tile: side of the networks' tiles in LR pixels; None: not tiled.
+        own_tiles: those of networks that set another tile themselves, by their names.
     """
 
     data: str
     degradation: str
     split: str
+    scale: int
+    crop: int | None
+    tile: int | None
+    own_tiles: Mapping[str, int] = MappingProxyType({})
 
-    @property
-    def labels(self) -> Row:
-        """The columns of all rows."""
-        return {name: getattr(self, name) for name in LABELS}
+    @classmethod
+    def of_run(cls, stored: Mapping[str, Any]) -> "Protocol":
+        """How a run was validated, by its configuration.
+
+        Raises:
+            LookupError: the configuration does not tell.
+        """
+        data, name = stored["data"], stored["eval_degradation"]["name"]
+        if data["photos"]["_target_"].endswith(".PairFolders"):
+            name = "real"
+        tile = stored["phase"].get("val_tile")
+        return cls("validation", name, "val", stored["scale"], data.get("eval_crop"), tile)
+
+    def labels(self, images: int | None, name: str = "") -> Row:
+        """The columns of all rows.
+
+        Args:
+            images: how many were measured; None where that is not known.
+            name: the row's method.
+        """
+        tile = self.own_tiles.get(name, self.tile) or "none"
+        values = {**self._asdict(), "crop": self.crop or "whole", "tile": tile}
+        known = {label: values.get(label, images) for label in LABELS}
+        return {label: value for label, value in known.items() if value is not None}
+
+    def describe(self, images: int | None = None) -> str:
+        """In words, with the number of images where it is known."""
+        count = "" if images is None else f"{images} "
+        crop = f"centre crops of {self.crop}" if self.crop else "whole"
+        how = "real pairs" if self.degradation == "real" else f"under {self.degradation}"
+        tiles = f"tiles of {self.tile}" if self.tile else "no tiles"
+        own = ", ".join(f"{name}: {tile}" for name, tile in self.own_tiles.items())
+        tiles += f" ({own})" if own else ""
+        return f"{count}{self.split} images, {crop}, x{self.scale} {how}, {tiles}"
 
 
 @dataclass(eq=False)
@@ -55,12 +95,18 @@ class Summary:
     reference: str
 
     @property
+    def images(self) -> int:
+        """How many images were measured."""
+        return len(self.results.photos) // len(self.results.means)
+
+    @property
     def title(self) -> str:
         """The table's title."""
-        data, degradation, split = self.protocol
-        count = len(self.results.photos) // len(self.results.means)
-        how = "real pairs" if degradation == "real" else f"under {degradation}"
-        return f"{data}, {count} {split} photos, {how}"
+        return f"{self.protocol.data}, {self.protocol.describe(self.images)}"
+
+    def labelled(self, row: Row) -> Row:
+        """A row of a method with the protocol's columns."""
+        return self.protocol.labels(self.images, row["name"]) | row
 
     @property
     def note(self) -> str:
@@ -71,8 +117,8 @@ class Summary:
         )
 
     def rows(self) -> list[Row]:
-        """One row per method: data, degradation, name, and the mean of each metric."""
-        return [self.protocol.labels | row for row in self.results.means]
+        """One row per method: the protocol, its name, and the mean of each metric."""
+        return [self.labelled(row) for row in self.results.means]
 
     def markdown(self) -> str:
         """Title, table of means and note."""
@@ -111,7 +157,7 @@ class Summary:
                 difference = math.fsum(differences) / len(differences)
                 row |= {"reference": self.reference, "difference": difference}
                 row |= _interval(differences, "difference_") | {"p": p_values[name]}
-            yield self.protocol.labels | {key: _nan_to_none(value) for key, value in row.items()}
+            yield self.labelled({key: _nan_to_none(value) for key, value in row.items()})
 
     @property
     def significant(self) -> set[tuple[str, str]]:
@@ -136,7 +182,7 @@ def write_results(folder: Path, summary: Summary) -> None:
     write_text(folder / "table.md", summary.markdown())
     write_text(folder / "table.tex", summary.latex())
     photos = [
-        {key: quoted_text(cell) for key, cell in (summary.protocol.labels | row).items()}
+        {key: quoted_text(cell) for key, cell in summary.labelled(row).items()}
         for row in summary.results.photos
     ]
     with (

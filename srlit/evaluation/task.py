@@ -25,8 +25,8 @@ class Task(Measurement):
     """A measurement whose protocol is stated in its files, and whose cache is in their folder.
 
     Args:
-        protocol: names of the data set, its degradation and its split.
-        rejected: photos that cannot be used, each with the reason.
+        protocol: the data set and how it is measured.
+        rejected: photos that cannot be used, each with the reason; more may fail on the way.
         folder: where the results go; set by `use_folder`.
     """
 
@@ -57,6 +57,7 @@ class Task(Measurement):
         draws = RecordedDraws(self.degradation, replay)
         folder = self.folder / "images"
         results = replace(self, draws=draws, image_folder=folder, image_count=images).results()
+        self.rejected += results.unreadable
         draws.write(self.folder / "draws.json")
         summary = Summary(self.protocol, results, reference)
         write_results(self.folder, summary)
@@ -69,9 +70,11 @@ class Task(Measurement):
             log.info("cell %d of %d: %s", number, len(settings), setting)
             draws = RecordedDraws(self.degradation, setting=setting)
             results = replace(self, draws=draws).results()
+            self.rejected += results.unreadable
             means.append({row["name"]: row[metric] for row in results.means})
+        labels = self.protocol.labels(len(self.photos.photos))
         title = f"{self.protocol.data} {self.protocol.degradation}"
-        write_maps(self.folder, title, robustness_maps(grid, metric, means))
+        write_maps(self.folder, title, robustness_maps(grid, metric, means), labels)
 
     def figures(self, figures: Mapping[str, Figure]) -> None:
         """Draw the comparison images of figures; existing ones are kept."""
@@ -80,7 +83,8 @@ class Task(Measurement):
             photos = self.photos.first(count, crop=None if figure.whole else self.photos.crop)
             columns = figure.columns(self.methods)
             measured = replace(self, photos=photos, methods=columns, metrics=MetricSuite(names=[]))
-            replace(measured, image_folder=folder, image_count=count).results()
+            drawn = replace(measured, image_folder=folder, image_count=count).results()
+            self.rejected += drawn.unreadable
             log.info("figure: %s", folder)
 
     def interpolation(self, between: Interpolation, means: Sequence[Row]) -> list[Row]:
@@ -93,7 +97,10 @@ class Task(Measurement):
         rows = [row for row in means if row["name"] in alphas]
         weights = [alphas[row["name"]] for row in rows]
         metrics = [{k: v for k, v in row.items() if k != "name"} for row in rows]
-        points = [{"weight": w, "metrics": m} for w, m in zip(weights, metrics, strict=True)]
+        points = [
+            {"weight": w, "metrics": m, "protocol": self.protocol.labels(len(self.photos.photos))}
+            for w, m in zip(weights, metrics, strict=True)
+        ]
         write_json(self.folder / "interpolation.json", points)
         shown = [{"name": f"{w:g}", **m} for w, m in zip(weights, metrics, strict=True)]
         plot_tradeoff(self.folder / "interpolation.png", shown, line=True)

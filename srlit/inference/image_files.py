@@ -1,17 +1,21 @@
 """Image files: found in folders, read with transparency and ICC profile, written atomically."""
 
+import logging
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
-from PIL import Image
+from PIL import Image, ImageCms
 from torch import Tensor
 
 from srlit.data.decode import open_photo, pixels_of, to_rgb
 from srlit.data.image_formats import SUFFIXES
 from srlit.data.photo_file import PhotoError
 from srlit.utils.atomic import atomic_file
+
+log = logging.getLogger(__name__)
 
 Colours = Float[Tensor, "1 3 h w"]
 Transparency = Float[Tensor, "1 1 h w"]
@@ -61,12 +65,21 @@ def read_image(path: Path) -> ImageFile:
         PhotoError: the file cannot be decoded.
     """
     image = open_photo(path)
-    # A profile of CMYK or gray would be wrong for the RGB result.
-    profile = image.info.get("icc_profile") if image.mode in {"RGB", "RGBA", "P"} else None
+    profile = _rgb_profile(image.info.get("icc_profile") or b"", path)
     rgba = image.convert("RGBA") if image.has_transparency_data else None
     rgb = rgba.convert("RGB") if rgba else to_rgb(image)
     alpha = pixels_of(rgba)[None, 3:].float() / 255 if rgba else None
     return ImageFile(pixels_of(rgb)[None].float() / 255, alpha, profile)
+
+
+def _rgb_profile(profile: bytes, path: Path) -> bytes | None:
+    """The profile if it is one of RGB; others would be wrong for the result, or break it."""
+    try:
+        space = ImageCms.ImageCmsProfile(BytesIO(profile)).profile.xcolor_space if profile else ""
+    except OSError:
+        log.warning("%s: its colour profile is broken, and is left out of the result", path)
+        return None
+    return profile if space.strip() == "RGB" else None
 
 
 def output_path(source: Path, root: Path, folder: Path, suffix: str) -> Path:

@@ -1,5 +1,6 @@
 """Upscalers: what maps LR images to SR images, interpolators and trained networks."""
 
+import logging
 import secrets
 from dataclasses import KW_ONLY, dataclass, replace
 
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 from srlit.ops.resize import bilinear, imresize
 from srlit.ops.tiling import check_tiles, upscale_batch
 from srlit.utils.fingerprint import fingerprint
+
+log = logging.getLogger(__name__)
 
 GPUS = {"cuda", "mps", "xpu"}
 INTERPOLATIONS = {"bilinear": bilinear, "bicubic": imresize}
@@ -41,6 +44,7 @@ class Interpolator:
 
     name: str
     scale: int
+    tile = None
 
     def __post_init__(self) -> None:
         self.fingerprint = fingerprint("interpolator", self.name, self.scale)
@@ -62,7 +66,8 @@ class NetworkUpscaler:
         name: what tables call it.
         generator: the network, with `scale`.
         device: where it runs.
-        tile: side of a tile in LR pixels; None takes images of any size whole.
+        tile: side of a tile in LR pixels; None takes images of any size whole. A network that takes
+            no larger images than its `max_tile` sets it.
         overlap: minimum overlap of tiles in LR pixels.
         source: identifies its weights, such as their digest; None: they equal no other's.
 
@@ -79,6 +84,10 @@ class NetworkUpscaler:
     source: str | None = None
 
     def __post_init__(self) -> None:
+        limit: int | None = getattr(self.generator, "max_tile", None)
+        if limit is not None and (self.tile is None or self.tile > limit):
+            self.tile, self.overlap = limit, min(self.overlap, limit // 2)
+            log.info("%s takes images of %d pixels: tile=%d", self.name, limit, limit)
         if self.tile is not None:
             check_tiles(self.tile, self.overlap)
         self.scale = int(self.generator.scale)  # type: ignore[arg-type]

@@ -88,13 +88,13 @@ def metric_cell(name: str, row: Row, rows: Sequence[Row], base: Row | None) -> C
     known = [other for other in rows if math.isfinite(other[name])]
     best = falls_or_rises(name) is not None and row[name] == best_value(name, known)
     compared = difference(name, row[name], base[name]) if base and base is not row else ("", 0)
-    return Cell(format_value(row[name]), best, *compared)
+    return Cell(format_value(row[name], name), best, *compared)
 
 
 def difference(metric: str, value: float, base: float) -> tuple[str, int]:
     """A signed difference as text, and whether it is a gain, 1, or a loss, -1."""
     change = value - base
-    digits = 2 if abs(base) >= 10 else 4
+    digits = 2 if "psnr" in metric or abs(base) >= 10 else 4
     if not math.isfinite(change) or round(change, digits) == 0:
         return ("±0" if math.isfinite(change) else "", 0)
     rises = falls_or_rises(metric)
@@ -180,7 +180,7 @@ def _figures(run: Run, evaluations: Sequence[Evaluation]) -> list[Figure]:
     measured = _test_figures(run, evaluations)
     if not measured:
         metrics = {k: v for k, v in run.selected.metrics.items() if k != "loss"}
-        values = [(name, format_value(metrics[name])) for name in _deciding_first(metrics)]
+        values = [(name, format_value(metrics[name], name)) for name in _deciding_first(metrics)]
         measured = [Figure(name, value, "validation photos") for name, value in values]
     selected = f"selected: {run.selected.rule}"
     return [*measured[:4], Figure("iteration", f"{run.selected.iteration:,}", selected)]
@@ -215,11 +215,13 @@ def _test_figures(run: Run, evaluations: Sequence[Evaluation]) -> list[Figure]:
 
 
 def _figure(metric: str, row: Row, base: Row | None) -> Figure:
-    value = format_value(row[metric])
+    value = format_value(row[metric], metric)
     if base is None:
         return Figure(metric, value, "test photos")
     change, gain = difference(metric, row[metric], base[metric])
-    return Figure(metric, value, f"{change} from {REFERENCE}'s {format_value(base[metric])}", gain)
+    return Figure(
+        metric, value, f"{change} from {REFERENCE}'s {format_value(base[metric], metric)}", gain
+    )
 
 
 # -- what was trained ---------------------------------------------------------------------------

@@ -88,7 +88,7 @@ def test_a_term_is_added_to_a_table_on_the_command_line():
 
 
 # Of srlit.evaluate; tests/test_evaluate.py runs them.
-EVALUATIONS = {"reference_table", "robustness"}
+EVALUATIONS = {"benchmarks", "reference_table", "robustness"}
 
 
 @pytest.mark.parametrize("name", sorted({*options("experiment")} - EVALUATIONS))
@@ -98,7 +98,8 @@ def test_every_experiment_runs(name, tmp_path):
     assert cfg.label == name
 
 
-DATA_SETS = ("bsds400", "bsd100", "DIV2K_train_HR", "DIV2K_valid_HR", "Flickr2K_HR", "mine")
+BENCHMARKS = ("set5", "set14", "bsd100", "urban100", "manga109", "div2k_valid")
+DATA_SETS = ("bsds400", "DIV2K_train_HR", "DIV2K_valid_HR", "Flickr2K_HR", "mine", *BENCHMARKS[:5])
 
 
 @pytest.fixture
@@ -138,10 +139,10 @@ NAMED = {
 @pytest.mark.parametrize("name", options("data"))
 def test_every_data_set_runs(name, tmp_path, data_sets):
     overrides = [f"data={name}", f"paths.data={data_sets}", "data.cache_mb=1"]
-    if name == "bsd100":  # only for the test
-        small = ("data.eval_crop=48", "metrics.names=[mae]", f"paths.runs={tmp_path}")
-        evaluate(compose_config("evaluate", *overrides, *small))
-        assert (tmp_path / "evaluation" / "table.json").is_file()
+    if name in BENCHMARKS:  # only for the test
+        small = ("metrics.names=[mae]", "images=0", f"paths.runs={tmp_path}")
+        rows = evaluate(compose_config("evaluate", *overrides, *small))
+        assert {(row["images"], row["crop"]) for row in rows} == {(12, "whole")}
         return
     if name == "litdata":
         pytest.importorskip("litdata")

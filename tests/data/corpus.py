@@ -11,6 +11,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ import skimage
 import tifffile
 from PIL import Image
 
+PNG = b"\x89PNG\r\n\x1a\n"
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
 ORIENTATION = 0x0112
 FINE = {"quality": 98, "subsampling": 0}
@@ -56,7 +58,7 @@ def build(folder: Path) -> list[Case]:
         cases.append(Case(path, pixels, notes, reason, off))
 
     good = modes, palettes, sixteen_bits, tiffs, lossy, inks, turned, frames
-    for group in (*good, broken, bombs, no_images, names, no_files):
+    for group in (*good, broken, incomplete, bombs, no_images, names, no_files):
         group(folder, add)
     return cases
 
@@ -113,7 +115,7 @@ def png(samples: np.ndarray, *more: bytes, interlaced: bool = False) -> bytes:
     lines = b"".join(b"\0" + row.astype(big).tobytes() for part in passes for row in part)
     head = header(width, height, 8 * samples.itemsize, colour, int(interlaced))
     pixels = chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
-    return b"".join([b"\x89PNG\r\n\x1a\n", head, *more, pixels])
+    return b"".join([PNG, head, *more, pixels])
 
 
 def tiff(pixels: np.ndarray, photometric: str = "rgb", **options: object) -> bytes:
@@ -307,9 +309,10 @@ def broken(folder: Path, add: Add) -> None:
     add("cut.png", good[: len(good) // 2], reason="[tT]runcated")
     add("no end.png", good[:-12], reason="[tT]runcated")
     add("cut16.png", png(noise(9, 9, 3, dtype=np.uint16))[:-60], reason="truncated|Truncated")
-    add("cut.jpg", jpeg[: len(jpeg) // 2], reason="truncated")
+    cut = jpeg[: len(jpeg) // 2]
+    add("cut.jpg", cut, reason="missing")
     add("cut header.jpg", jpeg[:30], reason="Truncated")
-    add("unwritten.jpg", jpeg[: len(jpeg) // 2] + bytes(9999), reason="ends in zeros")
+    add("unwritten.jpg", cut + bytes(9999), reason="missing")
     for name in ("rgb.tif", "rgb16.tif", "rgb.webp", "rgb.bmp", "p.gif", "rgb.ppm"):
         data = (folder / name).read_bytes()
         add(f"cut {name}", data[: len(data) // 2], reason="cut|truncated|damaged|decode")
@@ -322,12 +325,39 @@ def broken(folder: Path, add: Add) -> None:
     add("32-bit.tif", np.full((21, 34), 70_000, np.int32), reason="mode I")
 
 
+def incomplete(folder: Path, add: Add) -> None:
+    """Well-formed files of fewer pixels than their headers promise."""
+    for options in ({}, {"progressive": True}, {"restart_marker_blocks": 2}):
+        jpeg, name = encode(photo_crop(), "JPEG", **FINE, **options), "".join(options)
+        scan = jpeg.index(b"\xff\xda") + 99
+        for tenths in (3, 6, 9):
+            end = scan + (len(jpeg) - scan) * tenths // 10
+            add(f"closed{tenths}{name}.jpg", jpeg[:end] + b"\xff\xd9", reason="missing")
+        padded = jpeg[:-2] + bytes(3) + jpeg[-2:] + b"more"
+        add(f"padded{name}.jpg", padded, photo_crop(), off=NEARLY)
+    for kind, channels, interlaced in product((np.uint8, np.uint16), (1, 3, 4), (False, True)):
+        data = png(noise(48, 64, channels, dtype=kind), interlaced=interlaced)
+        lines = zlib.decompress(data[41:-16])
+        lines = chunk(b"IDAT", zlib.compress(lines[: len(lines) * 9 // 10]))
+        name = f"short{kind.__name__}{channels}{interlaced}.png"
+        add(name, data[:33] + lines + data[-12:], reason="missing|truncated")
+    for kind in ("tiff_lzw", "tiff_deflate", "packbits"):
+        data = encode(noise(47, 64, 3), "TIFF", compression=kind)
+        add(f"short {kind}.tif", resized(data, (64, 47), (64, 48)), reason="missing")
+    sparse = header(9000, 9000, 8, 2) + chunk(b"IDAT", zlib.compress(bytes(99)))
+    add("sparse.png", PNG + sparse + chunk(b"IEND", b""), reason="missing: 9000x9000 pixels in")
+    jpeg = encode(photo_crop(), "JPEG")
+    at = jpeg.index(b"\xff\xc0") + 5
+    sparse = jpeg[:at] + struct.pack(">HH", 9000, 9000) + jpeg[at + 4 :]
+    add("sparse.jpg", sparse, reason="missing: 9000x9000 pixels in")
+
+
 def bombs(folder: Path, add: Add) -> None:
     """Headers that promise 50,000x50,000 pixels."""
     jpeg = encode(photo_crop(), "JPEG", **FINE)
     side, reason = 50_000, "50000x50000 pixels, more than"
     data = chunk(b"IDAT", zlib.compress(bytes(99))) + chunk(b"IEND", b"")
-    add("bomb.png", b"\x89PNG\r\n\x1a\n" + header(side, side, 8, 2) + data, reason=reason)
+    add("bomb.png", PNG + header(side, side, 8, 2) + data, reason=reason)
     data = resized(encode(noise(9, 8, 3), "TIFF"), (8, 9), (side, side))
     add("bomb.tif", data, reason=reason)
     at = jpeg.index(b"\xff\xc0") + 5

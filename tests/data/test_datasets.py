@@ -2,6 +2,7 @@ import os
 import time
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -49,6 +50,16 @@ def test_evaluation_photos_are_grouped_by_size_and_keyed_by_index(photo_folder):
     assert len(ones) == 13
     keys = [torch.cat([part[i].keys for i in range(len(part))]) for part in (data, ones)]
     assert torch.equal(*keys)
+
+
+def test_whole_photos_are_cut_at_the_right_and_the_bottom_as_tables_of_papers_do(photo_folder):
+    """MATLAB's modcrop, which every published table has."""
+    path = sorted(photo_folder.iterdir())[0]
+    pixels = torch.from_numpy(np.array(Image.open(path))).permute(2, 0, 1)[:, :95, :118]
+    Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(path)
+    photos = PhotoReader(audited(path.parent)[:1])
+    found = EvaluationPhotos(photos, seed=0, scale=4, crop=None, batch_size=1)[0]
+    assert torch.equal(found.pixels[0], pixels[:, :92, :116])
 
 
 def test_batches_do_not_depend_on_the_order_of_requests(photo_folder):

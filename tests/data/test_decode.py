@@ -83,6 +83,9 @@ def test_read_and_open_agree_with_decode(cases):
         # 16-bit colours are rounded before they are laid on white, instead of afterwards.
         opened = pixels_of(to_rgb(open_photo(case.path)))
         assert (opened.int() - pixels.int()).abs().max() <= 1, case.path
+    for case in (case for case in cases if case.reason):
+        with pytest.raises(PhotoError):
+            open_photo(case.path)
 
 
 def test_allowed_sizes_give_no_bomb_warning(cases, monkeypatch):

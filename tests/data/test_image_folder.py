@@ -2,12 +2,14 @@ import shutil
 
 import pytest
 
-from srlit.config import build
+from srlit.config import ConfigError, build, check_config
 from srlit.data.audit import BadDataError
-from srlit.data.image_folder import FolderPhotos, SamplePhotos
+from srlit.data.image_folder import BenchmarkPhotos, FolderPhotos, SamplePhotos
 from srlit.data.photo_sets import hold_back
 from tests.data.photos import folder_options, small_module, write_flat
 from tests.helpers import compose_config
+
+SPLITS = ("train", "val", "test")
 
 
 def test_the_three_sets_of_some_folders_are_disjoint(photo_folder, tmp_path):
@@ -16,6 +18,51 @@ def test_the_three_sets_of_some_folders_are_disjoint(photo_folder, tmp_path):
     train, val, test = sets.split("train"), sets.split("val"), sets.split("test")
     assert (len(train), len(val), len(test)) == (14, 3, 3)
     assert len({*train, *val, *test}) == 20
+
+
+@pytest.mark.parametrize("inside", ["x3/HR", "HR", "."])
+def test_a_benchmark_has_its_images_where_its_scale_is_or_itself(tmp_path, inside, caplog):
+    for other in ("x2/HR", "x3/LR"):
+        write_flat(tmp_path / other, 1)
+    write_flat(tmp_path / inside, 5)
+    for folder in ("x2", "x3/LR") if inside == "." else ():
+        shutil.rmtree(tmp_path / folder)
+    sets = BenchmarkPhotos(folder=str(tmp_path), count=5, scale=3)
+    assert {path.parent for path in sets.split("test")} == {tmp_path / inside}
+    assert not caplog.records
+    BenchmarkPhotos(folder=str(tmp_path), count=6, scale=3).split("test")
+    assert "5 images, but the set has 6" in caplog.text
+    with pytest.raises(ValueError, match=r"data\.photos\.folder"):
+        sets.split("train")
+
+
+@pytest.mark.parametrize(
+    ("total", "holdout", "sizes"),
+    [
+        *[(3, 0.1, (1, 1, 1)), (12, 0.1, (10, 1, 1)), (60, 0.1, (48, 6, 6))],
+        *[(400, 0.1, (360, 20, 20)), (60, 20, (20, 20, 20)), (60, 0.25, (30, 15, 15))],
+    ],
+)
+def test_a_fraction_of_few_photos_is_held_back(tmp_path, caplog, total, holdout, sizes):
+    for number in range(total):
+        (tmp_path / f"{number}.png").touch()
+    sets = FolderPhotos(train_folder=str(tmp_path), holdout=holdout)
+    with caplog.at_level("INFO"):
+        assert tuple(len(sets.split(split)) for split in ("train", "val", "test")) == sizes
+    (line,) = [r.getMessage() for r in caplog.records if "data.photos.holdout" in r.getMessage()]
+    assert all(f"{n} photos for {name}" in line for n, name in zip(sizes, SPLITS, strict=True))
+
+
+def test_a_holdout_of_two_photos_or_of_a_number_with_a_fraction_is_refused(tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.png").touch()
+    with pytest.raises(ValueError, match=r"data\.photos\.holdout"):
+        FolderPhotos(train_folder=str(tmp_path)).split("train")
+    for value in ("1.5", "-0.1", "-1"):
+        options = ["data=folder", f"data.photos.train_folder={tmp_path}"]
+        options.append(f"data.photos.holdout={value}")
+        with pytest.raises(ConfigError, match=r"data\.photos\.holdout"):
+            check_config(compose_config("train", *options), "train", options)
 
 
 def test_the_holdout_is_stable_when_photos_are_added(photo_folder, tmp_path):

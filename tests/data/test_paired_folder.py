@@ -108,6 +108,10 @@ TWO = "2 photos without partner"
         (None, "box1 box2", "box1 box3", f"{TWO}.*: box2, box3"),
         (None, "10 10x20 10x30", "10 10x20 10x30", None),
         (None, "03", "03 03x2", "several files for one photo: 03"),
+        (2, "1_gt fox-GT", "1_lq fox-LQ", None),
+        (2, "3 HR-fox gt_1", "x2_3 LR2-fox lq_1", None),
+        (2, "hq_1", "1", None),
+        (2, "gtfox", "lqfox", TWO),
     ],
 )
 def test_photos_are_matched_by_name(tmp_path, scale, hr, lr, error):
@@ -121,6 +125,28 @@ def test_photos_are_matched_by_name(tmp_path, scale, hr, lr, error):
             sets.split("train")
     else:
         assert [sets.lr_of(path).stem for path in sets.split("train")] == lr.split()
+
+
+@pytest.mark.parametrize(
+    ("hr_name", "lr_name", "error"),
+    [
+        ("{name} (clean)", "noisy.{name}.v1", None),
+        ("{name} (clean)", "noisy.{name}.v2", "without partner"),
+        ("{name}", None, "without partner.*hr_name"),
+        ("clean", None, r"data\.photos\.hr_name=clean: .*{name}"),
+        (None, "{name}{name}", r"data\.photos\.lr_name={name}{name}: .*{name}"),
+    ],
+)
+def test_names_follow_templates(tmp_path, hr_name, lr_name, error):
+    for file in ("hr/a/01 (clean).png", "lr/a/noisy.01.v1.png"):
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).touch()
+    if error:
+        with pytest.raises(ValueError, match=error):
+            pair_folders(tmp_path, hr_name=hr_name, lr_name=lr_name).split("train")
+    else:
+        sets = pair_folders(tmp_path, hr_name=hr_name, lr_name=lr_name)
+        assert [sets.lr_of(path).name for path in sets.split("train")] == ["noisy.01.v1.png"]
 
 
 def test_pairs_of_another_scale_stop_the_run(tmp_path, photo):

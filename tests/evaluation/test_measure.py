@@ -2,18 +2,21 @@
 
 import pytest
 import torch
+from PIL import Image
 
 from srlit.data.photo_file import PhotoError
 from srlit.evaluation.measure import Measurement
-from srlit.inference.upscalers import Interpolator
+from srlit.inference.upscalers import Interpolator, NetworkUpscaler
 from srlit.metrics.suite import MetricSuite
 from srlit.train import build_data
 from tests.helpers import compose_config
+from tests.hungry import Hungry
 
+CPU = torch.device("cpu")
 METHODS = [Interpolator(name, scale=2) for name in ("bicubic", "bilinear")]
 
 
-def measured(photo_folder, batch_size, **given):
+def measured(photo_folder, batch_size, methods=METHODS, **given):
     options = ("data=folder", f"data.photos.train_folder={photo_folder}", "data.photos.holdout=5")
     sizes = ("data.eval_crop=null", f"data.eval_batch_size={batch_size}", "paths.cache=null")
     data = build_data(compose_config("train", *options, *sizes))
@@ -22,8 +25,7 @@ def measured(photo_folder, batch_size, **given):
         for photo in photos.photos[:broken]:
             photo.path.write_bytes(b"no image")
     metrics = MetricSuite(names=["psnr_rgb_b0", "mae"])
-    device = torch.device("cpu")
-    measured = Measurement(photos, data.eval_degradation, METHODS, metrics, device=device, **given)
+    measured = Measurement(photos, data.eval_degradation, methods, metrics, device=CPU, **given)
     return measured.results()
 
 
@@ -54,3 +56,22 @@ def test_a_photo_that_breaks_after_the_audit_is_left_out(photo_folder, batch_siz
 def test_without_a_readable_photo_nothing_is_measured(photo_folder):
     with pytest.raises(PhotoError, match=r"\.png"):
         measured(photo_folder, 4, broken=5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+@pytest.mark.parametrize("limits", [{"width": 70}, {"widest": 70}, {"width": 99, "height": 60}])
+def test_an_image_that_a_method_fails_on_is_left_out_for_all(photo_folder, batch_size, limits):
+    """No memory by torch or by NumPy, NaN; the others keep their values to the bit."""
+    for path in list(photo_folder.iterdir())[:6]:
+        Image.open(path).resize((142, 124)).save(path)
+    network = NetworkUpscaler("net", Hungry(**limits), device=CPU)
+    found = measured(photo_folder, batch_size, [*METHODS, network])
+    whole = measured(photo_folder, 1)
+    failed = {path.name for path, _ in found.unreadable}
+    assert failed
+    assert all(path.name in reason for path, reason in found.unreadable)
+    left = [row for row in whole.photos if row["photo"] not in failed]
+    assert len(found.photos) == len(left) * 3 // 2 > 0
+    own = {(row["name"], row["photo"]): row["mae"] for row in found.photos}
+    for row in left:
+        assert own[row["name"], row["photo"]] == pytest.approx(row["mae"], abs=1e-7)

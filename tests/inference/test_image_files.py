@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from srlit.data.photo_file import PhotoError
 from srlit.inference.image_files import find_images, output_path, read_image, write_image
@@ -10,14 +10,25 @@ from srlit.inference.image_files import find_images, output_path, read_image, wr
 
 def test_transparency_and_profile_survive_reading_and_writing(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (6, 5, 4), np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "a.png", icc_profile=b"profile")
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(pixels).save(tmp_path / "a.png", icc_profile=profile)
     image = read_image(tmp_path / "a.png")
     write_image(tmp_path / "b.png", image.rgb, image.alpha, image.profile)
     written = Image.open(tmp_path / "b.png")
     assert np.array_equal(np.array(written), pixels)
-    assert written.info["icc_profile"] == b"profile"
+    assert written.info["icc_profile"] == profile
     with pytest.raises(PhotoError, match=r"c\.jpg: .*format=\.png"):
         write_image(tmp_path / "c.jpg", image.rgb, image.alpha)
+
+
+@pytest.mark.parametrize("space", ["LAB", "broken", "cut"])
+def test_a_profile_that_is_broken_or_not_of_rgb_is_not_handed_on(tmp_path, space, caplog):
+    kind = space if space == "LAB" else "sRGB"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile(kind)).tobytes()
+    profile = {"broken": bytes(500), "cut": profile[:99]}.get(space, profile)
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png", icc_profile=profile)
+    assert read_image(tmp_path / "a.png").profile is None
+    assert ("a.png" in caplog.text) == (space != "LAB")
 
 
 def test_16_bit_gray_is_scaled_and_cmyk_profiles_are_dropped(tmp_path):

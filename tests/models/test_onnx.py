@@ -11,7 +11,9 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from srlit.checkpoint import CheckpointError
+from srlit.config.entry import SomeFailed
 from srlit.evaluate import evaluate
+from srlit.inference.upscalers import NetworkUpscaler
 from srlit.models.compact import Compact
 from srlit.models.load import load_generator
 from srlit.models.onnx import OnnxGenerator
@@ -34,16 +36,19 @@ def exported(tmp_path_factory):
     return network, path
 
 
-def by_hand(path, *, taken=("n", 3, "h", "w"), given=None, kind=FLOAT, node=None, inputs=1):
-    """A file with one operation, nearest-neighbour enlargement by 3 unless another is given."""
+def by_hand(
+    path, *, taken=("n", 3, "h", "w"), given=None, kind=FLOAT, node=None, nodes=None, inputs=1
+):
+    """A file with one operation, nearest-neighbour enlargement by 3 unless others are given."""
     scales = helper.make_tensor("scales", FLOAT, [4], [1, 1, 3, 3])
+    half = helper.make_tensor("half", FLOAT, [], [0.5])
     node = node or helper.make_node("Resize", ["x0", "", "scales"], ["y"], mode="nearest")
     graph = helper.make_graph(
-        [node],
+        nodes or [node],
         "by_hand",
         [helper.make_tensor_value_info(f"x{i}", kind, taken) for i in range(inputs)],
         [helper.make_tensor_value_info("y", kind, given or [None] * 4)],
-        [scales],
+        [scales, half],
     )
     opset = [helper.make_opsetid("", 19)]
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), path)
@@ -73,6 +78,70 @@ def test_fixed_sizes_batches_and_half_precision(tmp_path, kind, tolerance):
         generator(torch.rand(1, 3, 17, 3))
 
 
+def test_a_fixed_size_sets_the_tile(tmp_path):
+    path = by_hand(tmp_path / "x3.onnx", taken=(1, 3, 16, 12))
+    lr = torch.rand(1, 3, 40, 25, generator=torch.Generator().manual_seed(0))
+    for asked, expected in ((None, 12), (512, 12), (8, 8)):
+        sizes = {"device": torch.device("cpu"), "tile": asked, "overlap": 4}
+        upscaler = NetworkUpscaler("x3", OnnxGenerator(path), **sizes)
+        assert upscaler.tile == expected
+        assert torch.equal(upscaler(lr), lr.repeat_interleave(3, 2).repeat_interleave(3, 3))
+
+    Image.new("RGB", (50, 20), "red").save(tmp_path / "a.png")
+    files = f"input={tmp_path / 'a.png'}", f"output={tmp_path / 'out'}", f"checkpoint={path}"
+    [written] = upscale(compose_config("upscale", *files))
+    assert Image.open(written).size == (150, 60)
+
+
+@pytest.fixture
+def endless(tmp_path, monkeypatch):
+    """A file that enlarges dark images by 3, and computes for ever where anything is bright."""
+    monkeypatch.setattr("srlit.models.onnx.SECONDS", 3.0)
+    monkeypatch.setattr("srlit.models.onnx.SECONDS_PER_PIXEL", 0.0)
+    flag = helper.make_tensor_value_info("go", TensorProto.BOOL, [])
+    image = helper.make_tensor_value_info("v", FLOAT, [None] * 4)
+    same = [("go", "going"), ("v", "w")]
+    body = helper.make_graph(
+        [helper.make_node("Identity", [taken], [given]) for taken, given in same],
+        "body",
+        [helper.make_tensor_value_info("i", TensorProto.INT64, []), flag, image],
+        [
+            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("w", FLOAT, [None] * 4),
+        ],
+    )
+    nodes = [
+        helper.make_node("ReduceMax", ["x0"], ["max"], keepdims=0),
+        helper.make_node("Greater", ["max", "half"], ["bright"]),
+        helper.make_node("Loop", ["", "bright", "x0"], ["looped"], body=body),
+        helper.make_node("Resize", ["looped", "", "scales"], ["y"], mode="nearest"),
+    ]
+    return by_hand(tmp_path / "endless.onnx", nodes=nodes)
+
+
+def test_a_network_that_never_ends_is_stopped_and_the_others_are_upscaled(endless, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name, colour in (("a", "black"), ("b", "white"), ("c", "black")):
+        Image.new("RGB", (8, 8), colour).save(tmp_path / "in" / f"{name}.png")
+    files = f"input={tmp_path / 'in'}", f"output={tmp_path / 'out'}", f"checkpoint={endless}"
+    with pytest.raises(SomeFailed, match=r"1 of 3.*\n.*b\.png: .*endless\.onnx: .*stopped.* 3 s$"):
+        upscale(compose_config("upscale", *files))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "c.png"]
+
+
+def test_the_process_of_a_network_ends_with_it_and_starts_anew_if_it_was_killed(exported):
+    generator, lr = OnnxGenerator(exported[1]), torch.rand(1, 3, 8, 8)
+    expected = generator(lr)
+    first = generator._session._process
+    first.kill()
+    first.wait()
+    assert torch.equal(generator(lr), expected)
+    second = generator._session._process
+    assert second.poll() is None
+    del generator
+    assert second.poll() is not None
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -81,7 +150,7 @@ def test_fixed_sizes_batches_and_half_precision(tmp_path, kind, tolerance):
         ({"inputs": 2}, "expected one input"),
         ({"kind": TensorProto.DOUBLE, "node": SAME}, "tensor(double)"),
         ({"node": helper.make_node("GlobalAveragePool", ["x0"], ["y"])}, "made (1, 3, 1, 1)"),
-        ({"node": helper.make_node("Unheard", ["x0"], ["y"])}, "as ONNX"),
+        ({"node": helper.make_node("Unheard", ["x0"], ["y"])}, "cannot be run as ONNX"),
     ],
     ids=["grey", "flat", "two inputs", "double", "no enlargement", "unknown operation"],
 )

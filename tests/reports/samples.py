@@ -16,6 +16,7 @@ from srlit.utils.atomic import write_json, write_text
 
 STEPS = range(10, 101, 10)
 SELECTED = 60
+PROTOCOL = Protocol("somewhere", "fixed", "test", 2, 64, None)
 
 
 def make_run(folder, *, config="seed: 0\n", photos=2):
@@ -79,7 +80,7 @@ def make_evaluation(folder, methods=("bilinear", "bicubic", "run"), photos=5):
         sums = {k: math.fsum(row[k] for row in own) for k in ("psnr_rgb_b0", "lpips_alex")}
         means.append({"name": method} | {name: value / photos for name, value in sums.items()})
     measured = Results(means, rows, [])
-    write_results(folder, Summary(Protocol("somewhere", "fixed", "test"), measured, methods[0]))
+    write_results(folder, Summary(PROTOCOL, measured, methods[0]))
     for i in range(photos):
         images = {"LR": lr(i)} | {m: sr(i, k / 9) for k, m in enumerate(methods)} | {"HR": hr(i)}
         write_image(folder / "images" / f"{i:03}_photo{i}.png", comparison(images)[None])

@@ -71,9 +71,10 @@ def test_the_row_of_a_run(tmp_path, run, methods, row):
 def test_names_that_begin_like_formulas_are_read_as_they_were(tmp_path):
     rows = [{"name": "@m", "photo": "=1+1.png", "mae": -0.5}]
     results = Results(means=[{"name": "@m", "mae": -0.5}], photos=rows, unreadable=[])
-    write_results(tmp_path, Summary(Protocol("=x", "-y", "test"), results, "@m"))
+    write_results(tmp_path, Summary(Protocol("=x", "-y", "test", 2, None, 9), results, "@m"))
     cells = (tmp_path / "photos.csv").read_text().splitlines()[1].split(",")
-    assert cells == ["'=x", "'-y", "'@m", "'=1+1.png", "-0.5"]
+    named = ["'=x", "test", "1", "'-y", "2", "whole", "9"]
+    assert cells == [*named, "'@m", "'=1+1.png", "-0.5"]
     [photo] = read_photos(tmp_path / "photos.csv")
     assert (photo.name, photo.values) == ("=1+1.png", {"@m": {"mae": -0.5}})
 
