@@ -140,14 +140,14 @@ def verify(store: Path | None) -> None:
     """
     from rich.progress import track
 
-    from srlit.data.store import PackedStore, digest_of
+    from srlit.data.store import PackedStore
 
     packed = PackedStore(store)
     if not packed:
         log.warning("verify=true: paths.store=%s holds no packed photos", store)
         return
     digests = track(packed, "verifying packed pixels")
-    if damaged := {packed.shard_of(d) for d in digests if digest_of(packed[d]) != d}:
+    if damaged := {packed.shard_of(d) for d in digests if not packed.is_whole(d)}:
         shards = "\n".join(f"  {shard}" for shard in sorted(damaged))
         raise SystemExit(f"damaged: remove these files and run srlit.prepare again\n{shards}")
     log.info("%d packed photos are as they were written", len(packed))

@@ -112,7 +112,9 @@ class BenchmarkPhotos(PhotoSets):
 
 
 def list_photos(folder: Path, key: str) -> list[Path]:
-    """Image files below a folder, sorted by name; links to folders are not followed.
+    """Image files below a folder, sorted by name; links to folders are followed.
+
+    Each real folder counts once, so that links in a circle end.
 
     Files of formats that are not read are listed too, so that the audit reports them.
 
@@ -136,7 +138,12 @@ def _walk(folder: Path) -> Iterator[Path]:
     def warn(error: OSError) -> None:
         log.warning("left out: the folder %s: %s", printable(error.filename), error.strerror)
 
-    for directory, _, names in os.walk(folder, onerror=warn):
+    seen: set[str] = set()
+    for directory, below, names in os.walk(folder, onerror=warn, followlinks=True):
+        if (real := os.path.realpath(directory)) in seen:
+            below.clear()
+            continue
+        seen.add(real)
         for name in names:
             suffix = Path(name).suffix.lower()
             if (suffix in SUFFIXES or suffix in UNSUPPORTED) and not name.startswith("."):

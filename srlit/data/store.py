@@ -12,6 +12,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import torch
 from jaxtyping import UInt8
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -75,6 +76,7 @@ class PackedStore(Mapping[str, Tensor]):
     def __init__(self, folder: str | Path | None) -> None:
         self.folder = Path(folder).expanduser() if folder else None
         self._mapped: dict[Path, dict[str, Tensor]] = {}
+        self._sizes: dict[Path, int] = {}
         self._shard_of: dict[str, Path] = {}
         for shard in sorted(self.folder.glob(f"[!.]*{SUFFIX}")) if self.folder else []:
             self._shard_of |= dict.fromkeys(self._digests_in(shard), shard)
@@ -108,23 +110,47 @@ class PackedStore(Mapping[str, Tensor]):
         """The file of an image."""
         return self._shard_of[digest]
 
+    def is_whole(self, digest: str) -> bool:
+        """Whether an image is there as it was written; all of its pixels are read."""
+        try:
+            return digest_of(self[digest]) == digest
+        except StoreError:
+            return False
+
     def __getitem__(self, digest: str) -> UInt8[Tensor, "3 h w"]:
         """The image's pixels, still on disk until they are read.
 
         Raises:
-            StoreError: its shard was removed, changed or closed to readers since it was found.
+            StoreError: its shard was removed, cut, changed or closed to readers since it was found,
+                or is damaged.
         """
         shard = self._shard_of[digest]
         try:
             if shard not in self._mapped:
-                file = _open_shard(shard)
-                # Mapped copy-on-write: a mistaken write never reaches the file.
-                self._mapped[shard] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                self._map(shard, digest)
+            # Reading behind the end of a file that was cut would end the process (SIGBUS).
+            if shard.stat().st_size != self._sizes[shard]:
+                raise StoreError(f"{shard}: cut or written to since it was opened")
             return self._mapped[shard][digest]
         except OSError as error:
             raise StoreError(f"{shard}: {error.strerror}") from error
         except KeyError:
             raise StoreError(f"{shard}: replaced by another one") from None
+
+    def _map(self, shard: Path, digest: str) -> None:
+        """Map a shard, and verify an image or two of it: all take `srlit prepare verify=true`."""
+        self._sizes[shard] = shard.stat().st_size
+        file = _open_shard(shard)
+        # Mapped copy-on-write: a mistaken write never reaches the file.
+        images = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        for name in {digest, next(iter(images))} & images.keys():
+            if not _is_image(images[name]) or digest_of(images[name]) != name:
+                raise StoreError(f"{shard}: {name} is damaged; remove it and pack again")
+        self._mapped[shard] = {name: image for name, image in images.items() if _is_image(image)}
+
+
+def _is_image(tensor: Tensor) -> bool:
+    return tensor.dtype == torch.uint8 and tensor.ndim == 3 and tensor.shape[0] == 3
 
 
 def _open_shard(shard: Path) -> Any:  # noqa: ANN401 - safetensors has no type for it

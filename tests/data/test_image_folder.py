@@ -1,10 +1,11 @@
 import shutil
 
 import pytest
+from PIL import Image
 
 from srlit.config import ConfigError, build, check_config
 from srlit.data.audit import BadDataError
-from srlit.data.image_folder import BenchmarkPhotos, FolderPhotos, SamplePhotos
+from srlit.data.image_folder import BenchmarkPhotos, FolderPhotos, SamplePhotos, list_photos
 from srlit.data.photo_sets import hold_back
 from tests.data.photos import folder_options, small_module, write_flat
 from tests.helpers import compose_config
@@ -135,3 +136,15 @@ def test_a_set_without_usable_photos_is_always_refused(photo_folder):
     data = small_module("folder", *options, "data.max_invalid_fraction=1")
     with pytest.raises(BadDataError, match="train: .*not an image"):
         data.check()
+
+
+def test_links_to_folders_are_followed_once(photo_folder, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    Image.new("RGB", (8, 8)).save(other / "linked.png")
+    (photo_folder / "link").symlink_to(other)
+    (photo_folder / "again").symlink_to(other)
+    (other / "circle").symlink_to(photo_folder)
+    names = [path.name for path in list_photos(photo_folder, "key")]
+    assert names.count("linked.png") == 1
+    assert len(names) == len({*names}) == 13

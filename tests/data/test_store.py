@@ -1,3 +1,4 @@
+import os
 import pickle
 import subprocess
 import sys
@@ -6,6 +7,7 @@ import time
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from srlit.data import store as store_module
 from srlit.data.reader import PhotoReader
@@ -48,6 +50,40 @@ def test_a_cut_shard_is_named(packed):
         shard.write_bytes(data[:length])
         with pytest.raises(StoreError, match=shard.name):
             PackedStore(folder)
+
+
+def test_a_shard_that_is_cut_under_a_run_is_an_error_and_no_signal(packed):
+    photos, folder = packed
+    store = PackedStore(folder)
+    first, *_, last = (photo.digest for photo in photos)
+    assert digest_of(store[first]) == first
+    (shard,) = shards_of(folder)
+    os.truncate(shard, shard.stat().st_size // 4)
+    with pytest.raises(StoreError, match=f"{shard.name}: cut"):
+        store[last]
+
+
+@pytest.mark.parametrize("shape", [(96, 120, 3), (3, 96), (4, 96, 120)])
+def test_an_image_of_a_wrong_shape_is_an_error(tmp_path, shape):
+    save_file(
+        {"a" * 32: torch.zeros(shape, dtype=torch.uint8)},
+        tmp_path / "x.safetensors",
+        store_module.METADATA,
+    )
+    with pytest.raises(StoreError, match="x.safetensors: a+ is damaged"):
+        PackedStore(tmp_path)["a" * 32]
+
+
+def test_flipped_pixels_are_found_when_a_shard_is_opened(packed):
+    photos, folder = packed
+    (shard,) = shards_of(folder)
+    data = bytearray(shard.read_bytes())
+    start = 8 + int.from_bytes(data[:8], "little")
+    for at in range(start, len(data), 1000):
+        data[at] ^= 1
+    shard.write_bytes(data)
+    reader = PhotoReader(photos, store=PackedStore(folder))
+    assert all(same(reader[i], PhotoReader(photos)[i]) for i in range(len(photos)))
 
 
 def test_another_version_is_refused(packed, monkeypatch):
