@@ -65,7 +65,7 @@ def command(tmp_path, monkeypatch):
         ("modle.width=3", "unknown key modle.width; did you mean model?"),
         ("init_from=auto", "init_from=auto needs `previous_phase`"),
         ("weights.allow_untrained=false", "No pretrained weights for alexnet"),
-        ("+experiment=phase3", "no finished run labelled 'phase2' with this generator"),
+        ("+experiment=phase3", "no finished run labelled 'phase2'"),
         ("init_from=nothing.safetensors", "nothing.safetensors: no such checkpoint"),
         ("resume=nothing.safetensors", "nothing.safetensors: no such checkpoint"),
         ("callbacks.lpips_checkpoint.metric=lpips_vgg", "'lpips_vgg', but metrics.names measures"),
