@@ -240,8 +240,18 @@ def facts(run: Run) -> list[tuple[str, str]]:
         ("degradation", _degradations(flat)),
         ("batch", f"{count} patches of {side} pixels" if count and side else ""),
         ("iterations", f"{int(iterations):,}" if iterations.isdecimal() else ""),
+        ("changed on the way", _changes(run)),
     ]
     return [(term, text) for term, text in found if text]
+
+
+def _changes(run: Run) -> str:
+    """What `resume_changes` allowed, each with its iteration."""
+    parts = ("key", "before", "now", "iteration")
+    changes = (
+        [[c.get(part, "?") for part in parts] for c in run.record.changes] if run.record else []
+    )
+    return "; ".join(f"{key} {old} → {new} at {when}" for key, old, new, when in changes)
 
 
 def _class_name(flat: Mapping[str, str], key: str) -> str:

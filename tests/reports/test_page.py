@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from srlit.checkpoint.runs import read_record
 from srlit.reports import report_page
 from srlit.reports.axis import MINUS
 from srlit.reports.page import digest
@@ -117,14 +118,18 @@ def test_nothing_in_the_page_is_elsewhere_and_ids_are_unique(evil):
 
 
 def test_one_run_tells_its_gain_over_bicubic_and_marks_its_checkpoint(tmp_path):
-    make_run(tmp_path / "run")
+    folder = make_run(tmp_path / "run")
+    record = read_record(folder)
+    record.changes = [{"iteration": 40, "key": "iterations", "before": 40, "now": 100}]
+    record.write(folder)
     make_evaluation(tmp_path / "evaluation")
-    page = page_of(tmp_path / "run")
+    page = page_of(folder)
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.split("<main>")[0]))
     assert "<h1>run</h1>" in page
     assert f"lpips_alex 0.1800 {MINUS}0.0100 from bicubic&#39;s 0.1900" in text
     assert "60 selected: lowest lpips_alex" in text
     assert "took 12 min 34 s" in text
+    assert "changed on the way iterations 40 → 100 at 40" in text
     assert page.count('class="mark t0"') == 2  # psnr and lpips
     assert ">0.2</text>" in page
 
