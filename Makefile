@@ -19,7 +19,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: $(READY)  ## train phases 1-3 on sample photos, select, measure, draw: 6 to 13 minutes
+demo: $(READY)  ## train phases 1-3 on sample photos, select, measure, draw: 3 to 13 minutes
 	$(BIN)/python -m srlit.demo
 
 test: $(READY)  ## run every test but those of `make test-slow`

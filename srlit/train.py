@@ -41,11 +41,7 @@ def train(cfg: DictConfig) -> float:
     import torch
 
     from srlit.callbacks.divergence import DivergedError
-    from srlit.callbacks.introduction import log_next_commands
-    from srlit.checkpoint.runs import read_best
     from srlit.metrics.ranking import measured_name
-    from srlit.metrics.suite import METRICS_VERSION
-    from srlit.utils.fingerprint import fingerprint
 
     folder = Path(cfg.paths.run)
     resume = checkpoint_to_resume(cfg, folder)
@@ -57,19 +53,16 @@ def train(cfg: DictConfig) -> float:
     phase = build_phase(cfg, trainer.world_size)
     data.check(phase.metrics.min_size)
     selector = require_selection(trainer, phase)
-    degradation = plain(cfg.eval_degradation)
-    validated = data.validation_digest, phase.val_tile, degradation, METRICS_VERSION
-    phase.validation_id = fingerprint(*validated)
+    phase.validation_id = validation_id(cfg, data, phase)
     record = record_of(cfg, data)
     if resume is None:
         initialise(cfg, phase, record)
     else:
         record.changes = load_for_resume(asked, resume, phase, data)
+        trainer.num_sanity_val_steps = 0  # that measures bicubic, once
     # A batch is there even after the last iteration, as a validation may be due.
     data.first_iteration = min(phase.iteration, cfg.iterations - 1)
 
-    if resume is not None:
-        trainer.num_sanity_val_steps = 0
     with record.kept(folder, writes=trainer.is_global_zero):
         _describe(cfg, folder, trainer, phase, resume)
         trainer.fit(phase, data, ckpt_path=resume, weights_only=True)
@@ -80,13 +73,7 @@ def train(cfg: DictConfig) -> float:
             )
     trainer.strategy.barrier()  # the next phase of a multirun looks for what was just written
 
-    best = read_best(folder)
-    log.info("selected     %s (%s)", folder / best["checkpoint"], best["rule"])
-    if not best["reaches_minimum"]:
-        log.warning("no checkpoint reaches the minimum and tolerance of callbacks.lpips_checkpoint")
-    _log_best(trainer, folder / best["checkpoint"], cfg.name)
-    if trainer.is_global_zero:
-        log_next_commands(folder)
+    best = _announce_best(trainer, folder, cfg.name)
     return float(best["metrics"][measured_name(selector.asked.metric, best["metrics"])])
 
 
@@ -223,6 +210,15 @@ def record_of(cfg: DictConfig, data: "PhotoDataModule") -> "RunRecord":
     return RunRecord(name=cfg.name, label=cfg.label, command=command, identity=identity, **of_job)
 
 
+def validation_id(cfg: DictConfig, data: "PhotoDataModule", phase: "Phase") -> str:
+    """Names what validations measure, and how; only those of one name are compared."""
+    from srlit.metrics.suite import METRICS_VERSION
+    from srlit.utils.fingerprint import fingerprint
+
+    degradation = plain(cfg.eval_degradation)
+    return fingerprint(data.validation_digest, phase.val_tile, degradation, METRICS_VERSION)
+
+
 def _describe(
     cfg: DictConfig, folder: Path, trainer: "Trainer", phase: "Phase", resume: Path | None
 ) -> None:
@@ -243,6 +239,21 @@ def _describe(
     for logger in trainer.loggers:
         rewind(logger, folder, phase)
         logger.log_hyperparams(plain(cfg))
+
+
+def _announce_best(trainer: "Trainer", folder: Path, name: str) -> dict[str, Any]:
+    """Log which checkpoint is selected and what to do with it; returns its entry."""
+    from srlit.callbacks.introduction import log_next_commands
+    from srlit.checkpoint.runs import read_best
+
+    best = read_best(folder)
+    log.info("selected     %s (%s)", folder / best["checkpoint"], best["rule"])
+    if not best["reaches_minimum"]:
+        log.warning("no checkpoint reaches the minimum and tolerance of callbacks.lpips_checkpoint")
+    _log_best(trainer, folder / best["checkpoint"], name)
+    if trainer.is_global_zero:
+        log_next_commands(folder)
+    return best
 
 
 def _log_best(trainer: "Trainer", checkpoint: Path, name: str) -> None:

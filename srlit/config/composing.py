@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from omegaconf import DictConfig, OmegaConf
 
 from srlit.config.check import ConfigError, did_you_mean
+from srlit.config.multirun import key_and_value
 from srlit.config.root import CONF_DIR, search_override
 
 
@@ -70,7 +71,7 @@ def explain(error: Exception, config_name: str, overrides: Sequence[str]) -> str
 
 def _explain_key(key: str, config_name: str, overrides: Sequence[str]) -> str:
     """Which part of a key is unknown, and which one may have been meant."""
-    others = [o for o in overrides if o.lstrip("+~").split("=")[0] != key]
+    others = [o for o in overrides if key_and_value(o)[0] != key]
     node, parent = compose_again(config_name, others), ""
     for name in key.split("."):
         if not OmegaConf.is_dict(node) or name not in node:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from srlit.evaluation.summary import LABELS
 from srlit.evaluation.tables import Row
 from srlit.metrics.registry import higher_is_better
-from srlit.reports.warnings import Warnings, read_json
+from srlit.reports.warnings import Warnings, read_typed_json
 from srlit.utils.small_files import plain_text
 
 TABLE = "table.json"
@@ -98,7 +98,7 @@ def read_table(path: Path) -> list[Row]:
     Raises:
         ValueError: it holds something else.
     """
-    read: list[_TableRow] = read_json(path, list[_TableRow])
+    read: list[_TableRow] = read_typed_json(path, list[_TableRow])
     rows = [row.model_dump(exclude=set(LABELS)) for row in read]
     if not rows or any(row.keys() != rows[0].keys() for row in rows):
         raise ValueError("expected rows of equal keys, at least one")

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from srlit.reports.curves import Chart, Curve, Drawing, draw
 from srlit.reports.evaluations import falls_or_rises
 from srlit.reports.run_folders import Column, Run
-from srlit.reports.warnings import read_json
+from srlit.reports.warnings import read_typed_json
 
 INTERPOLATION = "interpolation.json"
 TONES = 8
@@ -151,7 +151,9 @@ def read_interpolation(path: Path) -> list[Chart]:
     Raises:
         ValueError: the file does not hold what the module's docstring says.
     """
-    steps: list[InterpolationStep] = read_json(path, Annotated[list[InterpolationStep], Len(1)])
+    steps: list[InterpolationStep] = read_typed_json(
+        path, Annotated[list[InterpolationStep], Len(1)]
+    )
     columns: dict[str, Column] = {}
     for step in sorted(steps, key=lambda step: step.weight):
         for name, value in step.metrics.items():

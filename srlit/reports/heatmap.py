@@ -21,7 +21,7 @@ from pydantic import AfterValidator, BaseModel
 from srlit.reports.axis import MINUS
 from srlit.reports.configuration import as_text
 from srlit.reports.evaluations import falls_or_rises
-from srlit.reports.warnings import read_json
+from srlit.reports.warnings import read_typed_json
 
 FILE = "robustness.json"
 LEVELS = 10
@@ -132,7 +132,7 @@ def read_robustness(path: Path) -> list[Robustness]:
     Raises:
         ValueError: it does not hold what the module's docstring says.
     """
-    found: list[Robustness] = read_json(path, list[Robustness])
+    found: list[Robustness] = read_typed_json(path, list[Robustness])
     for entry in found:
         rows, columns = (len(axis.values) for axis in entry.axes)
         for name, matrix in entry.models.items():

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from srlit.callbacks.csv_logger import STEP, read_rows
 from srlit.checkpoint.runs import BEST, RECORD, RunRecord, read_record
 from srlit.reports.evaluations import Evaluation, is_evaluation, read_evaluation, row_of
-from srlit.reports.warnings import Warnings, read_json
+from srlit.reports.warnings import Warnings, read_typed_json
 from srlit.utils.small_files import read_yaml
 
 METRICS = "metrics.csv"
@@ -86,7 +86,7 @@ def is_run(folder: Path) -> bool:
 def read_run(folder: Path, name: str, warnings: Warnings) -> Run:
     """A run without its images; what cannot be read becomes a warning."""
     attempt, columns = warnings.attempt, partial(read_columns, warnings=warnings)
-    select = partial(read_json, kind=Selected)
+    select = partial(read_typed_json, kind=Selected)
     return Run(
         folder=folder,
         name=name,

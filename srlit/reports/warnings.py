@@ -39,7 +39,7 @@ class Warnings(list[str]):
             return default
 
 
-def read_json(path: Path, kind: Any) -> Any:  # noqa: ANN401 - an instance of `kind`
+def read_typed_json(path: Path, kind: Any) -> Any:  # noqa: ANN401 - an instance of `kind`
     """A JSON file as a type that pydantic can check; nothing is converted.
 
     Raises:
